@@ -1,0 +1,22 @@
+#include "common/async/event.hpp"
+
+namespace cppvm {
+
+Event::Event(const asio::any_io_executor& executor) : timer_(executor, Deadline::max()) {}
+
+void Event::set() noexcept {
+    set_ = true;
+    timer_.cancel();
+}
+
+Awaitable<> Event::wait() {
+    while (!set_) {
+        co_await timer_.async_wait(use_tuple);
+        auto state = co_await asio::this_coro::cancellation_state;
+        if (state.cancelled() != asio::cancellation_type::none) {
+            throw boost::system::system_error(asio::error::operation_aborted);
+        }
+    }
+}
+
+} // namespace cppvm

@@ -1,0 +1,135 @@
+#include "common/base/error.hpp"
+
+#include <cerrno>
+#include <new>
+#include <utility>
+
+namespace cppvm {
+
+std::string_view code_text(Code code) noexcept {
+    switch (code) {
+    case Code::ok:
+        return "ok";
+    case Code::cancelled:
+        return "context canceled";
+    case Code::unknown:
+        return "unknown";
+    case Code::invalid_argument:
+        return "invalid argument";
+    case Code::deadline_exceeded:
+        return "context deadline exceeded";
+    case Code::not_found:
+        return "not found";
+    case Code::already_exists:
+        return "already exists";
+    case Code::permission_denied:
+        return "permission denied";
+    case Code::resource_exhausted:
+        return "resource exhausted";
+    case Code::failed_precondition:
+        return "failed precondition";
+    case Code::aborted:
+        return "aborted";
+    case Code::out_of_range:
+        return "out of range";
+    case Code::unimplemented:
+        return "not implemented";
+    case Code::internal:
+        return "internal";
+    case Code::unavailable:
+        return "unavailable";
+    case Code::data_loss:
+        return "data loss";
+    case Code::unauthenticated:
+        return "unauthenticated";
+    }
+    return "unknown";
+}
+
+Error::Error(Code code, std::string message, std::error_code cause, std::source_location where)
+    : code_(code), message_(std::move(message)), cause_(cause), where_(where) {}
+
+int last_errno() noexcept { return errno; }
+
+Code code_of_errno(int error) noexcept {
+    switch (error) {
+    case EPERM:
+    case EACCES:
+        return Code::permission_denied;
+    case ENOSPC:
+    case EDQUOT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case EAGAIN:
+        return Code::resource_exhausted;
+    case ETIMEDOUT:
+        return Code::deadline_exceeded;
+    case ECONNREFUSED:
+    case ECONNRESET:
+    case EPIPE:
+    case ENOTCONN:
+        return Code::unavailable;
+    case ECANCELED:
+        return Code::cancelled;
+    default:
+        return Code::unknown;
+    }
+}
+
+void throw_errno(
+    std::string_view operation, std::string_view object, int error, std::source_location where
+) {
+    const std::error_code cause(error, std::system_category());
+    std::string message(operation);
+    if (!object.empty()) {
+        message.append(" ").append(object);
+    }
+    message.append(": ").append(cause.message());
+    throw Error(code_of_errno(error), std::move(message), cause, where);
+}
+
+namespace {
+
+Error to_error(const std::exception_ptr& exception) {
+    try {
+        std::rethrow_exception(exception);
+    } catch (const Error& error) {
+        return error;
+    } catch (const std::bad_alloc&) {
+        return {Code::resource_exhausted, "out of memory"};
+    } catch (const std::system_error& error) {
+        const bool is_errno = error.code().category() == std::system_category() ||
+                              error.code().category() == std::generic_category();
+        // Boost.System categories are wrapped, not equal, when they become std::error_code; their
+        // default condition maps back to errno.
+        const auto condition = error.code().default_error_condition();
+        const int number = is_errno || condition.category() == std::generic_category()
+                               ? condition.value()
+                               : 0;
+        return {code_of_errno(number), error.what(), error.code()};
+    } catch (const std::exception& error) {
+        return {Code::unknown, error.what()};
+    } catch (...) {
+        return {Code::unknown, "exception of unknown type"};
+    }
+}
+
+} // namespace
+
+Status to_status(const std::exception_ptr& exception) {
+    const Error error = to_error(exception);
+    return {error.code(), error.message()};
+}
+
+void rethrow_with_context(std::string_view context) {
+    const Error error = to_error(std::current_exception());
+    throw Error(
+        error.code(),
+        std::string(context).append(": ").append(error.message()),
+        error.cause(),
+        error.where()
+    );
+}
+
+} // namespace cppvm

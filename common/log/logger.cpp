@@ -1,0 +1,179 @@
+#include "common/log/logger.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+#include <unistd.h>
+
+namespace cppvm {
+
+namespace {
+
+constexpr std::size_t max_value_bytes = 1024;
+
+std::string_view level_name(LogLevel level) noexcept {
+    switch (level) {
+    case LogLevel::trace:
+        return "trace";
+    case LogLevel::debug:
+        return "debug";
+    case LogLevel::info:
+        return "info";
+    case LogLevel::warn:
+        return "warning"; // the word that containerd's own lines use
+    case LogLevel::error:
+    case LogLevel::off:
+        break;
+    }
+    return "error";
+}
+
+bool is_bare(std::string_view value) noexcept {
+    return !value.empty() && std::all_of(value.begin(), value.end(), [](unsigned char c) {
+        return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
+    });
+}
+
+void append_quoted(std::string& line, std::string_view value) {
+    line.push_back('"');
+    for (const char c : value) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (c == '"' || c == '\\') {
+            line.push_back('\\');
+            line.push_back(c);
+        } else if (c == '\n') {
+            line.append("\\n");
+        } else if (byte < ' ' || byte == 0x7f) {
+            std::array<char, 5> escape{};
+            std::snprintf(escape.data(), escape.size(), "\\x%02x", byte);
+            line.append(escape.data());
+        } else {
+            line.push_back(c);
+        }
+    }
+    line.push_back('"');
+}
+
+void append_field(std::string& line, std::string_view key, std::string_view value) {
+    const bool cut = value.size() > max_value_bytes;
+    const std::string_view shown = value.substr(0, max_value_bytes);
+    line.push_back(' ');
+    line.append(key).push_back('=');
+    if (!cut && is_bare(shown)) {
+        line.append(shown);
+    } else {
+        append_quoted(line, cut ? std::string(shown).append("…") : std::string(shown));
+    }
+}
+
+std::string timestamp() {
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    std::tm parts{};
+    ::gmtime_r(&now.tv_sec, &parts);
+    std::array<char, 40> text{};
+    const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+    std::snprintf(
+        text.data() + size, text.size() - size, ".%06ldZ", static_cast<long>(now.tv_nsec / 1000)
+    );
+    return text.data();
+}
+
+class FdSink : public LogSink {
+  public:
+    explicit FdSink(int fd) : fd_(fd) {}
+
+    void write(std::string_view line) noexcept override {
+        // One write per line keeps lines of several writers apart (up to PIPE_BUF on a fifo). A
+        // line that does not fit is lost on purpose: a log must never hold up its writer.
+        [[maybe_unused]] const auto written = ::write(fd_, line.data(), line.size());
+    }
+
+  private:
+    int fd_;
+};
+
+} // namespace
+
+struct Logger::Core {
+    std::shared_ptr<LogSink> sink;
+    LogLevel level;
+};
+
+std::optional<LogLevel> parse_log_level(std::string_view text) noexcept {
+    if (text == "trace") {
+        return LogLevel::trace;
+    }
+    if (text == "debug") {
+        return LogLevel::debug;
+    }
+    if (text == "info") {
+        return LogLevel::info;
+    }
+    if (text == "warn" || text == "warning") {
+        return LogLevel::warn;
+    }
+    if (text == "error") {
+        return LogLevel::error;
+    }
+    if (text == "off") {
+        return LogLevel::off;
+    }
+    return std::nullopt;
+}
+
+Logger::Logger() = default;
+
+Logger::Logger(std::shared_ptr<LogSink> sink, LogLevel level)
+    : core_(std::make_shared<Core>(Core{std::move(sink), level})) {}
+
+Logger Logger::with(Fields fields) const {
+    Logger logger = *this;
+    for (const LogField& field : fields) {
+        append_field(logger.context_, field.key, field.value);
+    }
+    return logger;
+}
+
+bool Logger::enabled(LogLevel level) const noexcept { return core_ && level >= core_->level; }
+
+void Logger::trace(std::string_view message, Fields fields) const {
+    log(LogLevel::trace, message, fields);
+}
+
+void Logger::debug(std::string_view message, Fields fields) const {
+    log(LogLevel::debug, message, fields);
+}
+
+void Logger::info(std::string_view message, Fields fields) const {
+    log(LogLevel::info, message, fields);
+}
+
+void Logger::warn(std::string_view message, Fields fields) const {
+    log(LogLevel::warn, message, fields);
+}
+
+void Logger::error(std::string_view message, Fields fields) const {
+    log(LogLevel::error, message, fields);
+}
+
+void Logger::log(LogLevel level, std::string_view message, Fields fields) const {
+    if (!enabled(level)) {
+        return;
+    }
+    std::string line = "time=\"" + timestamp() + "\" level=";
+    line.append(level_name(level)).append(" msg=");
+    append_quoted(line, message.substr(0, max_value_bytes));
+    line.append(context_);
+    for (const LogField& field : fields) {
+        append_field(line, field.key, field.value);
+    }
+    line.push_back('\n');
+    core_->sink->write(line);
+}
+
+std::shared_ptr<LogSink> make_fd_sink(int fd) { return std::make_shared<FdSink>(fd); }
+
+} // namespace cppvm

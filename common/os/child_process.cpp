@@ -1,0 +1,267 @@
+#include "common/os/child_process.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+namespace cppvm {
+
+namespace {
+
+// What the child tells the parent when it could not get to its program.
+struct ChildFailure {
+    int step; // index into step_names
+    int error;
+};
+constexpr const char* step_names[] = {
+    "set the parent-death signal of", "enter the network namespace for", "pass descriptors to",
+    "start a session for", "execute"
+};
+
+// Runs between fork and exec: async-signal-safe calls only. Everything that allocates
+// (argv, envp) was made by the parent.
+class ChildSetup {
+  public:
+    ChildSetup(const ChildSpec& spec, char* const* argv, char* const* envp, int error_fd, pid_t parent)
+        : spec_(spec), argv_(argv), envp_(envp), error_fd_(error_fd), parent_(parent) {}
+
+    [[noreturn]] void run() const {
+        reset_signals();
+        if (spec_.die_with_parent) {
+            check(0, ::prctl(PR_SET_PDEATHSIG, SIGKILL));
+            if (::getppid() != parent_) {
+                ::_exit(127); // it died before the prctl
+            }
+        }
+        if (spec_.network_namespace >= 0) {
+            check(1, ::setns(spec_.network_namespace, CLONE_NEWNET));
+        }
+        if (spec_.new_network_namespace) {
+            check(1, ::unshare(CLONE_NEWNET));
+        }
+        place_descriptors();
+        if (spec_.new_session) {
+            check(3, ::setsid());
+        }
+        ::execve(argv_[0], argv_, envp_);
+        fail(4);
+    }
+
+  private:
+    [[noreturn]] void fail(int step) const {
+        const ChildFailure failure{step, errno};
+        [[maybe_unused]] const auto written = ::write(error_out_, &failure, sizeof failure);
+        ::_exit(127);
+    }
+
+    void check(int step, int result) const {
+        if (result < 0) {
+            fail(step);
+        }
+    }
+
+    static void reset_signals() {
+        struct sigaction action {};
+        action.sa_handler = SIG_DFL;
+        for (int number = 1; number < NSIG; ++number) {
+            ::sigaction(number, &action, nullptr);
+        }
+        sigset_t none;
+        ::sigemptyset(&none);
+        ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    }
+
+    void place_descriptors() const {
+        // First above every target number, so that placing one cannot overwrite another's source.
+        int lowest = 3;
+        for (const auto& [ours, theirs] : spec_.descriptors) {
+            lowest = std::max(lowest, theirs + 1);
+        }
+        error_out_ = ::fcntl(error_fd_, F_DUPFD_CLOEXEC, lowest);
+        int sources[max_descriptors];
+        std::size_t count = 0;
+        for (const auto& [ours, theirs] : spec_.descriptors) {
+            sources[count] = ::fcntl(ours, F_DUPFD_CLOEXEC, lowest);
+            check(2, sources[count]);
+            ++count;
+        }
+        const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
+        check(2, null);
+        for (int standard = 0; standard <= 2; ++standard) {
+            check(2, ::dup2(null, standard));
+        }
+        count = 0;
+        for (const auto& [ours, theirs] : spec_.descriptors) {
+            check(2, ::dup2(sources[count], theirs));
+            ++count;
+        }
+        // All but the targets go at exec; the error pipe with them, which tells success.
+        check(2, static_cast<int>(::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec)));
+        for (const auto& [ours, theirs] : spec_.descriptors) {
+            check(2, ::fcntl(theirs, F_SETFD, 0));
+        }
+    }
+
+  public:
+    static constexpr std::size_t max_descriptors = 16;
+
+  private:
+    static constexpr unsigned close_range_cloexec = 4; // CLOSE_RANGE_CLOEXEC, Linux 5.11
+
+    const ChildSpec& spec_;
+    char* const* argv_;
+    char* const* envp_;
+    int error_fd_;
+    mutable int error_out_ = error_fd_;
+    pid_t parent_;
+};
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+    std::vector<char*> result;
+    result.reserve(strings.size() + 1);
+    for (const auto& string : strings) {
+        result.push_back(const_cast<char*>(string.c_str()));
+    }
+    result.push_back(nullptr);
+    return result;
+}
+
+pid_t start(const ChildSpec& spec) {
+    if (spec.arguments.empty() || spec.descriptors.size() > ChildSetup::max_descriptors) {
+        throw Error(Code::internal, "start a child: no program, or too many descriptors");
+    }
+    const std::string& program = spec.arguments[0];
+    const std::vector<char*> argv = pointers(spec.arguments);
+    const std::vector<char*> env = pointers(spec.environment.value_or(std::vector<std::string>{}));
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        throw_errno("pipe for", program);
+    }
+    UniqueFd error_in(ends[0]);
+    UniqueFd error_out(ends[1]);
+    const ChildSetup setup(
+        spec, argv.data(), spec.environment ? env.data() : environ, error_out.get(), ::getpid()
+    );
+    const pid_t pid = ::fork();
+    if (pid < 0) {
+        throw_errno("fork for", program);
+    }
+    if (pid == 0) {
+        setup.run();
+    }
+    error_out.reset();
+    ChildFailure failure{};
+    ssize_t count = 0;
+    do {
+        count = ::read(error_in.get(), &failure, sizeof failure);
+    } while (count < 0 && errno == EINTR);
+    if (count == sizeof failure) {
+        ::waitpid(pid, nullptr, 0);
+        throw_errno(step_names[failure.step], program, failure.error);
+    }
+    return pid;
+}
+
+ChildExit to_exit(const siginfo_t& info) {
+    if (info.si_code == CLD_EXITED) {
+        return {info.si_status, 0};
+    }
+    return {0, info.si_status};
+}
+
+} // namespace
+
+std::string to_text(const ChildExit& exit) {
+    return exit.signal != 0 ? "signal " + std::to_string(exit.signal)
+                            : "exit code " + std::to_string(exit.code);
+}
+
+ChildProcess::ChildProcess(const asio::any_io_executor& executor, const ChildSpec& spec)
+    : pid_(start(spec)), pidfd_(executor) {
+    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
+    if (pidfd < 0) {
+        const int error = errno;
+        kill_and_reap();
+        throw_errno("pidfd_open of", spec.arguments[0], error);
+    }
+    pidfd_.assign(pidfd);
+}
+
+ChildProcess::ChildProcess(ChildProcess&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)),
+      exit_(std::exchange(other.exit_, std::nullopt)) {}
+
+ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
+    if (this != &other) {
+        kill_and_reap();
+        pid_ = std::exchange(other.pid_, -1);
+        pidfd_ = std::move(other.pidfd_);
+        exit_ = std::exchange(other.exit_, std::nullopt);
+    }
+    return *this;
+}
+
+ChildProcess::~ChildProcess() { kill_and_reap(); }
+
+void ChildProcess::kill_and_reap() noexcept {
+    if (pid_ > 0 && !exit_) {
+        ::kill(pid_, SIGKILL); // not reaped yet, so the number is still this child's
+        ::waitpid(pid_, nullptr, 0);
+        exit_ = ChildExit{0, SIGKILL};
+    }
+}
+
+ProcessId ChildProcess::id() const {
+    const auto process = find_process(pid_);
+    if (!process) {
+        throw Error(Code::failed_precondition, "child " + std::to_string(pid_) + " was reaped");
+    }
+    return *process;
+}
+
+Awaitable<ChildExit> ChildProcess::wait() {
+    while (!exit_) {
+        siginfo_t info{};
+        if (::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG) != 0) {
+            throw_errno("wait for child", std::to_string(pid_));
+        }
+        if (info.si_pid == pid_) {
+            exit_ = to_exit(info);
+            break;
+        }
+        co_await pidfd_.async_wait(
+            asio::posix::stream_descriptor::wait_read, asio::use_awaitable
+        );
+    }
+    co_return *exit_;
+}
+
+void ChildProcess::signal(int number) noexcept {
+    if (!exit_) {
+        ::kill(pid_, number);
+    }
+}
+
+Awaitable<ChildExit> ChildProcess::terminate(std::chrono::milliseconds grace) {
+    signal(SIGTERM);
+    try {
+        co_return co_await with_timeout(wait(), deadline_in(grace), "wait for child");
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) {
+            throw;
+        }
+    }
+    signal(SIGKILL);
+    co_return co_await wait();
+}
+
+} // namespace cppvm

@@ -1,0 +1,70 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/os/process_id.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cppvm {
+
+/// What to run: plain data.
+struct ChildSpec {
+    std::vector<std::string> arguments; ///< [0] is the program's absolute path
+    std::optional<std::vector<std::string>> environment; ///< "K=V"; nothing: ours
+    /// Descriptors of ours and the numbers that the child has them under. 0, 1 and 2 are /dev/null
+    /// unless named here; all others are closed in the child.
+    std::vector<std::pair<int, int>> descriptors;
+    bool die_with_parent = true; ///< SIGKILL when the thread that started it ends (PR_SET_PDEATHSIG)
+    bool new_session = false;
+    int network_namespace = -1; ///< descriptor of a network namespace to enter; borrowed
+    bool new_network_namespace = false;
+};
+
+/// How a child ended.
+struct ChildExit {
+    int code = 0;   ///< exit code, if signal is 0
+    int signal = 0; ///< the signal that ended it
+};
+
+/// "exit code 3" or "signal 9".
+std::string to_text(const ChildExit& exit);
+
+/// Owns one child process: the destructor kills it (SIGKILL) and reaps it.
+/// Thread: the loop's only.
+class ChildProcess {
+  public:
+    /// Starts it; returns once the program was executed.
+    /// Throws: Error naming the program and the step (fork, setns, exec) that failed.
+    ChildProcess(const asio::any_io_executor& executor, const ChildSpec& spec);
+    ChildProcess(ChildProcess&&) noexcept;
+    ChildProcess& operator=(ChildProcess&&) noexcept;
+    ~ChildProcess();
+
+    pid_t pid() const noexcept { return pid_; }
+    ProcessId id() const;
+
+    /// Until it has ended; reaps it. May be called again after. One waiter at a time.
+    /// Cancels: the child goes on.
+    Awaitable<ChildExit> wait();
+
+    /// Sends a signal; nothing happens if it has ended.
+    void signal(int number) noexcept;
+
+    /// SIGTERM, after `grace` SIGKILL, then wait. Idempotent.
+    Awaitable<ChildExit> terminate(std::chrono::milliseconds grace);
+
+  private:
+    void kill_and_reap() noexcept;
+
+    pid_t pid_ = -1;
+    asio::posix::stream_descriptor pidfd_;
+    std::optional<ChildExit> exit_;
+};
+
+} // namespace cppvm

@@ -1,0 +1,95 @@
+#include "common/os/process_id.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+
+#include <poll.h>
+#include <sys/syscall.h>
+
+namespace cppvm {
+
+std::optional<ProcessId> find_process(pid_t pid) {
+    std::string stat;
+    try {
+        stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
+    } catch (const Error& error) {
+        if (error.cause().value() == ENOENT || error.cause().value() == ESRCH) {
+            return std::nullopt;
+        }
+        throw;
+    }
+    // The command (field 2) is in parentheses and may hold anything, so count after the last one.
+    std::size_t at = stat.rfind(')');
+    for (int field = 2; at != std::string::npos && field < 22; ++field) {
+        at = stat.find(' ', at + 1);
+    }
+    ProcessId process{pid, 0};
+    if (at == std::string::npos ||
+        std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), process.start_time).ec !=
+            std::errc{}) {
+        throw Error(Code::internal, "parse /proc/" + std::to_string(pid) + "/stat: no start time");
+    }
+    return process;
+}
+
+UniqueFd open_pidfd(const ProcessId& process) {
+    UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, process.pid, 0)));
+    if (!fd) {
+        if (errno == ESRCH || errno == EINVAL) {
+            return {};
+        }
+        throw_errno("pidfd_open", std::to_string(process.pid));
+    }
+    // The descriptor is bound now; if the start time still matches, it is bound to the right one.
+    if (find_process(process.pid) != process) {
+        return {};
+    }
+    return fd;
+}
+
+bool signal_pidfd(int pidfd, int signal) {
+    if (::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0) == 0) {
+        return true;
+    }
+    if (errno == ESRCH) {
+        return false;
+    }
+    throw_errno("send signal " + std::to_string(signal) + " by", "pidfd");
+}
+
+bool wait_pidfd(int pidfd, int timeout_ms) {
+    pollfd poll_entry{pidfd, POLLIN, 0};
+    for (;;) {
+        const int count = ::poll(&poll_entry, 1, timeout_ms);
+        if (count >= 0) {
+            return count == 1;
+        }
+        if (errno != EINTR) {
+            throw_errno("poll", "pidfd");
+        }
+    }
+}
+
+std::string to_text(const ProcessId& process) {
+    return std::to_string(process.pid) + " " + std::to_string(process.start_time) + "\n";
+}
+
+std::optional<ProcessId> parse_process_id(std::string_view text) noexcept {
+    ProcessId process;
+    const char* const end = text.data() + text.size();
+    const auto pid = std::from_chars(text.data(), end, process.pid);
+    if (pid.ec != std::errc{} || process.pid <= 0 || pid.ptr == end || *pid.ptr != ' ') {
+        return std::nullopt;
+    }
+    const auto start = std::from_chars(pid.ptr + 1, end, process.start_time);
+    if (start.ec != std::errc{} || (start.ptr != end && *start.ptr != '\n')) {
+        return std::nullopt;
+    }
+    return process;
+}
+
+} // namespace cppvm

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+
+namespace cppvm::wire {
+
+/// The vsock port that the agent listens on for everything: RPC and stdio streams.
+inline constexpr std::uint32_t agent_port = 1024;
+
+/// The host's CID as the guest sees it (VMADDR_CID_HOST, vsock(7)); the only peer it accepts.
+inline constexpr std::uint32_t host_cid = 2;
+
+/// Bumped when host and agent could misread each other. The build id is the finer check.
+inline constexpr std::uint32_t protocol_version = 1;
+
+/// Where the guest mounts the pod's virtiofs export (tag share_tag). For each container the host
+/// puts `<id>/rootfs` and `<id>/mounts/<n>` there.
+inline constexpr const char* share_tag = "cppvm";
+inline constexpr const char* guest_share_path = "/run/cppvm/share";
+
+/// Kernel command line: the host's port for hello. Absent: the agent waits to be dialled.
+inline constexpr const char* boot_port_key = "cppvm.boot_port";
+/// Kernel command line: "1" powers the machine off as soon as the agent would be ready. For
+/// measuring a bare boot.
+inline constexpr const char* power_off_key = "cppvm.poweroff";
+/// Kernel command line: level of the agent's log on the console (trace, debug, info, warn, error).
+inline constexpr const char* log_level_key = "cppvm.log";
+
+/// Largest Hello message that the host reads. The guest is untrusted.
+inline constexpr std::uint32_t max_hello_bytes = 64 * 1024;
+
+} // namespace cppvm::wire

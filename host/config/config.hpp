@@ -1,0 +1,66 @@
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace cppvm::config {
+
+/// Everything that can be configured, with the defaults of the product. docs/configuration.md
+/// describes each key; the TOML names are the member names, in the tables named by the structs
+/// ([hypervisor], [vsock], [vm], [log]).
+struct Hypervisor {
+    std::string uri = "qemu:///system";
+    /// "kvm", or "emulation" (TCG: tests and demonstrations only, 10 to 30 times slower).
+    std::string acceleration = "kvm";
+    std::filesystem::path emulator = "/usr/bin/qemu-system-x86_64";
+    /// Empty: searched in /usr/lib/qemu, /usr/libexec, /usr/lib/virtiofsd.
+    std::filesystem::path virtiofsd;
+    /// The program that talks to libvirt; empty: beside the shim, then the installed libexec.
+    std::filesystem::path libvirt_helper;
+};
+
+struct Vsock {
+    /// "auto": the kernel's where /dev/vhost-vsock exists, else vhost-device-vsock; or force
+    /// "kernel" or "user".
+    std::string transport = "auto";
+    /// Empty: searched in PATH and the installed libexec.
+    std::filesystem::path vhost_device_vsock;
+};
+
+struct Vm {
+    unsigned vcpus = 1;
+    unsigned memory_mib = 1024;
+    std::filesystem::path kernel = "/usr/share/cppvm/vmlinuz";
+    std::filesystem::path initramfs = "/usr/share/cppvm/initramfs.img";
+    std::string kernel_parameters; ///< appended to the command line
+    std::chrono::seconds boot_timeout{30};
+    std::size_t console_log_bytes = 1024 * 1024;
+};
+
+struct Log {
+    std::string level = "info";
+};
+
+struct Config {
+    Hypervisor hypervisor;
+    Vsock vsock;
+    Vm vm;
+    Log log;
+    /// Sockets and shares of the sandboxes live in `<run_dir>/<short id>`.
+    std::filesystem::path run_dir = "/run/cppvm";
+    /// Where the values came from, in the order in which they were read.
+    std::vector<std::filesystem::path> sources;
+};
+
+inline constexpr const char* default_path = "/etc/cppvm/config.toml";
+
+/// `path`, then its drop-ins (`<path minus .toml>.d/*.toml`, by name), then `body`; later ones
+/// override. A missing default file is fine, a missing file that was asked for is not.
+/// Throws: Error (invalid_argument) that names file, line and key for unknown keys, wrong types and
+/// values out of range.
+Config load(const std::filesystem::path& path, bool required, std::string_view body = {});
+
+} // namespace cppvm::config

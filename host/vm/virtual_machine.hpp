@@ -1,0 +1,94 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace cppvm::vm {
+
+/// What a virtual machine is made of: plain data, complete before anything is started.
+struct VmSpec {
+    std::string name; ///< the domain's name, "cppvm-<short id>"
+    std::string uuid; ///< derived from the sandbox's identity, so that `delete` can compute it
+    unsigned vcpus = 1;
+    unsigned memory_mib = 0;
+    std::filesystem::path kernel;
+    std::filesystem::path initramfs;
+    std::string command_line; ///< without what the hypervisor adds (console, boot port)
+    std::filesystem::path run_dir;     ///< sockets, pid files, console log; owned by the sandbox
+    std::filesystem::path share_dir;   ///< the pod's virtiofs export (wire::share_tag)
+};
+
+/// A phase of the start and when it ended, for the log and scripts/bench.
+struct Phase {
+    std::string name;
+    std::chrono::steady_clock::time_point ended;
+};
+
+/// What the agent said when it was ready. From the guest: bounded, but not to be trusted.
+struct AgentHello {
+    std::uint32_t protocol_version = 0;
+    std::string build_id;
+    std::string kernel_release;
+    std::vector<std::pair<std::string, std::uint64_t>> phases_us;
+};
+
+/// One running virtual machine. Made by a Hypervisor.
+///
+/// Owns: the domain, its helper processes and sockets. `stop` must have been awaited before the
+/// destructor, which otherwise kills what it can without waiting.
+/// Thread: the loop's only.
+class VirtualMachine {
+  public:
+    VirtualMachine() = default;
+    VirtualMachine(const VirtualMachine&) = delete;
+    VirtualMachine& operator=(const VirtualMachine&) = delete;
+    virtual ~VirtualMachine() = default;
+
+    /// QEMU's pid.
+    virtual pid_t pid() const noexcept = 0;
+
+    /// Until the guest said hello. Once.
+    /// Throws: Error (deadline_exceeded, or unavailable if the machine died first) that carries the
+    /// last lines of the guest's console.
+    virtual Awaitable<AgentHello> wait_hello(Deadline deadline) = 0;
+
+    /// Opens a connection to a vsock port of the guest. Only after hello: dialling before somebody
+    /// listens can hang vhost-device-vsock for good.
+    /// Throws: Error (unavailable, deadline_exceeded). Cancels: the attempt.
+    virtual Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) = 0;
+
+    /// Until the machine is gone, for whatever reason. Any number of waiters.
+    virtual Awaitable<> wait_gone() = 0;
+
+    /// The last lines of the serial console, at most `max_bytes`; empty if there are none.
+    virtual std::string console_tail(std::size_t max_bytes) const = 0;
+
+    /// Destroys the machine and everything that belongs to it. Idempotent, bounded (5 s), does not
+    /// throw: what could not be undone is logged and left to `undo_leftovers`.
+    virtual Awaitable<> stop() = 0;
+
+    virtual std::vector<Phase> phases() const = 0;
+};
+
+/// Makes virtual machines. LibvirtHypervisor (host/vm/libvirt/) is the real one.
+class Hypervisor {
+  public:
+    Hypervisor() = default;
+    Hypervisor(const Hypervisor&) = delete;
+    Hypervisor& operator=(const Hypervisor&) = delete;
+    virtual ~Hypervisor() = default;
+
+    /// Starts a machine; returns when QEMU runs, before the guest has booted. On failure or when
+    /// cancelled nothing is left behind.
+    /// Throws: Error that names what is missing on the host and the remedy.
+    virtual Awaitable<std::unique_ptr<VirtualMachine>> start(VmSpec spec, Deadline deadline) = 0;
+};
+
+} // namespace cppvm::vm

@@ -14,7 +14,8 @@ namespace cppvm {
 
 namespace asio = boost::asio;
 
-/// A coroutine that gives a T. Starts when awaited; cancelled through its TaskGroup or with_timeout.
+/// A coroutine that gives a T. Starts when awaited; cancelled through its TaskGroup or
+/// with_timeout.
 template <class T = void>
 using Awaitable = asio::awaitable<T>;
 

@@ -38,8 +38,10 @@ class BlockingPool {
   private:
     // An optional, because co_spawn wants results that can be default-constructed.
     template <class F>
-    static auto call(F function) -> Awaitable<std::optional<
-        std::conditional_t<std::is_void_v<std::invoke_result_t<F>>, bool, std::invoke_result_t<F>>>> {
+    static auto call(F function) -> Awaitable<std::optional<std::conditional_t<
+        std::is_void_v<std::invoke_result_t<F>>,
+        bool,
+        std::invoke_result_t<F>>>> {
         if constexpr (std::is_void_v<std::invoke_result_t<F>>) {
             function();
             co_return true;

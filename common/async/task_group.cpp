@@ -11,7 +11,9 @@ namespace cppvm {
 TaskGroup::TaskGroup(const asio::any_io_executor& executor, Logger logger)
     : executor_(executor), logger_(std::move(logger)), empty_(executor) {}
 
-TaskGroup::~TaskGroup() { CPPVM_ASSERT(tasks_.empty()); }
+TaskGroup::~TaskGroup() {
+    CPPVM_ASSERT(tasks_.empty());
+}
 
 void TaskGroup::spawn(std::string name, Awaitable<> task) {
     if (closed_) {

@@ -5,7 +5,10 @@
 namespace cppvm::detail {
 
 void check_timeout(
-    const std::exception_ptr& failure, bool timer_fired, bool cancelled_outside, std::string_view what
+    const std::exception_ptr& failure,
+    bool timer_fired,
+    bool cancelled_outside,
+    std::string_view what
 ) {
     if (!failure) {
         return;

@@ -19,7 +19,10 @@ namespace detail {
 /// Throws what a bounded operation ended with. A result that came in the same turn as the time-out
 /// counts; an abort counts as a time-out only if the timer fired and nobody outside cancelled.
 void check_timeout(
-    const std::exception_ptr& failure, bool timer_fired, bool cancelled_outside, std::string_view what
+    const std::exception_ptr& failure,
+    bool timer_fired,
+    bool cancelled_outside,
+    std::string_view what
 );
 
 template <class T>
@@ -44,9 +47,8 @@ Awaitable<T> with_timeout(Awaitable<T> operation, Deadline deadline, std::string
             asio::co_spawn(executor, std::move(operation), asio::deferred),
             timer.async_wait(asio::deferred)
         );
-        auto [order, failure, timer_error] = co_await group.async_wait(
-            asio::experimental::wait_for_one(), asio::use_awaitable
-        );
+        auto [order, failure, timer_error] =
+            co_await group.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
         auto state = co_await asio::this_coro::cancellation_state;
         const bool cancelled = state.cancelled() != asio::cancellation_type::none;
         detail::check_timeout(failure, order[0] == 1 && !timer_error, cancelled, what);
@@ -57,9 +59,8 @@ Awaitable<T> with_timeout(Awaitable<T> operation, Deadline deadline, std::string
             ),
             timer.async_wait(asio::deferred)
         );
-        auto [order, failure, result, timer_error] = co_await group.async_wait(
-            asio::experimental::wait_for_one(), asio::use_awaitable
-        );
+        auto [order, failure, result, timer_error] =
+            co_await group.async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
         auto state = co_await asio::this_coro::cancellation_state;
         const bool cancelled = state.cancelled() != asio::cancellation_type::none;
         detail::check_timeout(failure, order[0] == 1 && !timer_error, cancelled, what);
@@ -84,8 +85,7 @@ Awaitable<T> shielded(Awaitable<T> operation, Deadline deadline, std::string wha
     } else {
         auto result = co_await asio::co_spawn(
             executor,
-            detail::optional_result<T>(
-                with_timeout(std::move(operation), deadline, std::move(what))
+            detail::optional_result<T>(with_timeout(std::move(operation), deadline, std::move(what))
             ),
             asio::bind_cancellation_slot(nobody.slot(), asio::use_awaitable)
         );

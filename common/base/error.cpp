@@ -1,5 +1,7 @@
 #include "common/base/error.hpp"
 
+#include <boost/system/system_error.hpp>
+
 #include <cerrno>
 #include <new>
 #include <utility>
@@ -49,7 +51,9 @@ std::string_view code_text(Code code) noexcept {
 Error::Error(Code code, std::string message, std::error_code cause, std::source_location where)
     : code_(code), message_(std::move(message)), cause_(cause), where_(where) {}
 
-int last_errno() noexcept { return errno; }
+int last_errno() noexcept {
+    return errno;
+}
 
 Code code_of_errno(int error) noexcept {
     switch (error) {
@@ -98,16 +102,18 @@ Error to_error(const std::exception_ptr& exception) {
         return error;
     } catch (const std::bad_alloc&) {
         return {Code::resource_exhausted, "out of memory"};
+    } catch (const boost::system::system_error& error) { // Asio's; not a std::system_error
+        return {
+            code_of_errno(error.code().default_error_condition().value()),
+            error.what(),
+            error.code()
+        };
     } catch (const std::system_error& error) {
-        const bool is_errno = error.code().category() == std::system_category() ||
-                              error.code().category() == std::generic_category();
-        // Boost.System categories are wrapped, not equal, when they become std::error_code; their
-        // default condition maps back to errno.
-        const auto condition = error.code().default_error_condition();
-        const int number = is_errno || condition.category() == std::generic_category()
-                               ? condition.value()
-                               : 0;
-        return {code_of_errno(number), error.what(), error.code()};
+        return {
+            code_of_errno(error.code().default_error_condition().value()),
+            error.what(),
+            error.code()
+        };
     } catch (const std::exception& error) {
         return {Code::unknown, error.what()};
     } catch (...) {

@@ -4,7 +4,6 @@
 #include <array>
 #include <cstdio>
 #include <ctime>
-
 #include <unistd.h>
 
 namespace cppvm {
@@ -137,7 +136,9 @@ Logger Logger::with(Fields fields) const {
     return logger;
 }
 
-bool Logger::enabled(LogLevel level) const noexcept { return core_ && level >= core_->level; }
+bool Logger::enabled(LogLevel level) const noexcept {
+    return core_ && level >= core_->level;
+}
 
 void Logger::trace(std::string_view message, Fields fields) const {
     log(LogLevel::trace, message, fields);
@@ -174,6 +175,8 @@ void Logger::log(LogLevel level, std::string_view message, Fields fields) const 
     core_->sink->write(line);
 }
 
-std::shared_ptr<LogSink> make_fd_sink(int fd) { return std::make_shared<FdSink>(fd); }
+std::shared_ptr<LogSink> make_fd_sink(int fd) {
+    return std::make_shared<FdSink>(fd);
+}
 
 } // namespace cppvm

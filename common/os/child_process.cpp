@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -23,15 +22,20 @@ struct ChildFailure {
     int error;
 };
 constexpr const char* step_names[] = {
-    "set the parent-death signal of", "enter the network namespace for", "pass descriptors to",
-    "start a session for", "execute"
+    "set the parent-death signal of",
+    "enter the network namespace for",
+    "pass descriptors to",
+    "start a session for",
+    "execute"
 };
 
 // Runs between fork and exec: async-signal-safe calls only. Everything that allocates
 // (argv, envp) was made by the parent.
 class ChildSetup {
   public:
-    ChildSetup(const ChildSpec& spec, char* const* argv, char* const* envp, int error_fd, pid_t parent)
+    ChildSetup(
+        const ChildSpec& spec, char* const* argv, char* const* envp, int error_fd, pid_t parent
+    )
         : spec_(spec), argv_(argv), envp_(envp), error_fd_(error_fd), parent_(parent) {}
 
     [[noreturn]] void run() const {
@@ -70,7 +74,7 @@ class ChildSetup {
     }
 
     static void reset_signals() {
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = SIG_DFL;
         for (int number = 1; number < NSIG; ++number) {
             ::sigaction(number, &action, nullptr);
@@ -210,7 +214,9 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
     return *this;
 }
 
-ChildProcess::~ChildProcess() { kill_and_reap(); }
+ChildProcess::~ChildProcess() {
+    kill_and_reap();
+}
 
 void ChildProcess::kill_and_reap() noexcept {
     if (pid_ > 0 && !exit_) {
@@ -238,9 +244,7 @@ Awaitable<ChildExit> ChildProcess::wait() {
             exit_ = to_exit(info);
             break;
         }
-        co_await pidfd_.async_wait(
-            asio::posix::stream_descriptor::wait_read, asio::use_awaitable
-        );
+        co_await pidfd_.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
     }
     co_return *exit_;
 }

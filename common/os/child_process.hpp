@@ -15,12 +15,13 @@ namespace cppvm {
 
 /// What to run: plain data.
 struct ChildSpec {
-    std::vector<std::string> arguments; ///< [0] is the program's absolute path
+    std::vector<std::string> arguments;                  ///< [0] is the program's absolute path
     std::optional<std::vector<std::string>> environment; ///< "K=V"; nothing: ours
     /// Descriptors of ours and the numbers that the child has them under. 0, 1 and 2 are /dev/null
     /// unless named here; all others are closed in the child.
     std::vector<std::pair<int, int>> descriptors;
-    bool die_with_parent = true; ///< SIGKILL when the thread that started it ends (PR_SET_PDEATHSIG)
+    bool die_with_parent =
+        true; ///< SIGKILL when the thread that started it ends (PR_SET_PDEATHSIG)
     bool new_session = false;
     int network_namespace = -1; ///< descriptor of a network namespace to enter; borrowed
     bool new_network_namespace = false;

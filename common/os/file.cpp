@@ -5,7 +5,6 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-
 #include <fcntl.h>
 #include <sys/stat.h>
 

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-
 #include <sys/types.h>
 
 namespace cppvm {
@@ -24,9 +23,7 @@ std::string read_all(int fd, std::string_view name, std::size_t max_bytes);
 void write_all(int fd, std::string_view name, std::string_view data);
 
 /// Replaces `path` as a whole: a reader sees the old file or the new one, never a part.
-void write_file_atomically(
-    const std::filesystem::path& path, std::string_view data, mode_t mode
-);
+void write_file_atomically(const std::filesystem::path& path, std::string_view data, mode_t mode);
 
 /// Writes to an existing file (proc, sysfs, cgroupfs) in one write(2). Throws: Error.
 void write_control_file(const std::filesystem::path& path, std::string_view data);

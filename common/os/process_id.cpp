@@ -6,7 +6,6 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
-
 #include <poll.h>
 #include <sys/syscall.h>
 

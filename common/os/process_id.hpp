@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-
 #include <sys/types.h>
 
 namespace cppvm {
@@ -20,7 +19,8 @@ struct ProcessId {
     friend bool operator==(const ProcessId&, const ProcessId&) = default;
 };
 
-/// Of a process that runs (or is a zombie). Nothing if there is none. Throws: Error on other faults.
+/// Of a process that runs (or is a zombie). Nothing if there is none. Throws: Error on other
+/// faults.
 std::optional<ProcessId> find_process(pid_t pid);
 
 /// A pidfd of exactly this process; empty if it is gone. Throws: Error.

@@ -21,8 +21,7 @@ std::array<std::uint8_t, preamble_size> encode(const Preamble& preamble) noexcep
     return bytes;
 }
 
-boost::system::result<Preamble> decode_preamble(
-    std::span<const std::uint8_t, preamble_size> bytes
+boost::system::result<Preamble> decode_preamble(std::span<const std::uint8_t, preamble_size> bytes
 ) noexcept {
     namespace errc = boost::system::errc;
     if (!std::equal(magic.begin(), magic.end(), bytes.begin())) {

@@ -32,8 +32,7 @@ std::array<std::uint8_t, preamble_size> encode(const Preamble& preamble) noexcep
 
 /// Fails with errc::bad_message on another magic or kind, errc::protocol_not_supported on another
 /// version.
-boost::system::result<Preamble> decode_preamble(
-    std::span<const std::uint8_t, preamble_size> bytes
+boost::system::result<Preamble> decode_preamble(std::span<const std::uint8_t, preamble_size> bytes
 ) noexcept;
 
 } // namespace cppvm::wire

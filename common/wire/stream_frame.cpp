@@ -11,9 +11,8 @@ std::array<std::uint8_t, frame_header_size> encode_frame_header(std::uint32_t le
     };
 }
 
-boost::system::result<std::uint32_t> decode_frame_header(
-    std::span<const std::uint8_t, frame_header_size> bytes
-) noexcept {
+boost::system::result<std::uint32_t>
+decode_frame_header(std::span<const std::uint8_t, frame_header_size> bytes) noexcept {
     std::uint32_t length = 0;
     for (const std::uint8_t byte : bytes) {
         length = length << 8 | byte;

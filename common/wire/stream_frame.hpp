@@ -19,8 +19,7 @@ inline constexpr std::uint32_t max_frame_payload = 64 * 1024;
 std::array<std::uint8_t, frame_header_size> encode_frame_header(std::uint32_t length) noexcept;
 
 /// The payload's length. Fails with errc::message_size above max_frame_payload.
-boost::system::result<std::uint32_t> decode_frame_header(
-    std::span<const std::uint8_t, frame_header_size> bytes
-) noexcept;
+boost::system::result<std::uint32_t>
+decode_frame_header(std::span<const std::uint8_t, frame_header_size> bytes) noexcept;
 
 } // namespace cppvm::wire

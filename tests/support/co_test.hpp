@@ -8,8 +8,8 @@
 
 namespace cppvm::testing {
 
-/// Runs a coroutine on a loop of its own until it ends, at most `limit`; then fails the test if work
-/// is left on the loop. Exceptions fail the test with their text.
+/// Runs a coroutine on a loop of its own until it ends, at most `limit`; then fails the test if
+/// work is left on the loop. Exceptions fail the test with their text.
 inline void co_test(Awaitable<> body, std::chrono::seconds limit = std::chrono::seconds(20)) {
     asio::io_context loop;
     std::exception_ptr failure;

@@ -1,0 +1,51 @@
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fcntl.h>
+
+namespace cppvm {
+namespace {
+
+class FileTest : public ::testing::Test {
+  protected:
+    FileTest() { EXPECT_NE(::mkdtemp(directory_.data()), nullptr); }
+    ~FileTest() override { std::filesystem::remove_all(directory_); }
+
+    std::string directory_ = "/tmp/cppvm-file-test-XXXXXX";
+};
+
+TEST_F(FileTest, ReadsBackWhatWasWrittenAtomically) {
+    const auto path = std::filesystem::path(directory_) / "a";
+    write_file_atomically(path, "first", 0600);
+    write_file_atomically(path, "second", 0640);
+    EXPECT_EQ(read_file(path, 100), "second");
+    const auto permissions = std::filesystem::status(path).permissions();
+    EXPECT_EQ(permissions, std::filesystem::perms(0640));
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_), {}), 1);
+}
+
+TEST_F(FileTest, LeavesNothingWhenAnAtomicWriteFails) {
+    const auto path = std::filesystem::path(directory_) / "a";
+    std::filesystem::create_directory(path); // rename over a directory fails
+    EXPECT_THROW(write_file_atomically(path, "x", 0600), Error);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(directory_), {}), 1);
+}
+
+TEST_F(FileTest, RefusesAFileOverTheLimit) {
+    const auto path = std::filesystem::path(directory_) / "a";
+    write_file_atomically(path, std::string(100, 'x'), 0600);
+    EXPECT_EQ(read_file(path, 100).size(), 100U);
+    try {
+        read_file(path, 99);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Code::resource_exhausted);
+        EXPECT_NE(error.message().find(path.native()), std::string::npos);
+    }
+}
+
+} // namespace
+} // namespace cppvm

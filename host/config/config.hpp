@@ -63,4 +63,7 @@ inline constexpr const char* default_path = "/etc/cppvm/config.toml";
 /// values out of range.
 Config load(const std::filesystem::path& path, bool required, std::string_view body = {});
 
+/// Every key that `load` knows, as "vm.vcpus".
+std::vector<std::string> known_keys();
+
 } // namespace cppvm::config

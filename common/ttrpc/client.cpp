@@ -1,0 +1,173 @@
+#include "common/ttrpc/client.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/assert.hpp"
+#include "common/base/scope_exit.hpp"
+
+#include <optional>
+#include <utility>
+
+namespace cppvm::ttrpc {
+
+namespace {
+
+std::string full_name(const std::string& service, const std::string& method) {
+    return service + "/" + method;
+}
+
+/// Nanoseconds until `deadline` as ttrpc has them: 0 for none, else at least 1.
+std::int64_t timeout_until(Deadline deadline, const std::string& what) {
+    if (deadline == no_deadline) {
+        return 0;
+    }
+    const auto rest = deadline - std::chrono::steady_clock::now();
+    if (rest <= std::chrono::steady_clock::duration::zero()) {
+        throw Error(Code::deadline_exceeded, "call " + what + ": timed out");
+    }
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(rest).count();
+}
+
+/// A unary call that waits for its response.
+class PendingCall : public Receiver {
+  public:
+    PendingCall(const asio::any_io_executor& executor, std::string name)
+        : name_(std::move(name)), done_(executor) {}
+
+    Awaitable<std::string> result() {
+        co_await done_.wait();
+        if (failure_) {
+            throw Error(*failure_);
+        }
+        co_return std::move(payload_);
+    }
+
+    bool on_frame(Frame frame) override {
+        if (frame.oversized()) {
+            fail(
+                Code::resource_exhausted,
+                "reply of " + std::to_string(frame.header.length) +
+                    " bytes is larger than the limit of " + std::to_string(max_payload_bytes)
+            );
+            return false;
+        }
+        if (frame.header.type != FrameType::response) {
+            fail(Code::internal, "the server answered a call with stream data");
+            return false;
+        }
+        auto response = decode_response(frame.payload);
+        if (!response) {
+            fail(Code::internal, "malformed response");
+        } else if (response->status.code != Code::ok) {
+            on_failure(Error(response->status.code, std::move(response->status.message)));
+        } else {
+            payload_ = std::move(response->payload);
+            done_.set();
+        }
+        return false;
+    }
+
+    void on_failure(const Error& error) override {
+        failure_.emplace(error);
+        done_.set();
+    }
+
+  private:
+    void fail(Code code, const std::string& why) {
+        on_failure(Error(code, "call " + name_ + ": " + why));
+    }
+
+    std::string name_;
+    std::string payload_;
+    std::optional<Error> failure_;
+    Event done_;
+};
+
+} // namespace
+
+Client::Client(StreamSocket socket, Logger logger)
+    : logger_(std::move(logger)), connection_(std::move(socket)),
+      stopped_(connection_.socket().get_executor()) {
+    stopped_.set();
+}
+
+Client::~Client() {
+    CPPVM_ASSERT(stopped_.is_set() && streams_.size() == 0);
+}
+
+Awaitable<> Client::run() {
+    stopped_.clear();
+    const ScopeExit at_end([this] {
+        connection_.close();
+        streams_.fail_all(closed_error());
+        logger_.debug("Connection ended", {{"reason", connection_.end_reason()}});
+        stopped_.set();
+    });
+    co_await connection_.run(*this);
+}
+
+Awaitable<> Client::on_frame(Frame frame) {
+    const FrameHeader header = frame.header;
+    if (header.type != FrameType::response && header.type != FrameType::data) {
+        co_return;
+    }
+    const auto delivery = streams_.deliver(std::move(frame));
+    if (delivery == StreamTable::Delivery::unknown) {
+        logger_.warn("Reply to no call dropped", {{"stream", header.stream}});
+    }
+}
+
+Awaitable<std::uint32_t>
+Client::start(Receiver& receiver, std::uint8_t flags, Request request, Deadline deadline) {
+    const std::string name = full_name(request.service, request.method);
+    co_await with_timeout(connection_.room(), deadline, "call " + name);
+    // From here to push nothing suspends.
+    request.timeout_nano = timeout_until(deadline, name);
+    const auto id = streams_.open(receiver);
+    if (!id) {
+        throw Error(
+            Code::unavailable, "call " + name + ": no stream id left on this connection: reconnect"
+        );
+    }
+    ScopeExit forget([this, id] { streams_.remove(*id); });
+    connection_.push(encode_request(*id, flags, std::move(request)));
+    forget.release();
+    co_return *id;
+}
+
+Awaitable<std::string>
+Client::call(std::string service, std::string method, std::string payload, CallOptions options) {
+    const std::string name = full_name(service, method);
+    PendingCall call(connection_.socket().get_executor(), name);
+    Request request{
+        .service = std::move(service),
+        .method = std::move(method),
+        .payload = std::move(payload),
+        .metadata = std::move(options.metadata),
+    };
+    const auto id = co_await start(call, 0, std::move(request), options.deadline);
+    const ScopeExit forget([this, id] { streams_.remove(id); });
+    co_return co_await with_timeout(call.result(), options.deadline, "call " + name);
+}
+
+Awaitable<std::unique_ptr<Stream>>
+Client::open_stream(std::string service, std::string method, CallOptions options) {
+    auto stream = std::make_unique<Stream>(
+        connection_, streams_, Stream::Side::client, full_name(service, method), options.deadline
+    );
+    Request request{
+        .service = std::move(service),
+        .method = std::move(method),
+        .payload = {},
+        .metadata = std::move(options.metadata),
+    };
+    stream->id_ = co_await start(*stream, flag_remote_open, std::move(request), options.deadline);
+    co_return stream;
+}
+
+Awaitable<> Client::stop() {
+    connection_.close();
+    streams_.fail_all(closed_error());
+    co_await stopped_.wait();
+}
+
+} // namespace cppvm::ttrpc

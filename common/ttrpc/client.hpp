@@ -1,0 +1,62 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+#include "common/async/event.hpp"
+#include "common/log/logger.hpp"
+#include "common/ttrpc/connection.hpp"
+#include "common/ttrpc/envelope.hpp"
+#include "common/ttrpc/stream.hpp"
+#include "common/ttrpc/stream_table.hpp"
+#include "common/ttrpc/types.hpp"
+
+#include <memory>
+#include <string>
+
+namespace cppvm::ttrpc {
+
+/// The client's end of one ttrpc connection: any number of calls at once, each answered whenever
+/// the server likes.
+/// Owns: the socket. The owner runs `run` in a TaskGroup that ends before the client goes, as all
+/// calls must. Thread: the loop's only.
+class Client : private FrameSink {
+  public:
+    Client(StreamSocket socket, Logger logger);
+    ~Client() override;
+
+    /// Reader and writer. Returns when the connection has ended; from then on (and at once, for
+    /// those that wait) every call fails with unavailable, "ttrpc: closed".
+    /// Cancels: ends the connection; throws the abort.
+    Awaitable<> run();
+
+    /// One call; gives the serialised reply. Calls made before `run` wait for it.
+    /// Throws: Error; the server's status; unavailable "ttrpc: closed"; deadline_exceeded "call
+    /// <service>/<method>: timed out"; resource_exhausted when request or reply is above 4 MiB;
+    /// internal when the reply makes no sense.
+    /// Cancels: the server goes on (ttrpc cannot tell it); its late reply is dropped.
+    Awaitable<std::string>
+    call(std::string service, std::string method, std::string payload, CallOptions options = {});
+
+    /// A stream on which both sides send. The server learns of it at once.
+    /// Throws: as `call`, before the stream exists.
+    Awaitable<std::unique_ptr<Stream>>
+    open_stream(std::string service, std::string method, CallOptions options = {});
+
+    /// Ends the connection and waits until `run` has returned. Idempotent.
+    Awaitable<> stop();
+
+    bool is_closed() const noexcept { return connection_.is_closed(); }
+
+  private:
+    Awaitable<> on_frame(Frame frame) override;
+    /// Waits for room, then sends the request under the next id, in one step: the ids on the wire
+    /// must rise. Gives the id.
+    Awaitable<std::uint32_t>
+    start(Receiver& receiver, std::uint8_t flags, Request request, Deadline deadline);
+
+    Logger logger_;
+    Connection connection_;
+    StreamTable streams_;
+    Event stopped_; // run is not running
+};
+
+} // namespace cppvm::ttrpc

@@ -1,0 +1,61 @@
+#include "host/config/programs.hpp"
+
+#include "common/base/error.hpp"
+
+#include <cstdlib>
+#include <string>
+#include <unistd.h>
+
+namespace cppvm::config {
+
+namespace {
+
+bool is_executable(const std::filesystem::path& path) {
+    return std::filesystem::is_regular_file(path) && ::access(path.c_str(), X_OK) == 0;
+}
+
+} // namespace
+
+std::filesystem::path find_program(
+    std::string_view name,
+    const std::filesystem::path& configured,
+    const std::vector<std::filesystem::path>& directories
+) {
+    if (!configured.empty()) {
+        if (is_executable(configured)) {
+            return configured;
+        }
+        throw Error(
+            Code::failed_precondition,
+            "find " + std::string(name) + ": " + configured.native() +
+                ", named by the configuration, is not an executable file"
+        );
+    }
+    std::vector<std::filesystem::path> places;
+    std::error_code ignored;
+    places.push_back(std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path());
+    places.emplace_back(CPPVM_LIBEXEC_DIR);
+    places.insert(places.end(), directories.begin(), directories.end());
+    const char* const path = std::getenv("PATH");
+    std::string_view rest = path != nullptr ? path : "";
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find(':'), rest.size());
+        places.emplace_back(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    std::string tried;
+    for (const auto& place : places) {
+        if (place.empty() || !place.is_absolute()) {
+            continue; // a relative PATH entry must not decide what runs as root
+        }
+        if (is_executable(place / name)) {
+            return place / name;
+        }
+        tried.append(tried.empty() ? "" : ", ").append(place.native());
+    }
+    throw Error(
+        Code::failed_precondition, "find " + std::string(name) + ": not in any of " + tried
+    );
+}
+
+} // namespace cppvm::config

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+namespace cppvm::config {
+
+/// Where a program of ours or one that we need is: `configured` if it is not empty, else the first
+/// of: beside this program, the installed libexec directory, `directories`, PATH.
+/// Throws: Error (failed_precondition) that names the program, where it was looked for and, for
+/// `configured`, that the configuration named it.
+std::filesystem::path find_program(
+    std::string_view name,
+    const std::filesystem::path& configured,
+    const std::vector<std::filesystem::path>& directories = {}
+);
+
+} // namespace cppvm::config

@@ -1,0 +1,32 @@
+#pragma once
+
+#include "common/oci/spec.hpp"
+
+#include <string_view>
+
+namespace cppvm::oci {
+
+/// Largest text that is parsed. It must fit into one RPC message (4 MiB) with room for the rest.
+inline constexpr std::size_t max_spec_bytes = 4 * 1024 * 1024 - 64 * 1024;
+/// Deepest nesting of objects and arrays. The spec's own schema needs 7.
+inline constexpr int max_spec_depth = 32;
+
+template <class T>
+struct Parsed {
+    T value;
+    /// JSON paths of members that say something (not null, false, "" or an empty list) and are not
+    /// part of T: "linux.seccomp", "hooks". Sorted by place in the text's object order.
+    std::vector<std::string> unused;
+};
+
+/// Parses config.json. Types are strict, sizes bounded, strings free of NUL; paths that must be
+/// absolute are. The version must be 1.x; root and process must be there.
+/// Throws: Error (invalid_argument) that starts with the JSON path: "process.args: must not be
+/// empty".
+Parsed<Spec> parse_spec(std::string_view json);
+
+/// Parses a process object alone (of an exec). Paths in errors start with "process".
+/// Throws: as parse_spec.
+Parsed<Process> parse_process(std::string_view json);
+
+} // namespace cppvm::oci

@@ -1,0 +1,135 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+/// The OCI runtime spec's config.json as plain data: what its text says, with nothing decided yet.
+/// Names and meanings are those of https://github.com/opencontainers/runtime-spec (config.md,
+/// config-linux.md). Members that are not here are reported by the parser as unused.
+namespace cppvm::oci {
+
+struct Root {
+    std::string path;
+    bool readonly = false;
+};
+
+struct User {
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    std::optional<std::uint32_t> umask;
+    std::vector<std::uint32_t> additional_gids;
+};
+
+struct ConsoleSize {
+    std::uint32_t height = 0;
+    std::uint32_t width = 0;
+};
+
+/// Names such as "CAP_CHOWN", as they were written.
+struct Capabilities {
+    std::vector<std::string> bounding;
+    std::vector<std::string> effective;
+    std::vector<std::string> inheritable;
+    std::vector<std::string> permitted;
+    std::vector<std::string> ambient;
+};
+
+struct Rlimit {
+    std::string type; ///< "RLIMIT_NOFILE"
+    std::uint64_t soft = 0;
+    std::uint64_t hard = 0;
+};
+
+struct Process {
+    bool terminal = false;
+    std::optional<ConsoleSize> console_size;
+    User user;
+    std::vector<std::string> args;            ///< not empty
+    std::vector<std::string> env;             ///< "K=V"
+    std::string cwd;                          ///< absolute
+    std::optional<Capabilities> capabilities; ///< nothing: no capability at all
+    std::vector<Rlimit> rlimits;
+    bool no_new_privileges = false;
+    std::optional<int> oom_score_adj;
+};
+
+struct IdMapping {
+    std::uint32_t container_id = 0;
+    std::uint32_t host_id = 0;
+    std::uint32_t size = 0;
+};
+
+struct Mount {
+    std::string destination; ///< absolute
+    std::string type;
+    std::string source;
+    std::vector<std::string> options;
+    bool id_mapped = false; ///< has uidMappings or gidMappings
+};
+
+struct Namespace {
+    std::string type;
+    std::string path; ///< empty: a new one
+};
+
+struct Device {
+    std::string path; ///< absolute
+    std::string type; ///< "c", "u", "b" or "p"
+    std::int64_t major = 0;
+    std::int64_t minor = 0;
+    std::optional<std::uint32_t> file_mode;
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+};
+
+struct MemoryResources {
+    std::optional<std::int64_t> limit; ///< bytes; -1: unlimited
+    std::optional<std::int64_t> reservation;
+    std::optional<std::int64_t> swap; ///< memory and swap together
+};
+
+struct CpuResources {
+    std::optional<std::uint64_t> shares;
+    std::optional<std::int64_t> quota;   ///< microseconds in each period; <= 0: unlimited
+    std::optional<std::uint64_t> period; ///< microseconds
+    std::optional<std::uint64_t> burst;
+    std::optional<std::int64_t> idle;
+    std::string cpus;
+    std::string mems;
+};
+
+struct Resources {
+    MemoryResources memory;
+    CpuResources cpu;
+    std::optional<std::int64_t> pids_limit;
+    std::map<std::string, std::string> unified; ///< cgroup v2 file: text
+};
+
+struct Linux {
+    std::vector<Namespace> namespaces;
+    std::vector<IdMapping> uid_mappings;
+    std::vector<IdMapping> gid_mappings;
+    std::vector<Device> devices;
+    std::map<std::string, std::string> sysctl;
+    std::vector<std::string> masked_paths;
+    std::vector<std::string> readonly_paths;
+    std::string rootfs_propagation;
+    std::string cgroups_path; ///< of the host; meaningless in the guest
+    Resources resources;
+};
+
+struct Spec {
+    std::string oci_version;
+    Root root;
+    Process process;
+    std::string hostname;
+    std::string domainname;
+    std::vector<Mount> mounts;
+    std::map<std::string, std::string> annotations;
+    Linux linux_part;
+};
+
+} // namespace cppvm::oci

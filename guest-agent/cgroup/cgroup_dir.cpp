@@ -1,0 +1,195 @@
+#include "guest-agent/cgroup/cgroup_dir.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <dirent.h>
+#include <fcntl.h>
+#include <functional>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+constexpr std::size_t max_control_file = 1024 * 1024;
+/// A container can nest cgroups; walking them must stay bounded.
+constexpr int max_depth = 64;
+
+bool has_word(std::string_view text, std::string_view word) {
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find_first_of(" \n", at), text.size());
+        if (text.substr(at, end - at) == word) {
+            return true;
+        }
+        at = end + 1;
+    }
+    return false;
+}
+
+/// Calls `visit(path)` for each directory below, children first, then for `path` itself.
+void for_each_cgroup(
+    const std::filesystem::path& path,
+    const std::function<void(const std::filesystem::path&)>& visit,
+    int depth = 0
+) {
+    std::error_code error;
+    if (depth < max_depth) {
+        for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
+             entry.increment(error)) {
+            std::error_code gone;
+            if (entry->is_directory(gone)) {
+                for_each_cgroup(entry->path(), visit, depth + 1);
+            }
+        }
+    }
+    visit(path);
+}
+
+} // namespace
+
+void enable_controllers(const std::filesystem::path& root, const Logger& logger) {
+    const std::string available = read_file(root / "cgroup.controllers", max_control_file);
+    for (const char* name : {"cpu", "cpuset", "io", "memory", "pids", "hugetlb"}) {
+        if (!has_word(available, name)) {
+            continue;
+        }
+        try {
+            // One by one: the kernel takes all or none of a line.
+            write_control_file(root / "cgroup.subtree_control", std::string("+") + name);
+        } catch (const Error& error) {
+            logger.warn("Controller not enabled", {{"error", error.message()}});
+        }
+    }
+}
+
+CgroupDir::CgroupDir(const asio::any_io_executor& executor, std::filesystem::path path)
+    : executor_(executor), path_(std::move(path)) {
+    if (::mkdir(path_.c_str(), 0755) != 0) {
+        if (errno == EEXIST) {
+            throw Error(
+                Code::failed_precondition, "create cgroup " + path_.native() + ": is there already"
+            );
+        }
+        throw_errno("create cgroup", path_.native());
+    }
+    try {
+        directory_ = open_file(path_, O_PATH | O_DIRECTORY);
+    } catch (...) {
+        ::rmdir(path_.c_str());
+        throw;
+    }
+}
+
+CgroupDir::~CgroupDir() {
+    if (directory_) {
+        ::rmdir(path_.c_str());
+    }
+}
+
+void CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
+    if (writes.empty()) {
+        return;
+    }
+    const std::string controllers = read_file(path_ / "cgroup.controllers", max_control_file);
+    for (const CgroupWrite& write : writes) {
+        if (!write.controller.empty() && !has_word(controllers, write.controller)) {
+            throw Error(
+                Code::failed_precondition,
+                "set " + write.file + ": the guest's kernel has no cgroup controller '" +
+                    write.controller + "'"
+            );
+        }
+        try {
+            write_control_file(path_ / write.file, write.value);
+        } catch (const Error& error) {
+            // Guests have no swap as a rule, and some kernels are built without it: then there is
+            // nothing to limit.
+            if (write.file != "memory.swap.max" || error.cause().value() != ENOENT) {
+                throw;
+            }
+        }
+    }
+}
+
+std::vector<pid_t> CgroupDir::processes() const {
+    std::vector<pid_t> pids;
+    for_each_cgroup(path_, [&](const std::filesystem::path& path) {
+        std::string text;
+        try {
+            text = read_file(path / "cgroup.procs", max_control_file);
+        } catch (const Error&) {
+            return; // a cgroup of the container's own that went away, or a threaded one
+        }
+        const char* at = text.data();
+        const char* const end = at + text.size();
+        while (at != end) {
+            pid_t pid = 0;
+            const auto result = std::from_chars(at, end, pid);
+            if (result.ec != std::errc{}) {
+                break;
+            }
+            if (pid > 0) { // 0: not of this pid namespace
+                pids.push_back(pid);
+            }
+            at = result.ptr == end ? end : result.ptr + 1;
+        }
+    });
+    return pids;
+}
+
+void CgroupDir::kill() {
+    if (directory_) {
+        write_control_file(path_ / "cgroup.kill", "1");
+    }
+}
+
+Awaitable<> CgroupDir::wait_empty() {
+    // The kernel wakes pollers of cgroup.events with POLLPRI when the file changes after it was
+    // read (cgroup-v2.rst, "populated").
+    UniqueFd file = open_file(path_ / "cgroup.events", O_RDONLY | O_NONBLOCK);
+    asio::posix::stream_descriptor events(executor_, file.get());
+    static_cast<void>(file.release());
+    for (;;) {
+        std::array<char, 256> text{};
+        const ssize_t size = ::pread(events.native_handle(), text.data(), text.size(), 0);
+        if (size < 0) {
+            throw_errno("read", (path_ / "cgroup.events").native());
+        }
+        const std::string_view words(text.data(), static_cast<std::size_t>(size));
+        if (words.find("populated 0") != std::string_view::npos) {
+            co_return;
+        }
+        co_await events.async_wait(asio::posix::descriptor_base::wait_error, asio::use_awaitable);
+    }
+}
+
+Awaitable<> CgroupDir::remove(Deadline deadline) {
+    if (!directory_) {
+        co_return;
+    }
+    kill();
+    co_await with_timeout(
+        wait_empty(), deadline, "wait for the processes of cgroup " + path_.native()
+    );
+    int failure = 0;
+    for_each_cgroup(path_, [&](const std::filesystem::path& path) {
+        if (::rmdir(path.c_str()) != 0 && errno != ENOENT) {
+            failure = errno;
+        }
+    });
+    if (failure != 0) {
+        throw_errno("remove cgroup", path_.native(), failure);
+    }
+    directory_.reset();
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,55 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/log/logger.hpp"
+#include "guest-agent/cgroup/cgroup_limits.hpp"
+
+#include <filesystem>
+#include <sys/types.h>
+#include <vector>
+
+namespace cppvm::guest {
+
+/// Enables the controllers that containers may be limited by for the children of `root`, as far as
+/// the kernel offers them; what it refuses is logged, and reported when a limit needs it.
+void enable_controllers(const std::filesystem::path& root, const Logger& logger);
+
+/// One container's cgroup (v2).
+/// Owns: the directory. `remove` must have been awaited before the destructor, which otherwise only
+/// tries rmdir.
+/// Thread: the loop's only.
+class CgroupDir {
+  public:
+    /// Throws: Error; failed_precondition when the directory is there already.
+    CgroupDir(const asio::any_io_executor& executor, std::filesystem::path path);
+    CgroupDir(const CgroupDir&) = delete;
+    CgroupDir& operator=(const CgroupDir&) = delete;
+    ~CgroupDir();
+
+    /// For clone3's CLONE_INTO_CGROUP.
+    int fd() const noexcept { return directory_.get(); }
+
+    /// Throws: Error; failed_precondition naming a controller that the guest does not have.
+    void apply(const std::vector<CgroupWrite>& writes);
+
+    /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it.
+    std::vector<pid_t> processes() const;
+
+    /// SIGKILL for all of them at once, also for those that are being forked. Throws: Error.
+    void kill();
+
+    /// kill, waits until they are gone, and removes the directory with what is in it. Idempotent.
+    /// Throws: Error (deadline_exceeded) if a process does not die; other faults of the file
+    /// system.
+    Awaitable<> remove(Deadline deadline);
+
+  private:
+    Awaitable<> wait_empty();
+
+    asio::any_io_executor executor_;
+    std::filesystem::path path_;
+    UniqueFd directory_;
+};
+
+} // namespace cppvm::guest

@@ -1,0 +1,112 @@
+#include "guest-agent/cgroup/cgroup_limits.hpp"
+
+#include "common/base/error.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+namespace cppvm::guest {
+
+namespace {
+
+[[noreturn]] void refuse(const std::string& path, const std::string& problem) {
+    throw Error(Code::invalid_argument, "linux.resources." + path + ": " + problem);
+}
+
+std::string bytes_or_max(std::int64_t bytes) {
+    return bytes < 0 ? "max" : std::to_string(bytes);
+}
+
+void add_memory(const oci::MemoryResources& memory, std::vector<CgroupWrite>& writes) {
+    // A limit of 0 is how Go programs write "none".
+    const bool limited = memory.limit.value_or(0) != 0;
+    if (memory.swap.value_or(0) != 0) {
+        // The spec counts memory and swap together, cgroup v2 swap alone.
+        std::int64_t swap = *memory.swap;
+        if (swap > 0) {
+            if (!limited || *memory.limit < 0) {
+                refuse("memory.swap", "needs memory.limit, which it includes");
+            }
+            if (swap < *memory.limit) {
+                refuse("memory.swap", "is below memory.limit, which it includes");
+            }
+            swap -= *memory.limit;
+        }
+        writes.push_back({"memory", "memory.swap.max", bytes_or_max(swap)});
+    }
+    if (limited) {
+        writes.push_back({"memory", "memory.max", bytes_or_max(*memory.limit)});
+    }
+    if (memory.reservation.value_or(0) != 0) {
+        writes.push_back({"memory", "memory.low", bytes_or_max(*memory.reservation)});
+    }
+}
+
+/// Shares (2 to 262144) to weight (1 to 10000), on a straight line.
+std::uint64_t to_weight(std::uint64_t shares) {
+    const std::uint64_t bounded = std::clamp<std::uint64_t>(shares, 2, 262144);
+    return 1 + (bounded - 2) * 9999 / 262142;
+}
+
+void add_cpu(const oci::CpuResources& cpu, std::vector<CgroupWrite>& writes) {
+    constexpr std::uint64_t default_period = 100000; // microseconds; cpu.max's own
+    if (cpu.idle) {
+        writes.push_back({"cpu", "cpu.idle", std::to_string(*cpu.idle)});
+    }
+    if (cpu.shares.value_or(0) != 0) {
+        writes.push_back({"cpu", "cpu.weight", std::to_string(to_weight(*cpu.shares))});
+    }
+    if (cpu.quota.value_or(0) != 0 || cpu.period.value_or(0) != 0) {
+        const std::int64_t quota = cpu.quota.value_or(-1);
+        const std::uint64_t period = cpu.period.value_or(0);
+        writes.push_back(
+            {"cpu",
+             "cpu.max",
+             (quota > 0 ? std::to_string(quota) : "max") + " " +
+                 std::to_string(period == 0 ? default_period : period)}
+        );
+    }
+    if (cpu.burst) {
+        writes.push_back({"cpu", "cpu.max.burst", std::to_string(*cpu.burst)});
+    }
+    if (!cpu.cpus.empty()) {
+        writes.push_back({"cpuset", "cpuset.cpus", cpu.cpus});
+    }
+    if (!cpu.mems.empty()) {
+        writes.push_back({"cpuset", "cpuset.mems", cpu.mems});
+    }
+}
+
+CgroupWrite unified_write(const std::string& file, const std::string& value) {
+    const bool plain = std::all_of(file.begin(), file.end(), [](unsigned char c) {
+        return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '_' || c == '-' ||
+               std::isupper(c) != 0;
+    });
+    const std::size_t dot = file.find('.');
+    if (!plain || dot == std::string::npos || dot == 0) {
+        refuse("unified." + file.substr(0, 64), "is not the name of a cgroup file");
+    }
+    // cgroup.procs, cgroup.freeze and so on are the agent's.
+    const std::string controller = file.substr(0, dot);
+    if (controller == "cgroup") {
+        refuse("unified." + file.substr(0, 64), "belongs to no controller");
+    }
+    return {controller, file, value};
+}
+
+} // namespace
+
+std::vector<CgroupWrite> cgroup_writes(const oci::Resources& resources) {
+    std::vector<CgroupWrite> writes;
+    add_memory(resources.memory, writes);
+    add_cpu(resources.cpu, writes);
+    if (resources.pids_limit.value_or(0) != 0) {
+        writes.push_back({"pids", "pids.max", bytes_or_max(*resources.pids_limit)});
+    }
+    for (const auto& [file, value] : resources.unified) {
+        writes.push_back(unified_write(file, value));
+    }
+    return writes;
+}
+
+} // namespace cppvm::guest

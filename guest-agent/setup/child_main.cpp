@@ -1,0 +1,149 @@
+#include "guest-agent/setup/child_main.hpp"
+
+#include "common/base/error.hpp"
+#include "guest-agent/setup/devices.hpp"
+#include "guest-agent/setup/mount_api.hpp"
+#include "guest-agent/setup/namespaces.hpp"
+#include "guest-agent/setup/root_walk.hpp"
+#include "guest-agent/setup/rootfs.hpp"
+#include "guest-agent/setup/sysctl.hpp"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+/// What runc uses for a set-up that failed, too.
+constexpr int failed_exit_code = 128;
+
+template <class F>
+[[noreturn]] void run_child(int control_fd, F prepare_and_execute) {
+    ChildControl control(control_fd);
+    try {
+        prepare_and_execute(control);
+    } catch (...) {
+        control.send_failure(to_status(std::current_exception()));
+    }
+    ::_exit(failed_exit_code);
+}
+
+/// In a new user namespace the process has all capabilities but still its old ids.
+void become_root_of_user_namespace() {
+    if (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0) {
+        throw_errno("become root of", "user namespace");
+    }
+}
+
+void set_names(const oci::Spec& spec) {
+    if (!spec.hostname.empty() && ::sethostname(spec.hostname.data(), spec.hostname.size()) != 0) {
+        throw_errno("set hostname", spec.hostname.substr(0, 128));
+    }
+    if (!spec.domainname.empty() &&
+        ::setdomainname(spec.domainname.data(), spec.domainname.size()) != 0) {
+        throw_errno("set domainname", spec.domainname.substr(0, 128));
+    }
+}
+
+/// The terminal is also the container's /dev/console.
+void bind_console(int root, const Terminal& terminal) {
+    const UniqueFd mount = clone_mount(terminal.slave.get(), "", false, "/dev/console");
+    const UniqueFd target = make_in_root(root, "/dev/console", NodeKind::file);
+    attach_mount(mount.get(), target.get(), "/dev/console");
+}
+
+UniqueFd open_agents_devpts() {
+    return UniqueFd(::open("/dev/pts", O_PATH | O_CLOEXEC));
+}
+
+/// The whole file system view. The root's descriptor is used from beginning to end: no path is
+/// walked from "/" before the root has changed.
+Terminal set_up_root(const InitLaunch& launch) {
+    const oci::Spec& spec = launch.spec;
+    const UniqueFd root = attach_rootfs(launch.share, spec.root);
+    for (const oci::Mount& mount : spec.mounts) {
+        mount_entry(root.get(), launch.share, mount);
+    }
+    make_devices(root.get(), spec.linux_part, !binds_dev(spec));
+    Terminal terminal;
+    if (spec.process.terminal) {
+        const UniqueFd fallback = open_agents_devpts();
+        terminal = open_terminal(root.get(), fallback.get());
+        bind_console(root.get(), terminal);
+    }
+    make_in_root(root.get(), spec.process.cwd, NodeKind::directory);
+    protect_paths(root.get(), spec.linux_part);
+    enter_root(root.get());
+    finish_root(root.get(), spec);
+    return terminal;
+}
+
+void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& control) {
+    const std::vector<std::string> environment = make_environment(process.process);
+    become(process, terminal, control);
+    control.send_ready(terminal.master.get());
+    terminal.master.reset();
+    control.expect(ControlKind::go);
+    control.send(ControlKind::executing);
+    execute(process.process, environment);
+}
+
+} // namespace
+
+void run_init_child(const InitLaunch& launch, int control_fd) {
+    run_child(control_fd, [&](ChildControl& control) {
+        const ProcessSpec& process = launch.process;
+        isolate_child(
+            {control_fd, process.standard_input, process.standard_output, process.standard_error}
+        );
+        control.expect(ControlKind::mapped);
+        if ((launch.namespaces & CLONE_NEWUSER) != 0) {
+            become_root_of_user_namespace();
+        }
+        if ((launch.namespaces & CLONE_NEWCGROUP) != 0 && ::unshare(CLONE_NEWCGROUP) != 0) {
+            throw_errno("create", "cgroup namespace");
+        }
+        if ((launch.namespaces & CLONE_NEWNET) != 0) {
+            raise_loopback();
+        }
+        // The machine is the pod's: names and sysctls of namespaces that the container shares with
+        // it are the pod's own.
+        set_names(launch.spec);
+        write_sysctls(launch.spec.linux_part.sysctl);
+        Terminal terminal = set_up_root(launch);
+        finish(process, terminal, control);
+    });
+}
+
+void run_exec_child(const ExecLaunch& launch, int control_fd) {
+    run_child(control_fd, [&](ChildControl& control) {
+        const ProcessSpec& process = launch.process;
+        // Before the container's processes can see this one.
+        isolate_child(
+            {control_fd,
+             launch.init_pidfd,
+             process.standard_input,
+             process.standard_output,
+             process.standard_error}
+        );
+        control.expect(ControlKind::mapped);
+        const UniqueFd devpts = open_agents_devpts();
+        const auto others = static_cast<int>(launch.namespaces & ~std::uint64_t{CLONE_NEWPID});
+        if (::setns(launch.init_pidfd, others) != 0) {
+            throw_errno("enter", "namespaces of the container's init");
+        }
+        if ((launch.namespaces & CLONE_NEWUSER) != 0) {
+            become_root_of_user_namespace();
+        }
+        Terminal terminal;
+        if (process.process.terminal) {
+            const UniqueFd root(::open("/", O_PATH | O_CLOEXEC));
+            terminal = open_terminal(root.get(), devpts.get());
+        }
+        finish(process, terminal, control);
+    });
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,121 @@
+#include "guest-agent/setup/devices.hpp"
+
+#include "common/base/error.hpp"
+#include "guest-agent/setup/mount_api.hpp"
+#include "guest-agent/setup/root_walk.hpp"
+
+#include <array>
+#include <cerrno>
+#include <fcntl.h>
+#include <string>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+mode_t type_bits(const std::string& type) {
+    if (type == "b") {
+        return S_IFBLK;
+    }
+    return type == "p" ? S_IFIFO : S_IFCHR;
+}
+
+bool is_same_node(const struct stat& status, mode_t type, dev_t number) {
+    return (status.st_mode & S_IFMT) == type && (type == S_IFIFO || status.st_rdev == number);
+}
+
+/// The agent's own node of that name over a file in the container.
+void bind_agents_node(int root, const oci::Device& device, dev_t number) {
+    const UniqueFd node(::open(device.path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct stat status{};
+    if (!node || ::fstat(node.get(), &status) != 0 ||
+        !is_same_node(status, type_bits(device.type), number)) {
+        throw Error(
+            Code::permission_denied,
+            "create device " + device.path +
+                ": operation not permitted, and the guest has no such "
+                "device to bind"
+        );
+    }
+    const UniqueFd mount = clone_mount(node.get(), "", false, device.path);
+    const UniqueFd target = make_in_root(root, device.path, NodeKind::file);
+    attach_mount(mount.get(), target.get(), device.path);
+}
+
+void make_device(int root, const oci::Device& device) {
+    const mode_t type = type_bits(device.type);
+    const dev_t number =
+        type == S_IFIFO
+            ? 0
+            : ::makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+    const NodePlace place = make_parent_in_root(root, device.path);
+    const std::string name(place.name);
+    const mode_t mode = device.file_mode.value_or(0666) & 07777;
+    if (::mknodat(place.parent.get(), name.c_str(), type | mode, number) != 0) {
+        if (errno == EPERM) {
+            bind_agents_node(root, device, number);
+            return;
+        }
+        if (errno != EEXIST) {
+            throw_errno("create device", device.path);
+        }
+        struct stat status{};
+        if (::fstatat(place.parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            throw_errno("stat", device.path);
+        }
+        if (!is_same_node(status, type, number)) {
+            throw Error(
+                Code::failed_precondition,
+                "create device " + device.path + ": the rootfs has something else of that name"
+            );
+        }
+        return; // bound by a mount of the spec, or part of the image
+    }
+    // The mode is exact: the child runs with umask 0 until it becomes the container's program.
+    if (::fchownat(place.parent.get(), name.c_str(), device.uid, device.gid, AT_SYMLINK_NOFOLLOW) !=
+        0) {
+        throw_errno("set owner of device", device.path);
+    }
+}
+
+void make_link(int root, const char* path, const char* target) {
+    const NodePlace place = make_parent_in_root(root, path);
+    if (::symlinkat(target, place.parent.get(), std::string(place.name).c_str()) != 0 &&
+        errno != EEXIST) {
+        throw_errno("create link", path);
+    }
+}
+
+} // namespace
+
+void make_devices(int root, const oci::Linux& spec, bool with_defaults) {
+    if (with_defaults) {
+        // Numbers: Documentation/admin-guide/devices.txt of the kernel.
+        const std::array<oci::Device, 6> defaults{{
+            {"/dev/null", "c", 1, 3, 0666, 0, 0},
+            {"/dev/zero", "c", 1, 5, 0666, 0, 0},
+            {"/dev/full", "c", 1, 7, 0666, 0, 0},
+            {"/dev/random", "c", 1, 8, 0666, 0, 0},
+            {"/dev/urandom", "c", 1, 9, 0666, 0, 0},
+            {"/dev/tty", "c", 5, 0, 0666, 0, 0},
+        }};
+        for (const oci::Device& device : defaults) {
+            make_device(root, device);
+        }
+        make_link(root, "/dev/ptmx", "pts/ptmx");
+        make_link(root, "/dev/fd", "/proc/self/fd");
+        make_link(root, "/dev/stdin", "/proc/self/fd/0");
+        make_link(root, "/dev/stdout", "/proc/self/fd/1");
+        make_link(root, "/dev/stderr", "/proc/self/fd/2");
+        if (::access("/proc/kcore", F_OK) == 0) {
+            make_link(root, "/dev/core", "/proc/kcore");
+        }
+    }
+    for (const oci::Device& device : spec.devices) {
+        make_device(root, device);
+    }
+}
+
+} // namespace cppvm::guest

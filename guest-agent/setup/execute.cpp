@@ -1,0 +1,137 @@
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "guest-agent/setup/process_setup.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <csignal>
+#include <fcntl.h>
+#include <string_view>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+constexpr std::size_t max_passwd_bytes = 1024 * 1024;
+constexpr std::string_view default_path =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+std::string_view field(std::string_view line, int number) {
+    for (; number > 0; --number) {
+        const std::size_t colon = line.find(':');
+        if (colon == std::string_view::npos) {
+            return {};
+        }
+        line.remove_prefix(colon + 1);
+    }
+    return line.substr(0, line.find(':'));
+}
+
+/// The home directory of passwd(5); nothing on any trouble with the file, which is the image's.
+std::string find_home(uid_t uid) noexcept {
+    try {
+        // Not blocking: it may be a fifo.
+        const UniqueFd file = open_file("/etc/passwd", O_RDONLY | O_NONBLOCK | O_NOCTTY);
+        struct stat status{};
+        if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+            return {};
+        }
+        const std::string text = read_all(file.get(), "/etc/passwd", max_passwd_bytes);
+        for (std::size_t at = 0; at < text.size();) {
+            const std::size_t end = std::min(text.find('\n', at), text.size());
+            const std::string_view line = std::string_view(text).substr(at, end - at);
+            const std::string_view id = field(line, 2);
+            uid_t found = 0;
+            const auto result = std::from_chars(id.data(), id.data() + id.size(), found);
+            if (!id.empty() && result.ec == std::errc{} && result.ptr == id.data() + id.size() &&
+                found == uid) {
+                return std::string(field(line, 5));
+            }
+            at = end + 1;
+        }
+    } catch (const std::exception&) {
+        return {};
+    }
+    return {};
+}
+
+std::string_view find_variable(const std::vector<std::string>& environment, std::string_view name) {
+    for (const std::string& entry : environment) {
+        if (entry.size() > name.size() && entry.starts_with(name) && entry[name.size()] == '=') {
+            return std::string_view(entry).substr(name.size() + 1);
+        }
+    }
+    return {};
+}
+
+std::vector<char*> to_pointers(const std::vector<std::string>& texts) {
+    std::vector<char*> pointers;
+    pointers.reserve(texts.size() + 1);
+    for (const std::string& text : texts) {
+        pointers.push_back(const_cast<char*>(text.c_str()));
+    }
+    pointers.push_back(nullptr);
+    return pointers;
+}
+
+[[noreturn]] void throw_exec(const std::string& program, std::string_view detail, int error) {
+    // In lower case: other programs look for exactly these words of the Go runtime.
+    std::string cause = std::generic_category().message(error);
+    if (!cause.empty()) {
+        cause[0] = static_cast<char>(cause[0] | 0x20);
+    }
+    throw Error(
+        Code::failed_precondition,
+        "exec \"" + program.substr(0, 1024) + "\": " + std::string(detail) + cause,
+        std::error_code(error, std::generic_category())
+    );
+}
+
+} // namespace
+
+std::vector<std::string> make_environment(const oci::Process& process) {
+    std::vector<std::string> environment = process.env;
+    if (find_variable(environment, "HOME").empty()) {
+        const std::string home = find_home(process.user.uid);
+        environment.push_back("HOME=" + (home.empty() ? "/" : home));
+    }
+    return environment;
+}
+
+void execute(const oci::Process& process, const std::vector<std::string>& environment) {
+    const std::string& program = process.args[0];
+    const std::vector<char*> arguments = to_pointers(process.args);
+    const std::vector<char*> variables = to_pointers(environment);
+    sigset_t none{};
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (program.find('/') != std::string::npos) {
+        ::execve(program.c_str(), arguments.data(), variables.data());
+        throw_exec(program, "", errno);
+    }
+    std::string_view path = find_variable(environment, "PATH");
+    if (path.empty()) {
+        path = default_path;
+    }
+    int failure = ENOENT;
+    for (std::size_t at = 0; at <= path.size();) {
+        const std::size_t end = std::min(path.find(':', at), path.size());
+        std::string candidate(path.substr(at, end - at));
+        candidate += candidate.empty() ? "./" : "/";
+        candidate += program;
+        ::execve(candidate.c_str(), arguments.data(), variables.data());
+        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
+            throw_exec(program, "", errno);
+        }
+        // As execvp(3): a file that may not be executed is better news than none.
+        failure = errno == EACCES ? EACCES : failure;
+        at = end + 1;
+    }
+    throw_exec(program, failure == ENOENT ? "executable file not found in $PATH: " : "", failure);
+}
+
+} // namespace cppvm::guest

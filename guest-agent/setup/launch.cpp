@@ -1,0 +1,93 @@
+#include "guest-agent/setup/launch.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "guest-agent/setup/child_main.hpp"
+#include "guest-agent/setup/clone.hpp"
+#include "guest-agent/setup/namespaces.hpp"
+
+#include <csignal>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+void write_to_process(pid_t pid, const char* file, const std::string& text) {
+    write_control_file("/proc/" + std::to_string(pid) + "/" + file, text);
+}
+
+/// What only the parent can do for a new child; then lets it go on. The child cannot be gone: its
+/// pid is the agent's to reap.
+void set_up_from_outside(
+    const Launched& child, const oci::Process& process, const oci::Linux* spec
+) {
+    try {
+        if (process.oom_score_adj) {
+            // From here, because the child may already be where there is no procfs of ours.
+            write_to_process(child.pid, "oom_score_adj", std::to_string(*process.oom_score_adj));
+        }
+        if (spec != nullptr && !spec->uid_mappings.empty()) {
+            write_to_process(child.pid, "uid_map", mapping_text(spec->uid_mappings));
+            write_to_process(child.pid, "gid_map", mapping_text(spec->gid_mappings));
+        }
+        ChildControl(child.control.get()).send(ControlKind::mapped);
+    } catch (...) {
+        ::syscall(SYS_pidfd_send_signal, child.pidfd.get(), SIGKILL, nullptr, 0);
+        throw;
+    }
+}
+
+/// Makes the next clone happen in the pid namespace of a process, and takes that back.
+class PidNamespaceScope {
+  public:
+    PidNamespaceScope(int pidfd, bool enter) : own_(open_file("/proc/self/ns/pid", O_RDONLY)) {
+        if (enter && ::setns(pidfd, CLONE_NEWPID) != 0) {
+            throw_errno("enter", "pid namespace of the container's init");
+        }
+    }
+    PidNamespaceScope(const PidNamespaceScope&) = delete;
+    PidNamespaceScope& operator=(const PidNamespaceScope&) = delete;
+    ~PidNamespaceScope() {
+        // Cannot fail: a process may always return to its own pid namespace.
+        static_cast<void>(::setns(own_.get(), CLONE_NEWPID));
+    }
+
+  private:
+    UniqueFd own_;
+};
+
+} // namespace
+
+Launched launch_init(const InitLaunch& launch) {
+    auto [ours, theirs] = make_control_sockets();
+    // The cgroup namespace's root is where the process is when it asks for one, so the child does
+    // that itself once it is in its cgroup.
+    const std::uint64_t flags = launch.namespaces & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP);
+    CloneResult clone = clone_process(flags, launch.cgroup);
+    if (clone.pid == 0) {
+        run_init_child(launch, theirs.get());
+    }
+    Launched child{clone.pid, std::move(clone.pidfd), std::move(ours)};
+    set_up_from_outside(child, launch.spec.process, &launch.spec.linux_part);
+    return child;
+}
+
+Launched launch_exec(const ExecLaunch& launch) {
+    auto [ours, theirs] = make_control_sockets();
+    CloneResult clone;
+    {
+        const PidNamespaceScope scope(launch.init_pidfd, (launch.namespaces & CLONE_NEWPID) != 0);
+        clone = clone_process(0, launch.cgroup);
+        if (clone.pid == 0) {
+            run_exec_child(launch, theirs.get());
+        }
+    }
+    Launched child{clone.pid, std::move(clone.pidfd), std::move(ours)};
+    set_up_from_outside(child, launch.process.process, nullptr);
+    return child;
+}
+
+} // namespace cppvm::guest

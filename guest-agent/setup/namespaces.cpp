@@ -1,0 +1,108 @@
+#include "guest-agent/setup/namespaces.hpp"
+
+#include "common/base/error.hpp"
+#include "common/base/unique_fd.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <net/if.h>
+#include <sched.h>
+#include <string_view>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <utility>
+
+namespace cppvm::guest {
+
+namespace {
+
+std::uint64_t flag_of(const std::string& type, const std::string& path) {
+    using Entry = std::pair<std::string_view, std::uint64_t>;
+    static constexpr std::array<Entry, 7> types{{
+        {"pid", CLONE_NEWPID},
+        {"network", CLONE_NEWNET},
+        {"ipc", CLONE_NEWIPC},
+        {"uts", CLONE_NEWUTS},
+        {"mount", CLONE_NEWNS},
+        {"cgroup", CLONE_NEWCGROUP},
+        {"user", CLONE_NEWUSER},
+    }};
+    const auto found = std::find_if(types.begin(), types.end(), [&](const Entry& entry) {
+        return entry.first == type;
+    });
+    if (found == types.end()) {
+        throw Error(
+            Code::invalid_argument,
+            path + ".type: namespaces of type '" + type.substr(0, 64) + "' are not supported"
+        );
+    }
+    return found->second;
+}
+
+} // namespace
+
+std::uint64_t namespace_flags(const oci::Linux& spec) {
+    std::uint64_t flags = 0;
+    for (std::size_t i = 0; i < spec.namespaces.size(); ++i) {
+        const oci::Namespace& item = spec.namespaces[i];
+        const std::string path = "linux.namespaces[" + std::to_string(i) + "]";
+        const std::uint64_t flag = flag_of(item.type, path);
+        if (!item.path.empty()) {
+            throw Error(
+                Code::invalid_argument,
+                path + ".path: '" + item.path.substr(0, 256) + "' is not a namespace of the guest"
+            );
+        }
+        if ((flags & flag) != 0) {
+            throw Error(Code::invalid_argument, path + ": a second one of type " + item.type);
+        }
+        flags |= flag;
+    }
+    if ((flags & CLONE_NEWNS) == 0) {
+        // The root is changed in it: without one of its own that would be the agent's.
+        throw Error(Code::invalid_argument, "linux.namespaces: must have one of type 'mount'");
+    }
+    const bool mapped = !spec.uid_mappings.empty() && !spec.gid_mappings.empty();
+    if ((flags & CLONE_NEWUSER) != 0 && !mapped) {
+        throw Error(
+            Code::invalid_argument,
+            "linux.uidMappings: a user namespace needs uidMappings and gidMappings"
+        );
+    }
+    if ((flags & CLONE_NEWUSER) == 0 &&
+        (!spec.uid_mappings.empty() || !spec.gid_mappings.empty())) {
+        throw Error(
+            Code::invalid_argument,
+            "linux.uidMappings: mappings need a namespace of type 'user' in linux.namespaces"
+        );
+    }
+    return flags;
+}
+
+void raise_loopback() {
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket) {
+        throw_errno("open socket for", "loopback interface");
+    }
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo"); // NOLINT(*insecureAPI*)
+    if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) {
+        throw_errno("read flags of", "loopback interface");
+    }
+    request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) {
+        throw_errno("raise", "loopback interface");
+    }
+}
+
+std::string mapping_text(const std::vector<oci::IdMapping>& mappings) {
+    std::string text;
+    for (const oci::IdMapping& mapping : mappings) {
+        text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
+                std::to_string(mapping.size) + "\n";
+    }
+    return text;
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "common/oci/spec.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace cppvm::guest {
+
+/// The CLONE_NEW* flags of the spec's namespaces.
+/// Throws: Error (invalid_argument) for an unknown or doubled type, for one with a path (the host
+/// has translated those), without a mount namespace, and for a user namespace without mappings.
+std::uint64_t namespace_flags(const oci::Linux& spec);
+
+/// Brings the loopback interface of this process's network namespace up. Throws: Error.
+void raise_loopback();
+
+/// The lines of uid_map and gid_map (user_namespaces(7)).
+std::string mapping_text(const std::vector<oci::IdMapping>& mappings);
+
+} // namespace cppvm::guest

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "common/base/unique_fd.hpp"
+#include "common/oci/spec.hpp"
+
+#include <string>
+
+namespace cppvm::guest {
+
+/// The steps that build a container's view of the file system, in the order in which they are
+/// called, in the child's own mount namespace. All throw Error naming step and object.
+
+/// Makes all mounts private and puts the container's rootfs on top of itself as a mount of its own.
+/// The path must be below `share`, without links. Gives its root (O_PATH).
+UniqueFd attach_rootfs(const std::string& share, const oci::Root& root);
+
+/// Mounts one entry of the spec's list. Sources of bind mounts must be below `share`.
+void mount_entry(int root, const std::string& share, const oci::Mount& mount);
+
+/// True if the spec binds something over /dev, which then is used as it is.
+bool binds_dev(const oci::Spec& spec);
+
+/// Hides maskedPaths and makes readonlyPaths read-only, where they exist. What covers a masked file
+/// is the agent's own /dev/null, so the image has no say in it.
+void protect_paths(int root, const oci::Linux& spec);
+
+/// Makes `root` the root of the mount namespace; nothing of the agent's file systems is left in it.
+void enter_root(int root);
+
+/// After `enter_root`: the root's propagation and read-only flag.
+void finish_root(int root, const oci::Spec& spec);
+
+/// Opens a path of the host's share as the agent sees it. Throws: Error (invalid_argument) when it
+/// is not below `share`.
+UniqueFd open_shared(const std::string& share, const std::string& path, const std::string& what);
+
+} // namespace cppvm::guest

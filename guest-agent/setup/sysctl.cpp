@@ -1,0 +1,47 @@
+#include "guest-agent/setup/sysctl.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace cppvm::guest {
+
+std::string sysctl_path(const std::string& key) {
+    std::string path = key;
+    const std::size_t first = path.find_first_of("./");
+    if (first != std::string::npos && path[first] == '.') {
+        for (char& c : path) {
+            c = c == '.' ? '/' : c == '/' ? '.' : c;
+        }
+    }
+    // The ones of the IPC namespace (namespaces(7), ipc_namespaces(7)).
+    constexpr std::array<std::string_view, 8> ipc{
+        "kernel/msgmax",
+        "kernel/msgmnb",
+        "kernel/msgmni",
+        "kernel/sem",
+        "kernel/shmall",
+        "kernel/shmmax",
+        "kernel/shmmni",
+        "kernel/shm_rmid_forced",
+    };
+    const bool namespaced = path.starts_with("net/") || path.starts_with("fs/mqueue/") ||
+                            std::find(ipc.begin(), ipc.end(), path) != ipc.end();
+    if (!namespaced || ("/" + path + "/").find("/../") != std::string::npos) {
+        throw Error(
+            Code::invalid_argument,
+            "linux.sysctl." + key.substr(0, 128) + ": belongs to no namespace of the container"
+        );
+    }
+    return path;
+}
+
+void write_sysctls(const std::map<std::string, std::string>& sysctls) {
+    for (const auto& [key, value] : sysctls) {
+        write_control_file("/proc/sys/" + sysctl_path(key), value);
+    }
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+namespace cppvm::guest {
+
+/// The path of a sysctl below /proc/sys: "net.ipv4.ip_forward" gives "net/ipv4/ip_forward"; a key
+/// whose first separator is a slash may have dots in its names, as in sysctl(8).
+/// Throws: Error (invalid_argument) unless the sysctl belongs to a namespace: net.*, fs.mqueue.*
+/// and the System V ones of kernel.*. The others are the whole machine's.
+std::string sysctl_path(const std::string& key);
+
+/// Writes them for this process's namespaces, through the agent's procfs: before pivot_root.
+/// Throws: Error naming the sysctl.
+void write_sysctls(const std::map<std::string, std::string>& sysctls);
+
+} // namespace cppvm::guest

@@ -250,9 +250,14 @@ Awaitable<ChildExit> ChildProcess::wait() {
 }
 
 void ChildProcess::signal(int number) noexcept {
-    if (!exit_) {
+    if (pid_ > 0 && !exit_) { // kill(-1) would reach every process
         ::kill(pid_, number);
     }
+}
+
+void ChildProcess::detach() noexcept {
+    pid_ = -1;
+    exit_ = ChildExit{};
 }
 
 Awaitable<ChildExit> ChildProcess::terminate(std::chrono::milliseconds grace) {

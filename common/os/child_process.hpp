@@ -57,6 +57,9 @@ class ChildProcess {
     /// Sends a signal; nothing happens if it has ended.
     void signal(int number) noexcept;
 
+    /// Gives the child up: it goes on when this object ends, and is not reaped here.
+    void detach() noexcept;
+
     /// SIGTERM, after `grace` SIGKILL, then wait. Idempotent.
     Awaitable<ChildExit> terminate(std::chrono::milliseconds grace);
 

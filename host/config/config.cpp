@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <initializer_list>
 #include <optional>
+#include <sstream>
+#include <variant>
 
 namespace cppvm::config {
 
@@ -134,62 +136,88 @@ class Value {
     const toml::node& node_;
 };
 
+/// What a key can hold.
+using Setting = std::variant<std::string, std::int64_t>;
+
 struct Key {
     std::string_view table; // empty: the top level
     std::string_view name;
     void (*set)(const Value& value, Config& config);
+    Setting (*get)(const Config& config);
 };
 
 // Every key there is. docs/configuration.md describes the same ones; a test compares the two.
 constexpr Key keys[] = {
     {"",
      "run_dir",
-     [](const Value& v, Config& c) { c.run_dir = v.absolute_path(max_run_dir_bytes); }},
-    {"hypervisor", "uri", [](const Value& v, Config& c) { c.hypervisor.uri = v.text(); }},
+     [](const Value& v, Config& c) { c.run_dir = v.absolute_path(max_run_dir_bytes); },
+     [](const Config& c) -> Setting { return c.run_dir.native(); }},
+    {"hypervisor",
+     "uri",
+     [](const Value& v, Config& c) { c.hypervisor.uri = v.text(); },
+     [](const Config& c) -> Setting { return c.hypervisor.uri; }},
     {"hypervisor",
      "acceleration",
-     [](const Value& v, Config& c) { c.hypervisor.acceleration = v.one_of({"kvm", "emulation"}); }},
+     [](const Value& v, Config& c) { c.hypervisor.acceleration = v.one_of({"kvm", "emulation"}); },
+     [](const Config& c) -> Setting { return c.hypervisor.acceleration; }},
     {"hypervisor",
      "emulator",
-     [](const Value& v, Config& c) { c.hypervisor.emulator = v.absolute_path(); }},
+     [](const Value& v, Config& c) { c.hypervisor.emulator = v.absolute_path(); },
+     [](const Config& c) -> Setting { return c.hypervisor.emulator.native(); }},
     {"hypervisor",
      "virtiofsd",
-     [](const Value& v, Config& c) { c.hypervisor.virtiofsd = v.optional_path(); }},
+     [](const Value& v, Config& c) { c.hypervisor.virtiofsd = v.optional_path(); },
+     [](const Config& c) -> Setting { return c.hypervisor.virtiofsd.native(); }},
     {"hypervisor",
      "libvirt_helper",
-     [](const Value& v, Config& c) { c.hypervisor.libvirt_helper = v.optional_path(); }},
+     [](const Value& v, Config& c) { c.hypervisor.libvirt_helper = v.optional_path(); },
+     [](const Config& c) -> Setting { return c.hypervisor.libvirt_helper.native(); }},
     {"vsock",
      "transport",
-     [](const Value& v, Config& c) { c.vsock.transport = v.one_of({"auto", "kernel", "user"}); }},
+     [](const Value& v, Config& c) { c.vsock.transport = v.one_of({"auto", "kernel", "user"}); },
+     [](const Config& c) -> Setting { return c.vsock.transport; }},
     {"vsock",
      "vhost_device_vsock",
-     [](const Value& v, Config& c) { c.vsock.vhost_device_vsock = v.optional_path(); }},
+     [](const Value& v, Config& c) { c.vsock.vhost_device_vsock = v.optional_path(); },
+     [](const Config& c) -> Setting { return c.vsock.vhost_device_vsock.native(); }},
     {"vm",
      "vcpus",
-     [](const Value& v, Config& c) { c.vm.vcpus = static_cast<unsigned>(v.number(1, 512)); }},
+     [](const Value& v, Config& c) { c.vm.vcpus = static_cast<unsigned>(v.number(1, 512)); },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.vcpus); }},
     {"vm",
      "memory_mib",
      [](const Value& v, Config& c) {
          c.vm.memory_mib = static_cast<unsigned>(v.number(64, 16LL * 1024 * 1024));
-     }},
-    {"vm", "kernel", [](const Value& v, Config& c) { c.vm.kernel = v.absolute_path(); }},
-    {"vm", "initramfs", [](const Value& v, Config& c) { c.vm.initramfs = v.absolute_path(); }},
-    {"vm", "kernel_parameters", [](const Value& v, Config& c) { c.vm.kernel_parameters = v.text(); }
-    },
+     },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.memory_mib); }},
+    {"vm",
+     "kernel",
+     [](const Value& v, Config& c) { c.vm.kernel = v.absolute_path(); },
+     [](const Config& c) -> Setting { return c.vm.kernel.native(); }},
+    {"vm",
+     "initramfs",
+     [](const Value& v, Config& c) { c.vm.initramfs = v.absolute_path(); },
+     [](const Config& c) -> Setting { return c.vm.initramfs.native(); }},
+    {"vm",
+     "kernel_parameters",
+     [](const Value& v, Config& c) { c.vm.kernel_parameters = v.text(); },
+     [](const Config& c) -> Setting { return c.vm.kernel_parameters; }},
     {"vm",
      "boot_timeout",
-     [](const Value& v, Config& c) { c.vm.boot_timeout = std::chrono::seconds(v.number(1, 3600)); }
-    },
+     [](const Value& v, Config& c) { c.vm.boot_timeout = std::chrono::seconds(v.number(1, 3600)); },
+     [](const Config& c) -> Setting { return std::int64_t(c.vm.boot_timeout.count()); }},
     {"vm",
      "console_log_bytes",
      [](const Value& v, Config& c) {
          c.vm.console_log_bytes = static_cast<std::size_t>(v.number(4096, 1LL << 30));
-     }},
+     },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.console_log_bytes); }},
     {"log",
      "level",
      [](const Value& v, Config& c) {
          c.log.level = v.one_of({"trace", "debug", "info", "warn", "error", "off"});
-     }},
+     },
+     [](const Config& c) -> Setting { return c.log.level; }},
 };
 
 bool is_table(std::string_view name) {
@@ -321,6 +349,27 @@ Config load(const std::filesystem::path& path, bool required, std::string_view b
         config.sources.emplace_back("runtime options");
     }
     return config;
+}
+
+Config parse(std::string_view text, std::string_view name) {
+    Config config;
+    Source(name, false, config).apply(text);
+    return config;
+}
+
+std::string to_toml(const Config& config) {
+    toml::table document;
+    for (const Key& key : keys) {
+        toml::table* table = &document;
+        if (!key.table.empty()) {
+            document.insert(key.table, toml::table());
+            table = document[key.table].as_table();
+        }
+        std::visit([&](const auto& value) { table->insert(key.name, value); }, key.get(config));
+    }
+    std::ostringstream text;
+    text << document << '\n';
+    return std::move(text).str();
 }
 
 std::vector<std::string> known_keys() {

@@ -63,6 +63,12 @@ inline constexpr const char* default_path = "/etc/cppvm/config.toml";
 /// values out of range.
 Config load(const std::filesystem::path& path, bool required, std::string_view body = {});
 
+/// A whole configuration as `to_toml` writes it; `name` is used in errors. Throws: as `load`.
+Config parse(std::string_view text, std::string_view name);
+
+/// Every key with its value. `sources` is not kept.
+std::string to_toml(const Config& config);
+
 /// Every key that `load` knows, as "vm.vcpus".
 std::vector<std::string> known_keys();
 

@@ -5,6 +5,7 @@
 
 #include <csignal>
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace cppvm {
@@ -86,6 +87,22 @@ TEST(ChildProcessTest, KillsAndReapsInTheDestructor) {
         id = child.id();
     }(process));
     EXPECT_EQ(find_process(process.pid), std::nullopt);
+}
+
+TEST(ChildProcessTest, LeavesADetachedChildAlone) {
+    ProcessId process;
+    testing::co_test([](ProcessId& id) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        ChildProcess child(executor, shell("sleep 60"));
+        id = child.id();
+        child.detach();
+        child.signal(SIGKILL); // of no effect, on the child or anybody
+        auto exit = co_await child.wait();
+        EXPECT_EQ(to_text(exit), "exit code 0");
+    }(process));
+    EXPECT_EQ(find_process(process.pid), process);
+    ::kill(process.pid, SIGKILL);
+    EXPECT_EQ(::waitpid(process.pid, nullptr, 0), process.pid);
 }
 
 } // namespace

@@ -1,0 +1,23 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+#include "common/log/logger.hpp"
+#include "host/config/config.hpp"
+#include "host/sandbox/identity.hpp"
+
+namespace cppvm {
+
+/// Undoes what a daemon that is gone may have left of its sandbox: the virtual machine and its
+/// helper processes, the mounts of the share. The caller holds the run directory's lock, and
+/// removes the directory after. Idempotent; each part is tried even if another fails.
+///
+/// Returns true if nothing is left; what is, was logged as a warning. Blocks, until `deadline` at
+/// most. Throws nothing.
+bool undo_leftovers(
+    const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
+) noexcept;
+
+/// Unmounts whatever is mounted on `<bundle>/rootfs`. False if something stays, which was logged.
+bool unmount_rootfs(const std::filesystem::path& bundle, const Logger& logger) noexcept;
+
+} // namespace cppvm

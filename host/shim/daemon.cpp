@@ -1,0 +1,177 @@
+#include "host/shim/daemon.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "host/sandbox/leftovers.hpp"
+#include "host/sandbox/run_dir_lock.hpp"
+#include "host/shim/fifo_sink.hpp"
+#include "host/shim/launch.hpp"
+#include "host/shim/process_settings.hpp"
+#include "host/shim/serve.hpp"
+#include "host/shim/shim_socket.hpp"
+#include "host/shim/start_record.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <fcntl.h>
+#include <string_view>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace cppvm::shim {
+
+namespace {
+
+// A daemon of the same sandbox that is ending; `delete` would have ended it in this time.
+constexpr std::chrono::milliseconds lock_patience(3000);
+constexpr std::chrono::milliseconds start_patience(30'000);
+constexpr std::chrono::seconds undo_patience(5);
+
+constexpr mode_t daemon_umask = 022;
+
+int socket_option(int fd, int option) {
+    int value = 0;
+    socklen_t size = sizeof value;
+    return ::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+UniqueFd take_over(int fd, bool listens) {
+    if (socket_option(fd, SO_ACCEPTCONN) != (listens ? 1 : 0)) {
+        throw Error(
+            Code::failed_precondition,
+            "no action given, and descriptor " + std::to_string(fd) +
+                " is not from the start command, which alone launches the daemon; see -help"
+        );
+    }
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    return UniqueFd(fd);
+}
+
+LogLevel effective_level(const config::Config& config, const std::string& wanted) {
+    const auto configured = parse_log_level(config.log.level).value_or(LogLevel::info);
+    const auto asked = parse_log_level(wanted);
+    return asked ? std::min(configured, *asked) : configured;
+}
+
+/// What the daemon holds from its start to its end.
+class Daemon {
+  public:
+    Daemon(const CommandLine& line, const StartRecord& record, UniqueFd listener)
+        : record_(record), config_(config::parse(record.config, "cppvm-start.json")),
+          level_(effective_level(config_, record.log_level)),
+          identity_(line.address, line.containerd_namespace, record.grouping.id),
+          bundle_(line.bundle), logger_(Logger(make_fifo_sink(bundle_ / "log"), level_)
+                                            .with(
+                                                {{"namespace", identity_.containerd_namespace()},
+                                                 {"sandbox", identity_.sandbox_id()}}
+                                            )),
+          socket_(ShimSocket::adopt(std::move(listener), record.socket)), lock_(take_run_dir()) {}
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    ~Daemon() {
+        // The socket goes with its member, after the run directory: while it is there, a start for
+        // the same sandbox waits for the lock in vain rather than finding half of it.
+        try {
+            if (lock_.holds_nothing_else() || undo()) {
+                lock_.remove();
+            }
+        } catch (const std::exception& exception) {
+            logger_.warn("Run directory may be left", {{"error", exception.what()}});
+        }
+    }
+
+    void prepare() {
+        if (!lock_.holds_nothing_else()) {
+            logger_.warn("Undoing what an earlier daemon of this sandbox left");
+            if (!undo()) {
+                throw Error(
+                    Code::failed_precondition,
+                    "something of an earlier sandbox of this id is left in " +
+                        lock_.run_dir().native() + "; see the log"
+                );
+            }
+        }
+        lock_.write_daemon_pid();
+        if (!raise_oom_score()) {
+            logger_.info("Could not set oom_score_adj");
+        }
+        const char* const sched_core = std::getenv("SCHED_CORE");
+        if (sched_core != nullptr && std::string_view(sched_core) == "1") {
+            isolate_cores();
+        }
+    }
+
+    int serve() {
+        logger_.debug("Daemon started", {{"config", record_.config_sources}});
+        try {
+            return shim::serve(DaemonSpec{
+                .identity = identity_,
+                .id = record_.id,
+                .bundle = bundle_,
+                .ttrpc_address = record_.ttrpc_address,
+                .publish_binary = record_.publish_binary,
+                .config = config_,
+                .logger = logger_,
+                .log_level = level_,
+                .run_dir = lock_.run_dir(),
+                .listener = socket_.take_listener(),
+            });
+        } catch (...) {
+            const Status status = to_status(std::current_exception());
+            logger_.error("Daemon failed", {{"error", status.message}});
+            return 1;
+        }
+    }
+
+  private:
+    RunDirLock take_run_dir() {
+        auto lock = RunDirLock::take(identity_.run_dir(config_.run_dir), lock_patience);
+        if (!lock) {
+            throw Error(
+                Code::failed_precondition,
+                "sandbox " + identity_.sandbox_id() +
+                    ": its run directory is held by another process (`lslocks` names it)"
+            );
+        }
+        return std::move(*lock);
+    }
+
+    bool undo() noexcept {
+        return undo_leftovers(identity_, config_, logger_, deadline_in(undo_patience));
+    }
+
+    const StartRecord& record_;
+    config::Config config_;
+    LogLevel level_;
+    Identity identity_;
+    std::filesystem::path bundle_;
+    Logger logger_;
+    ShimSocket socket_;
+    RunDirLock lock_;
+};
+
+} // namespace
+
+int run_daemon(const CommandLine& line) {
+    UniqueFd listener = take_over(listener_fd, true);
+    StartChannel channel(take_over(channel_fd, false));
+    ::umask(daemon_umask);
+    ::prctl(PR_SET_NAME, "containerd-shim"); // where the program was executed as /proc/self/exe
+    try {
+        const StartRecord record = read_start_record(line.bundle);
+        Daemon daemon(line, record, std::move(listener));
+        daemon.prepare();
+        if (!channel.ready_and_wait(start_patience)) {
+            return 1;
+        }
+        channel = StartChannel(UniqueFd());
+        return daemon.serve();
+    } catch (...) {
+        channel.failed(to_status(std::current_exception()).message);
+        return 1;
+    }
+}
+
+} // namespace cppvm::shim

@@ -1,0 +1,203 @@
+#include "host/shim/delete.hpp"
+
+#include "common/async/asio.hpp"
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "common/os/process_id.hpp"
+#include "host/config/config.hpp"
+#include "host/sandbox/leftovers.hpp"
+#include "host/sandbox/run_dir_lock.hpp"
+#include "host/sandbox/task_record.hpp"
+#include "host/shim/grouping.hpp"
+#include "host/shim/shim_socket.hpp"
+#include "host/shim/start_record.hpp"
+#include "proto/containerd/task.pb.h"
+
+#include <algorithm>
+#include <csignal>
+#include <optional>
+
+namespace cppvm::shim {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// containerd kills us after five seconds.
+constexpr milliseconds whole_budget(4500);
+// For a daemon that is ending, and for its end after SIGKILL.
+constexpr milliseconds daemon_grace(2000);
+constexpr milliseconds kill_grace(500);
+
+constexpr std::uint32_t killed_status = 137;
+
+milliseconds left_until(Deadline deadline, milliseconds at_most) {
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
+    return std::clamp(left, milliseconds(0), at_most);
+}
+
+class Deletion {
+  public:
+    Deletion(const CommandLine& line, const Logger& logger)
+        : line_(line), logger_(logger), deadline_(deadline_in(whole_budget)) {}
+
+    std::string run() {
+        find_out();
+        const Identity identity(line_.address, line_.containerd_namespace, grouping_.id);
+        const std::optional<TaskRecord> task =
+            bundle_.empty() ? std::nullopt : read_task_record(bundle_);
+        undo_sandbox(identity);
+        if (!bundle_.empty()) {
+            unmount_rootfs(bundle_, logger_);
+        }
+        return response(task);
+    }
+
+  private:
+    // What start left in the bundle is best; the container's own configuration is next; without
+    // either the container is taken to be a sandbox of its own, with the default configuration: if
+    // it is not, nothing is found under its name.
+    void find_out() {
+        std::error_code error;
+        bundle_ = line_.bundle.empty() ? std::filesystem::current_path(error) : line_.bundle;
+        grouping_ = {line_.id, false};
+        try {
+            const StartRecord record = read_start_record(bundle_);
+            grouping_ = record.grouping;
+            socket_ = record.socket;
+            config_ = config::parse(record.config, start_record_path(bundle_).native());
+            return;
+        } catch (const std::exception&) {
+            // It is missing when the container came without a start, or start failed.
+            config_.reset();
+        }
+        try {
+            grouping_ = read_grouping(bundle_, line_.id);
+        } catch (const std::exception&) {
+            grouping_ = {line_.id, false};
+        }
+    }
+
+    config::Config config() {
+        if (!config_) {
+            try {
+                config_ = config::load(config::default_path, false);
+            } catch (const std::exception&) {
+                config_.emplace();
+            }
+        }
+        return *config_;
+    }
+
+    void undo_sandbox(const Identity& identity) {
+        if (grouping_.pod_member) {
+            return; // the sandbox's own delete does it
+        }
+        const auto run_dir = identity.run_dir(config().run_dir);
+        std::error_code error;
+        if (std::filesystem::is_directory(run_dir, error)) {
+            undo_run_dir(identity, run_dir);
+        }
+        remove_socket(identity);
+    }
+
+    void undo_run_dir(const Identity& identity, const std::filesystem::path& run_dir) {
+        try {
+            auto lock = RunDirLock::take_existing(run_dir);
+            if (!lock && grouping_.id != line_.id) {
+                return; // others of its group go on
+            }
+            if (!lock) {
+                lock = end_daemon(run_dir);
+            }
+            if (!lock) {
+                return; // it removed the directory as its last act, or that was logged
+            }
+            if (lock->holds_nothing_else() ||
+                undo_leftovers(identity, config(), logger_, deadline_)) {
+                lock->remove();
+            }
+        } catch (const std::exception& exception) {
+            logger_.warn(
+                "Something of the sandbox may be left",
+                {{"run_dir", run_dir.native()}, {"error", exception.what()}}
+            );
+        }
+    }
+
+    // Waits for the daemon to end by itself, or ends it. Gives the lock that it held, or nothing if
+    // the directory is gone.
+    std::optional<RunDirLock> end_daemon(const std::filesystem::path& run_dir) {
+        const UniqueFd daemon = find_daemon(run_dir);
+        if (daemon) {
+            // Where it is ending already this changes nothing.
+            signal_pidfd(daemon.get(), SIGTERM);
+            const auto grace = left_until(deadline_, daemon_grace);
+            if (!wait_pidfd(daemon.get(), static_cast<int>(grace.count()))) {
+                signal_pidfd(daemon.get(), SIGKILL);
+                wait_pidfd(daemon.get(), static_cast<int>(kill_grace.count()));
+            }
+        }
+        auto lock = RunDirLock::take_existing(
+            run_dir, left_until(deadline_, daemon ? kill_grace : daemon_grace)
+        );
+        if (!lock && std::filesystem::exists(run_dir)) {
+            throw Error(
+                Code::deadline_exceeded,
+                "lock " + run_dir.native() + ": still held (`lslocks` names the process)"
+            );
+        }
+        return lock;
+    }
+
+    UniqueFd find_daemon(const std::filesystem::path& run_dir) {
+        try {
+            const auto process = parse_process_id(read_file(daemon_pid_path(run_dir), 128));
+            return process ? open_pidfd(*process) : UniqueFd();
+        } catch (const Error&) {
+            return {}; // no such file: the lock will tell
+        }
+    }
+
+    void remove_socket(const Identity& identity) {
+        try {
+            ShimSocket::remove_dead(
+                socket_.empty() ? identity.socket_path(default_socket_dir)
+                                : std::filesystem::path(socket_)
+            );
+        } catch (const std::exception& exception) {
+            logger_.warn("The shim's socket may be left", {{"error", exception.what()}});
+        }
+    }
+
+    static std::string response(const std::optional<TaskRecord>& task) {
+        const auto exit = task ? task->exit : std::nullopt;
+        const auto at = (exit ? exit->at : std::chrono::system_clock::now()).time_since_epoch();
+        const auto seconds = std::chrono::floor<std::chrono::seconds>(at);
+        containerd::task::v3::DeleteResponse response;
+        response.set_pid(task ? static_cast<std::uint32_t>(task->pid) : 0);
+        response.set_exit_status(exit ? exit->status : killed_status);
+        response.mutable_exited_at()->set_seconds(seconds.count());
+        response.mutable_exited_at()->set_nanos(static_cast<std::int32_t>(
+            std::chrono::duration_cast<std::chrono::nanoseconds>(at - seconds).count()
+        ));
+        return response.SerializeAsString();
+    }
+
+    const CommandLine& line_;
+    const Logger& logger_;
+    Deadline deadline_;
+    std::filesystem::path bundle_; // empty: there is none
+    Grouping grouping_;
+    std::string socket_;
+    std::optional<config::Config> config_;
+};
+
+} // namespace
+
+std::string delete_task(const CommandLine& line, const Logger& logger) {
+    return Deletion(line, logger).run();
+}
+
+} // namespace cppvm::shim

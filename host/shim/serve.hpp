@@ -1,0 +1,37 @@
+#pragma once
+
+#include "common/base/unique_fd.hpp"
+#include "common/log/logger.hpp"
+#include "host/config/config.hpp"
+#include "host/sandbox/identity.hpp"
+
+#include <filesystem>
+#include <string>
+
+namespace cppvm::shim {
+
+/// What the daemon is given.
+struct DaemonSpec {
+    Identity identity;
+    std::string id;               ///< the container whose start made the daemon
+    std::filesystem::path bundle; ///< of that container; absolute, and the working directory
+    std::string ttrpc_address;    ///< containerd's, for events; empty: publish none
+    std::string publish_binary;   ///< containerd's executable
+    config::Config config;
+    Logger logger; ///< to the bundle's log fifo, with the sandbox's id and namespace
+    LogLevel log_level = LogLevel::info;
+    std::filesystem::path run_dir; ///< exists; its lock and `daemon.pid` are held by the caller
+    UniqueFd listener;             ///< listens already; non-blocking
+};
+
+/// The daemon's life after `start` has succeeded: serves the Task API until containerd shuts it
+/// down or SIGTERM comes (from `delete`, which waits two seconds before it kills), then stops the
+/// sandbox and undoes what it made. A second SIGTERM, or one during the end, changes nothing.
+///
+/// The caller has ignored SIGPIPE, set the umask to 022, oom_score_adj and core scheduling. After
+/// it returned or threw, the caller removes socket and run directory, and undoes leftovers in it.
+///
+/// Returns the exit code. Throws: what the daemon cannot go on with; the caller logs it.
+int serve(DaemonSpec spec);
+
+} // namespace cppvm::shim

@@ -1,0 +1,177 @@
+#include "host/shim/start.hpp"
+
+#include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
+#include "common/os/file.hpp"
+#include "host/config/config.hpp"
+#include "host/sandbox/identity.hpp"
+#include "host/shim/bootstrap.hpp"
+#include "host/shim/grouping.hpp"
+#include "host/shim/launch.hpp"
+#include "host/shim/shim_socket.hpp"
+#include "host/shim/start_record.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <unistd.h>
+
+namespace cppvm::shim {
+
+namespace {
+
+// containerd writes its input at once; these bounds are for what cannot be expected.
+constexpr std::chrono::milliseconds input_patience(30'000);
+constexpr std::chrono::milliseconds daemon_patience(20'000);
+
+// As containerd itself checks its setting; 65 more are the name's.
+constexpr std::size_t max_socket_dir_bytes = 42;
+
+std::filesystem::path address_path(const std::filesystem::path& bundle) {
+    return bundle / "address";
+}
+
+std::filesystem::path find_bundle(const CommandLine& line) {
+    std::error_code error;
+    const auto bundle = line.bundle.empty() ? std::filesystem::current_path(error) : line.bundle;
+    if (error || !std::filesystem::is_directory(bundle, error)) {
+        throw Error(
+            Code::failed_precondition,
+            "bundle " + (bundle.empty() ? "(working directory)" : bundle.native()) +
+                ": no such directory"
+        );
+    }
+    return std::filesystem::absolute(bundle);
+}
+
+std::filesystem::path find_socket_dir(const BootstrapInput& input) {
+    if (input.socket_dir.empty()) {
+        return default_socket_dir;
+    }
+    const auto& dir = input.socket_dir.native();
+    if (!input.socket_dir.is_absolute() || dir.size() > max_socket_dir_bytes) {
+        throw Error(
+            Code::invalid_argument,
+            "socket_dir \"" + dir.substr(0, 80) + "\": must be an absolute path of at most " +
+                std::to_string(max_socket_dir_bytes) + " bytes; correct containerd's configuration"
+        );
+    }
+    return input.socket_dir;
+}
+
+config::Config load_config(const BootstrapInput& input) {
+    const bool named = !input.config_path.empty();
+    return config::load(named ? input.config_path : config::default_path, named, input.config_body);
+}
+
+std::string joined(const std::vector<std::filesystem::path>& paths) {
+    std::string text;
+    for (const auto& path : paths) {
+        text.append(text.empty() ? "" : ", ").append(path.native());
+    }
+    return text;
+}
+
+[[noreturn]] void refuse(const CommandLine& line, const Grouping& grouping, bool is_live) {
+    if (is_live) {
+        throw Error(
+            Code::already_exists,
+            "a shim for this id runs already; delete its task before starting another"
+        );
+    }
+    throw Error(
+        Code::failed_precondition,
+        "container " + line.id + " belongs to sandbox " + grouping.id +
+            ", whose shim does not run any more; the pod must be made anew"
+    );
+}
+
+class Start {
+  public:
+    Start(CommandLine line, const StartEnvironment& environment)
+        : line_(std::move(line)), environment_(environment) {}
+
+    void run() {
+        check_identifier("namespace", line_.containerd_namespace);
+        check_identifier("id", line_.id);
+        line_.bundle = find_bundle(line_);
+        input_ = parse_bootstrap_input(
+            read_bootstrap_input(environment_.input, input_patience),
+            line_.id,
+            line_.containerd_namespace
+        );
+        grouping_ = read_grouping(line_.bundle, line_.id);
+        const Identity identity(line_.address, line_.containerd_namespace, grouping_.id);
+        const auto socket_dir = find_socket_dir(input_);
+        const auto socket_path = identity.socket_path(socket_dir);
+        if (grouping_.pod_member && !ShimSocket::is_live(socket_path)) {
+            refuse(line_, grouping_, false);
+        }
+        const config::Config config = load_config(input_);
+        auto socket = ShimSocket::bind(identity, socket_dir);
+        if (!socket && grouping_.id == line_.id) {
+            refuse(line_, grouping_, true);
+        }
+        if (socket && grouping_.pod_member) { // it died since we looked
+            refuse(line_, grouping_, false);
+        }
+        write_record(config, socket_path);
+        ScopeExit remove_record([&] { ::unlink(start_record_path(line_.bundle).c_str()); });
+        if (socket) {
+            launch(*socket);
+        } else {
+            answer(socket_address(socket_path), [] {});
+        }
+        remove_record.release();
+    }
+
+  private:
+    void write_record(const config::Config& config, const std::filesystem::path& socket_path) {
+        StartRecord record;
+        record.id = line_.id;
+        record.grouping = grouping_;
+        record.socket = socket_path.native();
+        record.ttrpc_address =
+            input_.ttrpc_address.empty() ? environment_.ttrpc_address : input_.ttrpc_address;
+        record.publish_binary = line_.publish_binary;
+        record.config = config::to_toml(config);
+        record.config_sources = joined(config.sources);
+        record.log_level = input_.log_level.empty() && line_.debug ? "debug" : input_.log_level;
+        write_start_record(line_.bundle, record);
+    }
+
+    void launch(ShimSocket& socket) {
+        PendingDaemon daemon(line_, socket.address(), socket.fd());
+        daemon.wait_ready(daemon_patience);
+        answer(socket.address(), [&] { daemon.commit(); });
+        socket.release();
+    }
+
+    // The answer is the last thing that can fail, but for the daemon's being gone meanwhile.
+    template <class Commit>
+    void answer(const std::string& address, Commit commit) {
+        const auto file = address_path(line_.bundle);
+        write_file_atomically(file, address, 0600);
+        ScopeExit remove_file([&] { ::unlink(file.c_str()); });
+        write_all(environment_.output, "standard output", bootstrap_answer(input_, address));
+        commit();
+        remove_file.release();
+    }
+
+    CommandLine line_;
+    const StartEnvironment& environment_;
+    BootstrapInput input_;
+    Grouping grouping_;
+};
+
+} // namespace
+
+void start(CommandLine line, const StartEnvironment& environment) {
+    const std::string id = line.id;
+    try {
+        Start(std::move(line), environment).run();
+    } catch (...) {
+        rethrow_with_context("start shim for " + (id.empty() ? "(no id)" : id.substr(0, 80)));
+    }
+}
+
+} // namespace cppvm::shim

@@ -1,0 +1,119 @@
+"""The search for what a container left on the host.
+
+Everything that belongs to a container carries a name derived from its identity (the domain, the
+run directory, the socket), lies below the private containerd's directories, or is a process with
+one of those on its command line or the mark that its containerd gave it in its environment. So the search finds what is ours on a
+machine where others work too.
+"""
+
+import os
+from pathlib import Path
+
+from . import libvirt, mounts, processes
+from .waiting import WaitTimeout, wait_until
+
+_SOCKETS = Path("/run/containerd/s")
+_FIFOS = Path("/run/containerd/fifo")
+
+# Programs of which none may stay, and what else of ours runs for a container.
+_PROGRAMS = (
+    "containerd-shim", "cppvm-", "qemu-system", "virtiofsd", "vhost-device-vs",
+)  # fmt: skip
+
+
+class Leftovers:
+    """Looks for traces of the containers of one containerd.
+
+    `run_dirs` are the run directories that the containers' configuration may name.
+    """
+
+    def __init__(self, containerd, run_dirs=("/run/cppvm",)):
+        self.containerd = containerd
+        self.run_dirs = [Path(path) for path in run_dirs]
+        self._links = set(os.listdir("/sys/class/net"))
+
+    def find(self):
+        """One line for each trace; empty when there is none."""
+        identities = self.containerd.identities()
+        shorts = {identity.short for identity in identities}
+        found = []
+        found += self._processes(shorts)
+        found += [f"domain {d}" for d in libvirt.domains() & {i.domain for i in identities}]
+        found += self._mounts(shorts)
+        found += self._files(identities)
+        found += self._cgroups(shorts | {identity.group for identity in identities})
+        new = set(os.listdir("/sys/class/net")) - self._links
+        found += [f"network interface {name}" for name in sorted(new) if _ours(name)]
+        return found
+
+    def find_records(self, namespace="e2e"):
+        """What containerd itself still lists: tasks, containers, writable snapshots."""
+        ctr = self.containerd.ctr(namespace)
+        found = [f"containerd task {name}" for name in ctr.tasks()]
+        found += [f"containerd container {name}" for name in ctr.containers()]
+        return found + [f"containerd snapshot {name}" for name in ctr.snapshots()]
+
+    def wait_none(self, timeout=10.0, namespace="e2e"):
+        """Waits until nothing is left; raises AssertionError with the list otherwise.
+
+        containerd answers before a shim has quite exited, hence the wait.
+        """
+        try:
+            wait_until(lambda: not self.find(), "nothing left behind", timeout)
+        except WaitTimeout:
+            pass
+        found = self.find() + (self.find_records(namespace) if self.containerd.process() else [])
+        if found:
+            raise AssertionError("left behind:\n  " + "\n  ".join(found))
+
+    def _processes(self, shorts):
+        base = str(self.containerd.base)
+        daemon = self.containerd.process()
+        found = []
+        for process in processes.everything():
+            if process.pid == os.getpid() or process == daemon:
+                continue
+            words = process.cmdline
+            if not process.comm.startswith(_PROGRAMS):
+                continue
+            named = base in words or any(short in words for short in shorts)
+            if named or f"CPPVM_OWNER={base}" in process.environ():
+                found.append(str(process))
+        return found
+
+    def _mounts(self, shorts):
+        private = str(self.containerd.base) + "/"
+        return [
+            f"mount {point}"
+            for point in mounts.table()
+            if point.startswith(private) or any(short in point for short in shorts)
+        ]
+
+    def _files(self, identities):
+        found = []
+        for identity in identities:
+            paths = [_SOCKETS / identity.hash]
+            paths += [directory / identity.short for directory in self.run_dirs]
+            for part in (self.containerd.state, self.containerd.root):
+                bundles = part / "io.containerd.runtime.v2.task"
+                paths.append(bundles / identity.namespace / identity.group)
+            found += [f"file {path}" for path in paths if os.path.lexists(path)]
+            # ctr makes the fifos, and removes them when the task is deleted.
+            for fifo in _FIFOS.glob(f"*/{identity.group}-std*"):
+                found.append(f"fifo {fifo}")
+        return found
+
+    @staticmethod
+    def _cgroups(names_of_ours):
+        root = Path("/sys/fs/cgroup")
+        return [
+            f"cgroup {base}/{name}"
+            for base, names, _ in os.walk(root)
+            for name in names
+            if any(ours in name for ours in names_of_ours)
+        ]
+
+
+def _ours(interface):
+    """libvirt names the taps that it makes vnetN or macvtapN; ours start with cppvm."""
+    return interface.startswith(("cppvm", "vnet", "macvtap"))

@@ -1,0 +1,111 @@
+"""libvirtd and virtlogd: found running (systemd, or somebody else's), or started and later ended."""
+
+import grp
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import processes
+from .shell import run
+from .waiting import wait_until
+
+URI = "qemu:///system"
+
+
+class LibvirtError(Exception):
+    """libvirtd cannot be had; the text says why."""
+
+
+def reachable():
+    return run("virsh", "-c", URI, "-q", "version", timeout=20).code == 0
+
+
+def domains():
+    """Names of all domains, running or not; empty where libvirtd does not answer."""
+    result = run("virsh", "-c", URI, "-q", "list", "--all", "--name", timeout=20)
+    return set(result.text.split()) if result.code == 0 else set()
+
+
+def running(name):
+    """The daemon of that name, or None."""
+    return next((p for p in processes.everything() if p.comm == name), None)
+
+
+class LibvirtDaemons:
+    """Starts what does not run, remembers it in `state_file`, and ends only that.
+
+    virtlogd holds the console logs of domains, libvirtd the domains. Where systemd is in charge
+    its sockets start both, and nothing is done here.
+    """
+
+    def __init__(self, state_file):
+        self.state_file = Path(state_file)
+
+    def start(self):
+        if reachable():
+            return
+        missing = [name for name in ("virtlogd", "libvirtd") if not shutil.which(name)]
+        if missing:
+            raise LibvirtError(f"{', '.join(missing)} not installed: scripts/install-deps run")
+        state = {"kvm": self._open_kvm(), "started": []}
+        self._save(state)
+        for name in ("virtlogd", "libvirtd"):
+            if running(name):
+                continue
+            log = self.state_file.with_name(f"{name}.log")
+            with open(log, "ab") as sink:
+                child = subprocess.Popen(
+                    [shutil.which(name)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=sink,
+                    stderr=sink,
+                    start_new_session=True,
+                )
+            process = processes.find(child.pid)
+            if process:
+                state["started"].append([process.pid, process.start])
+                self._save(state)
+        try:
+            wait_until(reachable, "libvirtd to answer virsh", 60)
+        except Exception as failure:
+            log = self.state_file.with_name("libvirtd.log")
+            said = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+            self.stop()
+            raise LibvirtError(f"start libvirtd: {failure}; its log: {said}") from None
+
+    def stop(self):
+        """Ends the daemons that start() started, and gives /dev/kvm its mode back."""
+        try:
+            state = json.loads(self.state_file.read_text())
+        except FileNotFoundError:
+            return
+        for pid, start in reversed(state["started"]):
+            process = processes.find(pid)
+            if process and process.start == start:
+                process.terminate()
+        if state["kvm"]:
+            mode, gid = state["kvm"]
+            os.chown("/dev/kvm", -1, gid)
+            os.chmod("/dev/kvm", mode)
+        self.state_file.unlink()
+
+    def _save(self, state):
+        self.state_file.parent.mkdir(parents=True, exist_ok=True)
+        self.state_file.write_text(json.dumps(state))
+
+    @staticmethod
+    def _open_kvm():
+        """What udev does elsewhere. With mode 0600 libvirt probes QEMU anew at every call, which
+        takes a minute each time. Returns the old mode and group, or None if nothing changed."""
+        try:
+            old = os.stat("/dev/kvm")
+            gid = grp.getgrnam("kvm").gr_gid
+        except (OSError, KeyError):
+            return None
+        if old.st_mode & 0o060 == 0o060 and old.st_gid == gid:
+            return None
+        os.chown("/dev/kvm", -1, gid)
+        os.chmod("/dev/kvm", 0o660)
+        return [old.st_mode & 0o7777, old.st_gid]

@@ -1,0 +1,77 @@
+"""Which containerd versions there are: the distribution's, and one built with the Go toolchain."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from .containerd import Release
+from .shell import run
+
+BUILT_VERSION = "2.3.4"
+# The shim for runc belongs to its containerd: an older one does not understand how a newer
+# containerd starts it.
+_PROGRAMS = ("containerd", "ctr", "containerd-shim-runc-v2")
+CACHE = Path(os.environ.get("CPPVM_CACHE_DIR", "/var/cache/cppvm"))
+
+
+class Unavailable(Exception):
+    """A release cannot be had here; the text says why."""
+
+
+def distribution():
+    """containerd and ctr of the package `containerd` (1.6 in Debian 12)."""
+    daemon, client = shutil.which("containerd"), shutil.which("ctr")
+    if not daemon or not client:
+        raise Unavailable("containerd is not installed: scripts/install-deps run")
+    return Release("1.6", Path(daemon), Path(client))
+
+
+def built(allow_build=True):
+    """A current release from the Go module proxy, built once and kept in the cache directory."""
+    target = CACHE / f"containerd-{BUILT_VERSION}"
+    release = Release("2.3", target / "containerd", target / "ctr")
+    if all((target / name).exists() for name in _PROGRAMS):
+        return release
+    if not allow_build:
+        raise Unavailable(f"containerd {BUILT_VERSION} was not built: see the set-up test's output")
+    go = _go()
+    work = target.with_name(f".{target.name}.{os.getpid()}")
+    environ = dict(os.environ, GOBIN=str(work), CGO_ENABLED="0", GOTOOLCHAIN="auto", GOFLAGS="")
+    module = "github.com/containerd/containerd/v2/cmd/"
+    try:
+        work.mkdir(parents=True)
+        done = subprocess.run(
+            [go, "install", *(f"{module}{name}@v{BUILT_VERSION}" for name in _PROGRAMS)],
+            env=environ,
+            cwd="/",
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise Unavailable(f"go install of containerd {BUILT_VERSION}: {done.stderr[-500:]}")
+        shutil.rmtree(target, ignore_errors=True)
+        work.rename(target)
+    except subprocess.TimeoutExpired:
+        raise Unavailable(f"go install of containerd {BUILT_VERSION} took too long") from None
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return release
+
+
+def get(name, allow_build=True):
+    """A release by its short name: "1.6" or "2.3"."""
+    return {"1.6": distribution, "2.3": lambda: built(allow_build)}[name]()
+
+
+def _go():
+    """A Go that can fetch the toolchain which containerd asks for (1.21 and later)."""
+    for path in (shutil.which("go"), "/usr/local/go/bin/go"):
+        if not path or not Path(path).exists():
+            continue
+        version = run(path, "env", "GOVERSION").text.strip().removeprefix("go").split(".")
+        if [int(word) for word in version[:2] if word.isdigit()] >= [1, 21]:
+            return path
+    raise Unavailable("no Go toolchain (1.21 or later) to build it with")

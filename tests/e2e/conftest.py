@@ -1,0 +1,76 @@
+"""Fixtures of all end-to-end tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scripts/lib")]
+
+# pylint: disable=wrong-import-position
+from cppvmdev import config, releases  # noqa: E402
+from cppvmdev.leftovers import Leftovers  # noqa: E402
+from harness import session, settings  # noqa: E402
+from harness.runner import Runner  # noqa: E402
+
+
+def both_versions(test):
+    """For the decorator @both_versions, which tests/e2e/CMakeLists.txt looks for: ctest runs the
+    test once with each containerd. It does nothing here."""
+    return test
+
+
+def pytest_configure(config):  # noqa: F811
+    config.addinivalue_line("markers", "vm: needs a runtime that makes VMs")
+
+
+def pytest_collection_modifyitems(items):
+    if settings.IS_VM:
+        return
+    for item in items:
+        if item.get_closest_marker("vm"):
+            item.add_marker(pytest.mark.skip(reason=f"{settings.RUNTIME} makes no VMs"))
+
+
+@pytest.fixture(scope="session", name="containerd")
+def containerd_fixture():
+    """The containerd under test: ctest's set-up made it run, else it runs for this session."""
+    try:
+        running = session.attach(settings.RELEASE)
+        if running:
+            yield running
+            return
+        yield session.start(settings.RELEASE)
+    except releases.Unavailable as reason:
+        pytest.skip(f"containerd {settings.RELEASE}: {reason}")
+        return
+    left = session.stop()
+    assert not left, left
+
+
+@pytest.fixture(name="runner")
+def runner_fixture(containerd):
+    """Makes containers; afterwards none may have left a trace on the host."""
+    if not containerd.process():
+        containerd.start()
+    leftovers = Leftovers(containerd)
+    runner = Runner(containerd, session.NAMESPACE, session.config_file())
+    try:
+        yield runner
+    except BaseException:
+        runner.clean()
+        raise
+    runner.clean()
+    leftovers.wait_none(namespace=session.NAMESPACE)
+
+
+@pytest.fixture(name="configured")
+def configured_fixture(runner, tmp_path):
+    """A function that gives a runner with keys of the configuration changed:
+    configured(vm={"kernel": "/nowhere"})."""
+
+    def make(**tables):
+        path = tmp_path / f"config-{len(list(tmp_path.iterdir()))}.toml"
+        return runner.with_config(config.write(path, settings.STAGE, tables))
+
+    return make

@@ -1,0 +1,96 @@
+"""Set-up and tear-down around all tests.
+
+    python3 -m harness.session start RELEASE | stop
+
+`start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
+other processes find them through attach(). `stop` ends what was started and fails if it had to
+clean up after a test.
+"""
+
+import sys
+
+from cppvmdev import config, images, libvirt, releases
+from cppvmdev.containerd import Containerd
+from cppvmdev.leftovers import Leftovers
+
+from . import settings
+
+NAMESPACE = "e2e"
+
+
+def _containerd(release):
+    return Containerd(release, settings.BASE / release.name, [settings.STAGE / "bin"])
+
+
+def _libvirt():
+    return libvirt.LibvirtDaemons(settings.BASE / "libvirt.json")
+
+
+def config_file():
+    """The configuration that the tests' containers run with: config.emulated() where needed."""
+    return settings.BASE / "config.toml"
+
+
+def start(name):
+    """Makes containerd `name` run with the test images in it. Does nothing where it runs already.
+
+    Raises releases.Unavailable where that release cannot be had.
+    """
+    release = releases.get(name)
+    archives = [images.small(), images.real()]
+    settings.BASE.mkdir(parents=True, exist_ok=True)
+    if settings.IS_VM:
+        _libvirt().start()
+        config.write(config_file(), settings.STAGE)
+    containerd = _containerd(release)
+    running = containerd.process() is not None
+    containerd.start()
+    if not running:
+        for archive in archives:
+            containerd.ctr(NAMESPACE).import_image(archive)
+    return containerd
+
+
+def attach(name):
+    """The containerd that start() made run, or None."""
+    containerd = _containerd(releases.get(name, allow_build=False))
+    return containerd if containerd.process() else None
+
+
+def stop():
+    """Ends everything; returns what was left of tests' containers, one line each."""
+    left = []
+    for name in ("1.6", "2.3"):
+        try:
+            containerd = _containerd(releases.get(name, allow_build=False))
+        except releases.Unavailable:
+            continue
+        if containerd.base.exists():
+            left += Leftovers(containerd).find()
+            containerd.remove()
+    _libvirt().stop()
+    for path in settings.BASE.glob("*"):
+        path.unlink()
+    if settings.BASE.exists():
+        settings.BASE.rmdir()
+    return left
+
+
+def main(words):
+    if words == ["stop"]:
+        left = stop()
+        if left:
+            sys.exit("left behind by tests:\n  " + "\n  ".join(left))
+    elif len(words) == 2 and words[0] == "start":
+        try:
+            containerd = start(words[1])
+        except releases.Unavailable as reason:
+            print(f"SKIPPED containerd {words[1]}: {reason}")
+            return
+        print(f"containerd {words[1]} answers at {containerd.address}")
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,12 @@
+"""Where the tests find things; each from an environment variable that ctest or a person sets."""
+
+import os
+from pathlib import Path
+
+BASE = Path(os.environ.get("CPPVM_E2E_BASE", "/var/lib/cppvm-e2e"))
+RUNTIME = os.environ.get("CPPVM_E2E_RUNTIME", "io.containerd.cppvm.v1")
+STAGE = Path(os.environ.get("CPPVM_E2E_STAGE", Path(__file__).parents[3] / "build/stage"))
+RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")
+
+# The same tests run on runc, which proves the tests themselves and shows what containerd expects.
+IS_VM = "cppvm" in RUNTIME

@@ -1,0 +1,158 @@
+"""The life of a container: what it says, how it ends, what its system looks like."""
+
+import concurrent.futures
+import os
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+from cppvmdev.images import REAL
+from conftest import both_versions
+from harness import settings
+
+
+@both_versions
+def test_output_and_exit_code(runner):
+    result = runner.run("sh", "-c", "echo to stdout; echo to stderr >&2; exit 42")
+    assert (result.text, result.error, result.code) == ("to stdout\n", "to stderr", 42)
+
+
+def test_exit_code_zero(runner):
+    result = runner.run("true")
+    assert (result.out, result.err, result.code) == (b"", b"", 0)
+
+
+def test_highest_exit_code(runner):
+    assert runner.run("sh", "-c", "exit 255").code == 255
+
+
+def test_every_exit_code(runner):
+    box = runner.start()
+    codes = range(256)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda code: box.exec("sh", "-c", f"exit {code}").code, codes))
+    assert results == list(codes)
+    box.delete()
+
+
+def test_init_ended_by_signal(runner):
+    box = runner.popen("sleep", "1000000")
+    box.wait_running()
+    box.kill(9).check()
+    assert box.wait_exit().code == 137
+
+
+def test_init_handles_signal(runner):
+    box = runner.popen("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
+    assert box.process.stdout.readline() == b"ready\n"
+    box.kill(15).check()
+    assert box.wait_exit().code == 7
+
+
+def test_exec_ended_by_signals(runner):
+    box = runner.start()
+    # Not the job control signals, those ignored by default, and SIGQUIT, which shells ignore.
+    for number in (1, 2, 4, 6, 8, 9, 10, 11, 12, 13, 14, 15):
+        assert box.exec("sh", "-c", f"kill -{number} $$").code == 128 + number
+    box.delete()
+
+
+def test_environment_and_directory(runner):
+    result = runner.run(
+        "sh", "-c", 'echo "$GREETING"; pwd; echo "$0" "$@"', "zero", "a b", "",
+        options=("--env", "GREETING=hello there", "--cwd", "/var"),
+    )  # fmt: skip
+    assert result.check().text == "hello there\n/var\nzero a b \n"
+
+
+def test_user_of_exec(runner):
+    box = runner.start()
+    result = box.exec("sh", "-c", "id -u; id -g", options=("--user", "65534:65534"))
+    assert result.check().text == "65534\n65534\n"
+    box.delete()
+
+
+@pytest.mark.vm
+def test_own_kernel(runner):
+    result = runner.run("sh", "-c", "uname -r; cat /proc/sys/kernel/random/boot_id")
+    release, boot = result.check().text.split()
+    assert boot != Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert release != platform.release()
+
+
+@both_versions
+def test_missing_command(runner):
+    result = runner.run("no-such-command")
+    assert result.code not in (0, 127)
+    assert "no-such-command" in result.error
+    assert "executable file not found" in result.error or "no such file" in result.error
+
+
+def test_command_that_is_no_program(runner):
+    result = runner.run("/etc/passwd")
+    assert result.code != 0
+    assert "permission denied" in result.error
+
+
+def test_rootfs_without_etc(runner, tmp_path):
+    (tmp_path / "bin").mkdir()
+    shutil.copy("/bin/busybox", tmp_path / "bin/busybox")
+    result = runner.run(
+        "/bin/busybox", "ls", "/bin", image=str(tmp_path), options=("--rootfs",)
+    )  # fmt: skip
+    assert result.check().text == "busybox\n"
+
+
+def test_read_only_rootfs(runner):
+    result = runner.run("sh", "-c", "echo x >/file", options=("--read-only",))
+    assert result.code != 0
+    assert "Read-only file system" in result.error
+
+
+def test_thousand_files(runner):
+    script = """
+        mkdir /data && cd /data
+        i=0; while [ $i -lt 1000 ]; do echo "content of $i" >$i; i=$((i + 1)); done
+        i=0; while [ $i -lt 1000 ]; do read -r line <$i; [ "$line" = "content of $i" ] || exit 1
+            i=$((i + 1)); done
+        ls | wc -l
+    """
+    assert runner.run("sh", "-c", script).check().text.strip() == "1000"
+
+
+def test_three_at_once(runner):
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        boxes = list(pool.map(lambda _: runner.start(), range(3)))
+    boot_ids = {box.sh("cat /proc/sys/kernel/random/boot_id") for box in boxes}
+    assert len(boot_ids) == (3 if settings.IS_VM else 1)
+    for box in boxes:
+        assert os.path.exists(f"/proc/{box.pid()}")
+    boxes[1].delete()
+    assert boxes[0].sh("echo still") == boxes[2].sh("echo still") == "still\n"
+    boxes[0].delete()
+    boxes[2].delete()
+
+
+@both_versions
+def test_debian_programs(runner):
+    box = runner.start(image=REAL)
+    assert box.exec("apt-get", "--version").check().text.startswith("apt 2.")
+    threads = """
+import threading
+totals = []
+def work(n):
+    totals.append(sum(range(n * 1000)))
+threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
+[t.start() for t in threads]; [t.join() for t in threads]
+print(len(totals), sum(totals))
+"""
+    expected = sum(sum(range(n * 1000)) for n in range(20))
+    assert box.exec("python3", "-c", threads).check().text == f"20 {expected}\n"
+    children = """
+import subprocess
+done = [subprocess.run(["sh", "-c", f"exit {n}"]).returncode for n in range(10)]
+print(done, subprocess.check_output(["bash", "-c", "echo $BASH_VERSION"], text=True)[0])
+"""
+    assert box.exec("python3", "-c", children).check().text == f"{list(range(10))} 5\n"
+    box.delete()

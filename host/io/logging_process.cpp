@@ -1,0 +1,113 @@
+#include "host/io/logging_process.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "host/io/fifo.hpp"
+
+#include <array>
+#include <fcntl.h>
+
+namespace cppvm::io {
+
+namespace {
+
+// So that a logger that ends at the end of its input is not cut off while it writes the last lines.
+constexpr auto own_end_grace = std::chrono::milliseconds(500);
+
+struct Pipe {
+    UniqueFd read_end;
+    UniqueFd write_end;
+
+    explicit Pipe(const std::string& program) {
+        std::array<int, 2> ends{};
+        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+            throw_errno("pipe for", program);
+        }
+        read_end.reset(ends[0]);
+        write_end.reset(ends[1]);
+    }
+};
+
+// True: a byte came; false: end of file.
+Awaitable<bool> wait_ready_byte(asio::any_io_executor executor, UniqueFd read_end) {
+    set_nonblocking(read_end.get(), true);
+    asio::posix::stream_descriptor ready(executor, read_end.release());
+    std::array<char, 1> byte{};
+    auto [error, size] = co_await ready.async_read_some(asio::buffer(byte), use_tuple);
+    if (error && error != asio::error::eof) {
+        throw boost::system::system_error(error);
+    }
+    co_return size == 1;
+}
+
+} // namespace
+
+LoggingProcess::LoggingProcess(std::string program, ChildProcess child)
+    : program_(std::move(program)), child_(std::move(child)) {}
+
+Awaitable<std::unique_ptr<LoggingProcess>> LoggingProcess::start(
+    asio::any_io_executor executor,
+    LoggerTarget target,
+    std::string containerd_namespace,
+    std::string container_id
+) {
+    const std::string program = target.arguments.at(0);
+    Pipe out(program);
+    Pipe err(program);
+    Pipe ready(program);
+    ChildSpec spec;
+    spec.arguments = std::move(target.arguments);
+    spec.environment = {
+        "CONTAINER_ID=" + container_id, "CONTAINER_NAMESPACE=" + containerd_namespace
+    };
+    spec.descriptors = {
+        {out.read_end.get(), 3}, {err.read_end.get(), 4}, {ready.write_end.get(), 5}
+    };
+    spec.die_with_parent = false;
+    std::unique_ptr<LoggingProcess> process;
+    try {
+        process.reset(new LoggingProcess(program, ChildProcess(executor, spec)));
+        out.read_end.reset();
+        err.read_end.reset();
+        ready.write_end.reset();
+        const bool reported = co_await with_timeout(
+            wait_ready_byte(executor, std::move(ready.read_end)),
+            deadline_in(ready_timeout),
+            "wait until it is ready"
+        );
+        if (!reported && target.must_report_ready) {
+            throw Error(
+                Code::failed_precondition, "it closed descriptor 5 without saying that it is ready"
+            );
+        }
+    } catch (...) {
+        rethrow_with_context("start logging program " + program);
+    }
+    process->stdout_ = std::make_unique<DescriptorSink>(
+        executor, std::move(out.write_end), "logging program " + program
+    );
+    process->stderr_ = std::make_unique<DescriptorSink>(
+        executor, std::move(err.write_end), "logging program " + program
+    );
+    co_return process;
+}
+
+Awaitable<> LoggingProcess::stop(const Logger& logger) {
+    stdout_.reset();
+    stderr_.reset();
+    try {
+        co_await with_timeout(child_.wait(), deadline_in(own_end_grace), "wait for logger");
+        co_return;
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) {
+            throw;
+        }
+    }
+    const ChildExit exit = co_await child_.terminate(stop_grace);
+    if (exit.signal == SIGKILL) {
+        logger.warn("Logging program did not end, killed it", {{"program", program_}});
+    }
+}
+
+} // namespace cppvm::io

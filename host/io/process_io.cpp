@@ -1,0 +1,223 @@
+#include "host/io/process_io.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "host/io/file_sink.hpp"
+#include "host/io/stdio_target.hpp"
+
+#include <utility>
+
+namespace cppvm::io {
+
+namespace {
+
+void close(std::optional<StreamSocket>& socket) noexcept {
+    if (socket) {
+        boost::system::error_code ignored;
+        socket->close(ignored);
+    }
+}
+
+// A plain path of an output stream: its sink, by what the path is. `other` is the file that the
+// other stream writes to, if it does; the same file is opened once.
+std::unique_ptr<OutputSink> open_path_sink(
+    const asio::any_io_executor& executor,
+    std::string_view stream,
+    const std::string& path,
+    std::shared_ptr<LogFile>& file,
+    std::optional<std::pair<dev_t, ino_t>>& file_identity
+) {
+    const PathHandle handle(stream, path);
+    if (handle.is_fifo() || handle.is_character_device()) {
+        return std::make_unique<DescriptorSink>(executor, handle);
+    }
+    if (!handle.is_regular()) {
+        throw Error(
+            Code::invalid_argument,
+            "open " + std::string(stream) + " " + path + ": neither a fifo, a file nor a device"
+        );
+    }
+    const std::pair identity(handle.status().st_dev, handle.status().st_ino);
+    if (file_identity != identity) {
+        file = std::make_shared<LogFile>(handle);
+        file_identity = identity;
+    }
+    return std::make_unique<FileSink>(file);
+}
+
+} // namespace
+
+ProcessIo::ProcessIo(const asio::any_io_executor& executor, Logger logger)
+    : executor_(executor), logger_(std::move(logger)), outputs_ended_(executor),
+      tasks_(executor, logger_) {}
+
+ProcessIo::~ProcessIo() = default;
+
+Awaitable<std::unique_ptr<ProcessIo>> ProcessIo::open(
+    asio::any_io_executor executor,
+    Logger logger,
+    StdioSpec spec,
+    std::string containerd_namespace,
+    std::string container_id
+) {
+    std::unique_ptr<ProcessIo> io(new ProcessIo(executor, std::move(logger)));
+    io->open_input(spec.stdin_uri);
+    co_await io->open_outputs(
+        std::move(spec), std::move(containerd_namespace), std::move(container_id)
+    );
+    co_return io;
+}
+
+void ProcessIo::open_input(const std::string& uri) {
+    const StdioTarget target = parse_stdio_target("stdin", uri);
+    if (std::holds_alternative<NullTarget>(target)) {
+        return;
+    }
+    const auto* const path = std::get_if<PathTarget>(&target);
+    if (path == nullptr) {
+        throw Error(
+            Code::invalid_argument, "open stdin '" + uri + "': input comes from fifos only"
+        );
+    }
+    input_ = std::make_unique<InputFifo>(executor_, PathHandle("stdin", path->path));
+}
+
+Awaitable<>
+ProcessIo::open_outputs(StdioSpec spec, std::string containerd_namespace, std::string id) {
+    StdioTarget out = parse_stdio_target("stdout", spec.stdout_uri);
+    StdioTarget err;
+    if (std::holds_alternative<LogFileTarget>(out) || std::holds_alternative<LoggerTarget>(out)) {
+        err = out;
+    } else if (!spec.terminal) {
+        err = parse_stdio_target("stderr", spec.stderr_uri);
+    }
+    if (spec.terminal) {
+        err = NullTarget{};
+    }
+
+    std::shared_ptr<LogFile> file;
+    std::optional<std::pair<dev_t, ino_t>> file_identity;
+    outputs_[0].wanted = !std::holds_alternative<NullTarget>(out);
+    outputs_[1].wanted = !std::holds_alternative<NullTarget>(err);
+    const std::pair<const char*, StdioTarget*> streams[] = {{"stdout", &out}, {"stderr", &err}};
+    for (std::size_t i = 0; i < std::size(streams); ++i) {
+        const auto& [stream, target] = streams[i];
+        if (const auto* const path = std::get_if<PathTarget>(target)) {
+            outputs_[i].sink = open_path_sink(executor_, stream, path->path, file, file_identity);
+        } else if (const auto* const log = std::get_if<LogFileTarget>(target)) {
+            if (i == 0 || out != *target) {
+                file = std::make_shared<LogFile>(log->path);
+            }
+            outputs_[i].sink = std::make_unique<FileSink>(file);
+        } else if (const auto* const logger = std::get_if<LoggerTarget>(target)) {
+            if (!logging_process_) {
+                logging_process_ =
+                    co_await LoggingProcess::start(executor_, *logger, containerd_namespace, id);
+            }
+            outputs_[i].sink =
+                i == 0 ? logging_process_->take_stdout() : logging_process_->take_stderr();
+        }
+    }
+}
+
+void ProcessIo::attach(
+    std::optional<StreamSocket> in, std::optional<StreamSocket> out, std::optional<StreamSocket> err
+) {
+    input_socket_ = std::move(in);
+    if (input_ && input_socket_) {
+        tasks_.spawn("stdin", run_input());
+        tasks_.spawn("stdin watch", watch_input());
+    } else {
+        end_input();
+    }
+    attach_output(outputs_[0], std::move(out), "stdout");
+    attach_output(outputs_[1], std::move(err), "stderr");
+}
+
+void ProcessIo::attach_output(
+    Output& output, std::optional<StreamSocket> socket, const char* stream
+) {
+    if (output.sink && socket) {
+        output.pump = std::make_unique<OutputPump>(
+            std::move(*socket), std::move(output.sink), logger_.with({{"stream", stream}})
+        );
+        ++running_outputs_;
+        tasks_.spawn(stream, run_output(output));
+    }
+    output.sink.reset();
+}
+
+void ProcessIo::close_stdin() noexcept {
+    if (input_) {
+        input_->drop_write_end();
+    }
+}
+
+void ProcessIo::end_input() noexcept {
+    if (input_) {
+        input_->close();
+    }
+    close(input_socket_);
+}
+
+Awaitable<> ProcessIo::run_input() {
+    const bool ended = co_await pump_input(*input_, *input_socket_, logger_);
+    if (!ended) {
+        end_input();
+    }
+}
+
+Awaitable<> ProcessIo::watch_input() {
+    // The guest closes when it has read the end, or when the process reads no more; then writers
+    // shall see that as they would on a pipe.
+    co_await wait_closed(*input_socket_);
+    end_input();
+}
+
+Awaitable<> ProcessIo::run_output(Output& output) {
+    co_await output.pump->copy();
+    if (--running_outputs_ == 0) {
+        outputs_ended_.set();
+    }
+    co_await output.pump->finish();
+}
+
+Awaitable<bool> ProcessIo::drained(Deadline deadline) {
+    end_input();
+    if (running_outputs_ == 0) {
+        co_return true;
+    }
+    try {
+        co_await with_timeout(outputs_ended_.wait(), deadline, "wait for output");
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) {
+            throw;
+        }
+        for (Output& output : outputs_) {
+            if (output.pump) {
+                output.pump->last_call();
+            }
+        }
+        co_return false;
+    }
+    co_return true;
+}
+
+Awaitable<> ProcessIo::stop() {
+    co_await tasks_.stop();
+    end_input();
+    for (Output& output : outputs_) {
+        output.sink.reset();
+        output.pump.reset();
+    }
+    if (logging_process_) {
+        try {
+            co_await logging_process_->stop(logger_);
+        } catch (const std::exception& error) {
+            logger_.warn("Cannot end the logging program", {{"error", error.what()}});
+        }
+        logging_process_.reset();
+    }
+}
+
+} // namespace cppvm::io

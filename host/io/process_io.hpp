@@ -1,0 +1,116 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+#include "common/async/event.hpp"
+#include "common/async/task_group.hpp"
+#include "common/log/logger.hpp"
+#include "host/io/fifo.hpp"
+#include "host/io/logging_process.hpp"
+#include "host/io/output_sink.hpp"
+#include "host/io/stream_pump.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace cppvm::io {
+
+/// Stdio of a process as containerd asked for it: empty (none), a path (fifo, device, existing
+/// file), `file://`, `binary://` or `binary-v2://`.
+struct StdioSpec {
+    std::string stdin_uri;
+    std::string stdout_uri;
+    std::string stderr_uri;
+    bool terminal = false; ///< one output stream, stdout; stderr_uri does not matter
+};
+
+/// Joins one process's stdio on the host with its streams to the guest.
+///
+/// Order of calls: open; attach once the guest's connections are there; close_stdin at any time;
+/// after the process has exited drained; stop before destruction.
+///
+/// containerd may vanish and come back at any time: the process goes on, waits when a fifo is full,
+/// and no byte is lost. A client that goes is not the end of input; only `close_stdin` allows that.
+///
+/// Owns: fifos, files, the logging program, the connections. Thread: the loop's only. SIGPIPE must
+/// be ignored by the program (a logging program may end before its input does; the output is then
+/// dropped with a warning).
+class ProcessIo {
+  public:
+    /// Opens and checks everything; never waits for a reader or writer of a fifo. The kind of
+    /// stdout's address decides for stderr too where it is not a path: one file or one logging
+    /// program takes both.
+    /// `container_id` and `containerd_namespace` go to the logging program's environment.
+    /// Throws: Error naming the stream and its path; invalid_argument and unimplemented as
+    /// parse_stdio_target. Nothing is left then, nor when cancelled.
+    static Awaitable<std::unique_ptr<ProcessIo>> open(
+        asio::any_io_executor executor,
+        Logger logger,
+        StdioSpec spec,
+        std::string containerd_namespace,
+        std::string container_id
+    );
+
+    ProcessIo(const ProcessIo&) = delete;
+    ProcessIo& operator=(const ProcessIo&) = delete;
+    /// If anything was attached, `stop` was awaited.
+    ~ProcessIo();
+
+    /// Which streams the guest has to be given; the others are /dev/null there.
+    bool has_stdin() const noexcept { return input_ != nullptr; }
+    bool has_stdout() const noexcept { return outputs_[0].wanted; }
+    bool has_stderr() const noexcept { return outputs_[1].wanted; }
+
+    /// Starts to copy. Once. A stream without its connection ends at once.
+    void attach(
+        std::optional<StreamSocket> in,
+        std::optional<StreamSocket> out,
+        std::optional<StreamSocket> err
+    );
+
+    /// CloseIO: the guest's input ends once every client has closed the fifo and it is empty.
+    /// Idempotent; may come before `attach`.
+    void close_stdin() noexcept;
+
+    /// For a process that has exited: ends its input and waits until all output has come. At
+    /// `deadline`, what the guest still holds open (a grandchild may have the pipe) is cut off, and
+    /// false comes back.
+    /// Either way each fifo is closed as soon as its reader has, or can have, all of it; with
+    /// containerd away that is when it is back. So `stop` is best left until the process is
+    /// deleted. Cancels: may be called again.
+    Awaitable<bool> drained(Deadline deadline);
+
+    /// Stops copying, closes everything, unread or not, ends the logging program (up to 13 s, only
+    /// if it does not end by itself). Idempotent; does not throw.
+    Awaitable<> stop();
+
+  private:
+    // First a sink, then (attached) a pump that owns it, then neither.
+    struct Output {
+        bool wanted = false;
+        std::unique_ptr<OutputSink> sink;
+        std::unique_ptr<OutputPump> pump;
+    };
+
+    ProcessIo(const asio::any_io_executor& executor, Logger logger);
+
+    void attach_output(Output& output, std::optional<StreamSocket> socket, const char* stream);
+    Awaitable<> open_outputs(StdioSpec spec, std::string containerd_namespace, std::string id);
+    void open_input(const std::string& uri);
+    Awaitable<> run_input();
+    Awaitable<> watch_input();
+    Awaitable<> run_output(Output& output);
+    void end_input() noexcept;
+
+    asio::any_io_executor executor_;
+    Logger logger_;
+    std::unique_ptr<InputFifo> input_;
+    std::optional<StreamSocket> input_socket_;
+    Output outputs_[2]; // stdout, stderr
+    std::unique_ptr<LoggingProcess> logging_process_;
+    int running_outputs_ = 0;
+    Event outputs_ended_;
+    TaskGroup tasks_;
+};
+
+} // namespace cppvm::io

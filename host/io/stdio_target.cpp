@@ -1,0 +1,131 @@
+#include "host/io/stdio_target.hpp"
+
+#include "common/base/error.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace cppvm::io {
+
+namespace {
+
+constexpr std::size_t max_shown = 256;
+
+[[noreturn]] void
+refuse(Code code, std::string_view stream, std::string_view uri, std::string_view why) {
+    std::string shown(uri.substr(0, max_shown));
+    std::replace_if(
+        shown.begin(), shown.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?'
+    );
+    throw Error(code, "open " + std::string(stream) + " '" + shown + "': " + std::string(why));
+}
+
+// RFC 3986 section 2.1; in queries also '+' (HTML form encoding, which containerd's clients use).
+bool decode(std::string_view text, bool in_query, std::string& out) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '+' && in_query) {
+            out.push_back(' ');
+        } else if (text[i] != '%') {
+            out.push_back(text[i]);
+        } else {
+            unsigned value = 0;
+            if (i + 2 >= text.size()) {
+                return false;
+            }
+            const char* const first = text.data() + i + 1;
+            const auto [end, error] = std::from_chars(first, first + 2, value, 16);
+            if (error != std::errc{} || end != first + 2 || value == 0) {
+                return false;
+            }
+            out.push_back(static_cast<char>(value));
+            i += 2;
+        }
+    }
+    return true;
+}
+
+struct UriParts {
+    std::string path;
+    std::vector<std::string> query; // key, value, key, value …
+};
+
+UriParts split(std::string_view stream, std::string_view uri, std::string_view rest) {
+    UriParts parts;
+    rest = rest.substr(0, rest.find('#'));
+    const std::size_t question = rest.find('?');
+    if (!decode(rest.substr(0, question), false, parts.path)) {
+        refuse(Code::invalid_argument, stream, uri, "bad percent-escape");
+    }
+    if (!parts.path.starts_with('/')) {
+        refuse(Code::invalid_argument, stream, uri, "the path must be absolute (scheme:///path)");
+    }
+    std::string_view query = question == rest.npos ? "" : rest.substr(question + 1);
+    std::vector<std::string> keys;
+    while (!query.empty()) {
+        const std::string_view pair = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(query.size(), pair.size() + 1));
+        if (pair.empty()) {
+            continue;
+        }
+        const std::size_t equals = pair.find('=');
+        std::string key;
+        std::string value;
+        if (!decode(pair.substr(0, equals), true, key) ||
+            (equals != pair.npos && !decode(pair.substr(equals + 1), true, value))) {
+            refuse(Code::invalid_argument, stream, uri, "bad percent-escape");
+        }
+        if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+            keys.push_back(key);
+            parts.query.push_back(std::move(key));
+            parts.query.push_back(std::move(value));
+        }
+    }
+    return parts;
+}
+
+} // namespace
+
+StdioTarget parse_stdio_target(std::string_view stream, std::string_view uri) {
+    if (uri.empty()) {
+        return NullTarget{};
+    }
+    if (uri.size() > max_stdio_uri || uri.find('\0') != uri.npos) {
+        refuse(Code::invalid_argument, stream, uri, "too long, or contains a zero byte");
+    }
+    const std::size_t colon = uri.find("://");
+    if (uri.starts_with('/')) {
+        return PathTarget{std::string(uri)};
+    }
+    if (colon == uri.npos) {
+        refuse(Code::invalid_argument, stream, uri, "not an absolute path");
+    }
+    const std::string_view scheme = uri.substr(0, colon);
+    const std::string_view rest = uri.substr(colon + 3);
+    if (scheme == "file") {
+        return LogFileTarget{split(stream, uri, rest).path};
+    }
+    if (scheme == "binary" || scheme == "binary-v2") {
+        UriParts parts = split(stream, uri, rest);
+        LoggerTarget target;
+        target.arguments = std::move(parts.query);
+        target.arguments.insert(target.arguments.begin(), std::move(parts.path));
+        target.must_report_ready = scheme == "binary-v2";
+        return target;
+    }
+    if (scheme == "ttrpc+unix" || scheme == "grpc+unix" || scheme == "stream") {
+        refuse(
+            Code::unimplemented,
+            stream,
+            uri,
+            "streaming stdio is not supported yet; set io_type = \"fifo\" for the runtime"
+        );
+    }
+    refuse(
+        Code::invalid_argument,
+        stream,
+        uri,
+        "unknown scheme; a path, file://, binary:// and binary-v2:// are supported"
+    );
+}
+
+} // namespace cppvm::io

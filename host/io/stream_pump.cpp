@@ -1,0 +1,168 @@
+#include "host/io/stream_pump.hpp"
+
+#include "common/base/error.hpp"
+#include "common/wire/stream_frame.hpp"
+
+#include <boost/asio/write.hpp>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+
+namespace cppvm::io {
+
+namespace {
+
+void rethrow_abort(const boost::system::error_code& error) {
+    if (error == asio::error::operation_aborted) {
+        throw boost::system::system_error(error);
+    }
+}
+
+void close(StreamSocket& socket) noexcept {
+    boost::system::error_code ignored;
+    socket.close(ignored);
+}
+
+} // namespace
+
+OutputPump::OutputPump(StreamSocket socket, std::unique_ptr<OutputSink> sink, Logger logger)
+    : socket_(std::move(socket)), sink_(std::move(sink)), logger_(std::move(logger)) {}
+
+Awaitable<> OutputPump::copy() {
+    for (;;) {
+        const auto length = co_await read_header();
+        if (!length) {
+            break;
+        }
+        const bool more = co_await copy_payload(*length);
+        if (!more) {
+            break;
+        }
+    }
+    close(socket_);
+}
+
+Awaitable<> OutputPump::finish() {
+    co_await sink_->finish();
+    sink_.reset();
+}
+
+bool OutputPump::guest_has_sent() noexcept {
+    boost::system::error_code error;
+    return socket_.available(error) > 0 && !error;
+}
+
+void OutputPump::last_call() noexcept {
+    last_call_ = true;
+    if (reading_ && !guest_has_sent()) {
+        close(socket_);
+    }
+}
+
+// Fills `buffer`; less comes with an error.
+Awaitable<std::pair<boost::system::error_code, std::size_t>>
+OutputPump::read(asio::mutable_buffer buffer) {
+    std::size_t filled = 0;
+    while (filled < buffer.size()) {
+        if (last_call_ && (!guest_has_sent() || last_bytes_ == 0)) {
+            co_return std::pair(make_error_code(asio::error::timed_out), filled);
+        }
+        reading_ = true;
+        auto [error, size] = co_await socket_.async_read_some(buffer + filled, use_tuple);
+        reading_ = false;
+        filled += size;
+        if (error == asio::error::operation_aborted && last_call_) {
+            co_return std::pair(make_error_code(asio::error::timed_out), filled);
+        }
+        rethrow_abort(error);
+        if (error) {
+            co_return std::pair(error, filled);
+        }
+        if (last_call_) {
+            last_bytes_ -= std::min(last_bytes_, size);
+        }
+    }
+    co_return std::pair(boost::system::error_code(), filled);
+}
+
+// Nothing: no further frame comes.
+Awaitable<std::optional<std::uint32_t>> OutputPump::read_header() {
+    std::array<std::uint8_t, wire::frame_header_size> header{};
+    auto [error, size] = co_await read(asio::buffer(header));
+    if (error) {
+        logger_.warn("Output stream was cut off", {{"error", error.message()}});
+        co_return std::nullopt;
+    }
+    const auto length = wire::decode_frame_header(header);
+    if (!length) {
+        logger_.warn(
+            "Guest sent a bad frame, output stream ended", {{"error", length.error().message()}}
+        );
+        co_return std::nullopt;
+    }
+    if (*length == 0) {
+        co_return std::nullopt;
+    }
+    co_return *length;
+}
+
+// False: the connection broke on the way.
+Awaitable<bool> OutputPump::copy_payload(std::uint32_t length) {
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(length);
+    auto [error, size] = co_await read(asio::buffer(buffer.get(), length));
+    if (error) {
+        logger_.warn("Output stream was cut off", {{"error", error.message()}});
+    }
+    if (sink_works_ && size > 0) {
+        try {
+            co_await sink_->write({buffer.get(), size});
+        } catch (const Error& failure) {
+            sink_works_ = false;
+            logger_.warn(
+                "Cannot write a process's output, dropping it", {{"error", failure.message()}}
+            );
+        }
+    }
+    co_return !error;
+}
+
+Awaitable<bool> pump_input(InputFifo& fifo, StreamSocket& socket, const Logger& logger) {
+    using wire::frame_header_size;
+    try {
+        for (;;) {
+            co_await fifo.wait_readable();
+            constexpr std::size_t size = frame_header_size + wire::max_frame_payload;
+            const auto frame = std::make_unique_for_overwrite<std::byte[]>(size);
+            const auto count =
+                fifo.read_some({frame.get() + frame_header_size, wire::max_frame_payload});
+            if (!count) {
+                continue;
+            }
+            const auto header = wire::encode_frame_header(static_cast<std::uint32_t>(*count));
+            std::ranges::copy(std::as_bytes(std::span(header)), frame.get());
+            co_await asio::async_write(
+                socket, asio::buffer(frame.get(), frame_header_size + *count), asio::use_awaitable
+            );
+            if (*count == 0) {
+                co_return true; // a frame of length 0 is the end
+            }
+        }
+    } catch (const boost::system::system_error& error) {
+        // Closed by the owner, or the guest reads no more (the process closed its input or ended):
+        // the ordinary ways for an input stream to end. Also the abort of a cancellation, after
+        // which nothing is awaited any more.
+        logger.debug("Input stream ended", {{"reason", error.code().message()}});
+    } catch (const Error& error) {
+        logger.warn("Cannot read a process's input", {{"error", error.message()}});
+    }
+    co_return false;
+}
+
+Awaitable<> wait_closed(StreamSocket& socket) {
+    std::array<char, 1> byte{};
+    auto [error, size] = co_await socket.async_read_some(asio::buffer(byte), use_tuple);
+    rethrow_abort(error);
+}
+
+} // namespace cppvm::io

@@ -19,4 +19,13 @@ Awaitable<> Event::wait() {
     }
 }
 
+Awaitable<> Event::wait_uninterrupted() {
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    while (!set_) {
+        co_await timer_.async_wait(use_tuple);
+    }
+    co_await asio::this_coro::throw_if_cancelled(throws);
+}
+
 } // namespace cppvm

@@ -20,6 +20,11 @@ class Event {
     /// Cancels: leaves the event as it is; throws the abort.
     Awaitable<> wait();
 
+    /// The same, but cancelling the awaiting coroutine does not end it: for the end of work that
+    /// uses what the coroutine owns. The abort is thrown at the next wait. A coroutine that has
+    /// been cancelled already must have switched asio::this_coro::throw_if_cancelled off.
+    Awaitable<> wait_uninterrupted();
+
   private:
     asio::steady_timer timer_; // never expires: cancelled to wake the waiters
     bool set_ = false;

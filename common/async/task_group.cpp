@@ -53,9 +53,12 @@ void TaskGroup::cancel() noexcept {
 
 Awaitable<> TaskGroup::stop() {
     cancel();
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
     while (!tasks_.empty()) {
-        co_await empty_.wait();
+        co_await empty_.wait_uninterrupted();
     }
+    co_await asio::this_coro::throw_if_cancelled(throws);
 }
 
 Awaitable<> TaskGroup::join() {

@@ -28,6 +28,9 @@ class TaskGroup {
     void spawn(std::string name, Awaitable<> task);
 
     /// Refuses new tasks, cancels those that run and waits for their end. Idempotent.
+    /// Cancels: waits on all the same, since the tasks use what the awaiting coroutine owns.
+    /// Clean-up in a coroutine that may have been cancelled already switches
+    /// asio::this_coro::throw_if_cancelled off first, or the co_await itself throws.
     Awaitable<> stop();
 
     /// Refuses new tasks and waits for those that run.

@@ -167,7 +167,7 @@ Client::open_stream(std::string service, std::string method, CallOptions options
 Awaitable<> Client::stop() {
     connection_.close();
     streams_.fail_all(closed_error());
-    co_await stopped_.wait();
+    co_await stopped_.wait_uninterrupted();
 }
 
 } // namespace cppvm::ttrpc

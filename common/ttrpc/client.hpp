@@ -42,6 +42,7 @@ class Client : private FrameSink {
     open_stream(std::string service, std::string method, CallOptions options = {});
 
     /// Ends the connection and waits until `run` has returned. Idempotent.
+    /// Cancels: waits on all the same (see TaskGroup::stop).
     Awaitable<> stop();
 
     bool is_closed() const noexcept { return connection_.is_closed(); }

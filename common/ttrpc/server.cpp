@@ -143,11 +143,14 @@ Awaitable<> Server::stop() {
     for (auto* connection : connections_) {
         connection->close();
     }
+    const bool throws = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
     while (!connections_.empty() || !acceptors_.empty()) {
         changed_.clear();
-        co_await changed_.wait();
+        co_await changed_.wait_uninterrupted();
     }
-    co_await tasks_.join();
+    co_await tasks_.stop();
+    co_await asio::this_coro::throw_if_cancelled(throws);
 }
 
 } // namespace cppvm::ttrpc

@@ -59,6 +59,7 @@ class Server {
 
     /// Stops accepting, ends all connections, waits until their handlers and the `serve` calls have
     /// ended. Idempotent. Not from a handler, whose end it waits for.
+    /// Cancels: waits on all the same (see TaskGroup::stop).
     Awaitable<> stop();
 
     std::size_t connections() const noexcept { return connections_.size(); }

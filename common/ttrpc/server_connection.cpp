@@ -63,7 +63,7 @@ Awaitable<> ServerConnection::run() {
     // The handlers use this object: they are waited for even when this coroutine is cancelled, and
     // then nothing may be awaited before the throwing of pending aborts is off.
     co_await asio::this_coro::throw_if_cancelled(false);
-    co_await shielded(requests_.stop(), no_deadline, "end requests");
+    co_await requests_.stop();
     co_await asio::this_coro::throw_if_cancelled(true);
     if (failure) {
         std::rethrow_exception(failure);

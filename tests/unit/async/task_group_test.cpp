@@ -56,6 +56,43 @@ TEST(TaskGroupTest, CancelsTasksQuietlyOnStop) {
     EXPECT_EQ(sink->lines, "");
 }
 
+Awaitable<> end_when_let(Event& begun, Event& may_end, bool& ended) {
+    begun.set();
+    co_await may_end.wait_uninterrupted();
+    ended = true;
+}
+
+Awaitable<> own_a_group(Event& begun, Event& may_end, bool& inner_ended) {
+    TaskGroup inner(co_await asio::this_coro::executor, Logger());
+    inner.spawn("inner", end_when_let(begun, may_end, inner_ended));
+    try {
+        Event never(co_await asio::this_coro::executor);
+        co_await never.wait();
+    } catch (const boost::system::system_error&) {
+    }
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await inner.stop();
+    EXPECT_TRUE(inner_ended);
+}
+
+TEST(TaskGroupTest, StopWaitsAlsoInACancelledCoroutine) {
+    bool ended = false;
+    testing::co_test([](bool& inner_ended) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        Event begun(executor);
+        Event may_end(executor);
+        TaskGroup group(executor, Logger());
+        group.spawn("owner", own_a_group(begun, may_end, inner_ended));
+        co_await begun.wait();
+        group.cancel();
+        co_await asio::post(executor, asio::use_awaitable);
+        group.cancel(); // a second cancellation does not end the wait either
+        may_end.set();
+        co_await group.stop();
+    }(ended));
+    EXPECT_TRUE(ended);
+}
+
 TEST(TaskGroupTest, CancelsATaskThatHasNotBegun) {
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

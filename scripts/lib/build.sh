@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# Sourced instead of common.sh by what compiles: configuring, building, staging.
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# All build directories share compiler output: they lie at the same depth and paths are relative.
+export CCACHE_BASEDIR=$cppvm_root CCACHE_NOHASHDIR=1
+cppvm_jobs=${CPPVM_JOBS:-$(nproc)}
+
+# build PRESET DIRECTORY [CMAKE OPTION...] [-- TARGET...]
+build() {
+    local preset=$1 directory=$2 options=() log
+    shift 2
+    while (($#)) && [[ $1 != -- ]]; do
+        options+=("$1")
+        shift
+    done
+    (($# == 0)) || shift
+    mkdir -p "$directory"
+    log=$directory/configure.log
+    (cd "$cppvm_root" && cmake --preset "$preset" -B "$directory" "${options[@]}") >"$log" 2>&1 || {
+        tail -n 30 "$log" >&2
+        die "configuring $directory failed; the whole output is in $log"
+    }
+    cmake --build "$directory" -j "$cppvm_jobs" ${1:+--target "$@"}
+}
+
+# stage DIRECTORY: the product as it would be installed, below DIRECTORY/stage, with guest image.
+stage() {
+    local directory=$1 target=$1/stage
+    cmake --install "$directory" --prefix "$target" --strip >"$directory/install.log" || {
+        tail -n 30 "$directory/install.log" >&2
+        die "staging into $target failed"
+    }
+    "$cppvm_root/vmimage/build" --agent "$target/libexec/cppvm/cppvm-agent" \
+        --output "$target/share/cppvm"
+    if [[ ! -e /dev/vhost-vsock ]]; then
+        "$cppvm_root/scripts/fetch-vhost-device-vsock" "$target/libexec/cppvm"
+    fi
+}

@@ -1,0 +1,233 @@
+#include "host/sandbox/guest_spec.hpp"
+
+#include "common/base/error.hpp"
+#include "common/oci/parse.hpp"
+#include "common/os/file.hpp"
+#include "common/wire/ports.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace cppvm::sandbox {
+
+namespace {
+
+// Ordered, so that what the agent reports reads like the file.
+using Json = nlohmann::ordered_json;
+
+// File systems that the guest's kernel makes by itself: they need nothing of the host.
+constexpr std::array<std::string_view, 8> guest_types = {
+    "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs"
+};
+
+[[noreturn]] void refuse(const std::string& path, const std::string& problem) {
+    throw Error(Code::invalid_argument, path + ": " + problem);
+}
+
+/// Go writes null for what is empty.
+Json* find(Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string text(Json& object, const char* key, const std::string& path) {
+    const Json* const value = find(object, key);
+    if (value == nullptr) {
+        return {};
+    }
+    if (!value->is_string()) {
+        refuse(path + "." + key, "must be a string");
+    }
+    return value->get<std::string>();
+}
+
+/// A member that must be an object or array, if it is there.
+Json* find_container(Json& object, const char* key, const std::string& path, bool array) {
+    Json* const value = find(object, key);
+    if (value != nullptr && (array ? !value->is_array() : !value->is_object())) {
+        refuse(path, array ? "must be an array" : "must be an object");
+    }
+    return value;
+}
+
+/// Turns one spec round; the parts are members so that each stays small.
+class Translation {
+  public:
+    Translation(std::filesystem::path bundle, std::string container_id)
+        : bundle_(std::move(bundle)),
+          guest_dir_(std::string(wire::guest_share_path) + "/" + container_id) {}
+
+    GuestSpec run(Json config) {
+        translate_root(config);
+        translate_mounts(config);
+        if (Json* const linux_part = find_container(config, "linux", "linux", false)) {
+            translate_namespaces(*linux_part);
+            linux_part->erase("cgroupsPath"); // a name on the host; the guest has its own tree
+        }
+        drop(config, "hooks");
+        config.erase("annotations"); // for runtimes on the host; they tell host paths
+        result_.text = config.dump();
+        return std::move(result_);
+    }
+
+  private:
+    void translate_root(Json& config) {
+        Json* const root = find_container(config, "root", "root", false);
+        if (root == nullptr) {
+            refuse("root", "is missing");
+        }
+        const std::filesystem::path path = text(*root, "path", "root");
+        if (path.empty()) {
+            refuse("root.path", "must not be empty");
+        }
+        result_.rootfs_source = path.is_absolute() ? path : bundle_ / path;
+        (*root)["path"] = guest_dir_ + "/rootfs";
+    }
+
+    void translate_mounts(Json& config) {
+        Json* const mounts = find_container(config, "mounts", "mounts", true);
+        if (mounts == nullptr) {
+            return;
+        }
+        for (std::size_t i = 0; i < mounts->size(); ++i) {
+            const std::string path = "mounts[" + std::to_string(i) + "]";
+            Json& mount = (*mounts)[i];
+            if (!mount.is_object()) {
+                refuse(path, "must be an object");
+            }
+            translate_mount(mount, path);
+        }
+    }
+
+    void translate_mount(Json& mount, const std::string& path) {
+        const std::string type = text(mount, "type", path);
+        const auto options = read_options(mount, path);
+        const auto has = [&options](std::string_view option) {
+            return std::find(options.begin(), options.end(), option) != options.end();
+        };
+        const bool recursive = has("rbind");
+        if (type == "bind" || recursive || has("bind")) {
+            const std::filesystem::path source = text(mount, "source", path);
+            if (source.empty()) {
+                refuse(path + ".source", "must not be empty");
+            }
+            mount["source"] = guest_dir_ + "/mounts/" + std::to_string(result_.volumes.size());
+            result_.volumes.push_back(
+                {source.is_absolute() ? source : bundle_ / source, recursive, has("ro")}
+            );
+            return;
+        }
+        if (std::find(guest_types.begin(), guest_types.end(), type) == guest_types.end()) {
+            throw Error(
+                Code::unimplemented,
+                path + ".type: file systems of type '" + type +
+                    "' cannot be mounted in the guest; bind-mount it from the host instead"
+            );
+        }
+    }
+
+    static std::vector<std::string> read_options(Json& mount, const std::string& path) {
+        std::vector<std::string> options;
+        if (Json* const list = find_container(mount, "options", path + ".options", true)) {
+            for (const Json& option : *list) {
+                if (!option.is_string()) {
+                    refuse(path + ".options", "must hold strings");
+                }
+                options.push_back(option.get<std::string>());
+            }
+        }
+        return options;
+    }
+
+    // The machine is the pod: a namespace that a container shares with others on the host is the
+    // machine's own in the guest.
+    void translate_namespaces(Json& linux_part) {
+        Json* const namespaces =
+            find_container(linux_part, "namespaces", "linux.namespaces", true);
+        if (namespaces == nullptr) {
+            return;
+        }
+        Json kept = Json::array();
+        for (std::size_t i = 0; i < namespaces->size(); ++i) {
+            const std::string path = "linux.namespaces[" + std::to_string(i) + "]";
+            Json& entry = (*namespaces)[i];
+            if (!entry.is_object()) {
+                refuse(path, "must be an object");
+            }
+            if (keep_namespace(entry, path)) {
+                kept.push_back(std::move(entry));
+            }
+        }
+        *namespaces = std::move(kept);
+    }
+
+    bool keep_namespace(Json& entry, const std::string& path) {
+        const std::string type = text(entry, "type", path);
+        const std::string shared = text(entry, "path", path);
+        if (type == "network") {
+            using Kind = network::NamespaceSpec::Kind;
+            result_.network = {shared.empty() ? Kind::fresh : Kind::path, shared};
+            return false;
+        }
+        if (shared.empty()) {
+            return true;
+        }
+        if (type == "mount" || type == "user") {
+            throw Error(
+                Code::unimplemented, path + ".path: a shared " + type + " namespace is not supported"
+            );
+        }
+        if (type == "pid") {
+            // The machine's own holds the agent; the container gets one of its own instead.
+            entry.erase("path");
+            result_.not_honoured.push_back(path + ".path");
+            return true;
+        }
+        return false;
+    }
+
+    void drop(Json& config, const char* key) {
+        if (const Json* const value = find(config, key); value != nullptr && !value->empty()) {
+            result_.not_honoured.emplace_back(key);
+        }
+        config.erase(key);
+    }
+
+    std::filesystem::path bundle_;
+    std::string guest_dir_;
+    GuestSpec result_;
+};
+
+} // namespace
+
+GuestSpec make_guest_spec(
+    std::string_view config, const std::filesystem::path& bundle, const std::string& container_id
+) {
+    // Refuses what the agent would refuse (no JSON, nested without end, wrong types, another
+    // version), before anything is made for it.
+    oci::parse_spec(config);
+    return Translation(bundle, container_id).run(Json::parse(config));
+}
+
+GuestSpec load_guest_spec(const std::filesystem::path& bundle, const std::string& container_id) {
+    const auto path = bundle / "config.json";
+    std::string config;
+    try {
+        config = read_file(path, oci::max_spec_bytes);
+    } catch (const Error& error) {
+        if (error.cause().value() == ENOENT) {
+            throw Error(Code::failed_precondition, error.message(), error.cause());
+        }
+        throw;
+    }
+    try {
+        return make_guest_spec(config, bundle, container_id);
+    } catch (...) {
+        rethrow_with_context("read " + path.native());
+    }
+}
+
+} // namespace cppvm::sandbox

@@ -6,23 +6,23 @@
 #include <filesystem>
 #include <memory>
 #include <string>
-#include <vector>
-
 #include <sys/types.h>
+#include <vector>
 
 namespace cppvm::vm {
 
 /// What a virtual machine is made of: plain data, complete before anything is started.
 struct VmSpec {
-    std::string name; ///< the domain's name, "cppvm-<short id>"
-    std::string uuid; ///< derived from the sandbox's identity, so that `delete` can compute it
+    std::string name;  ///< the domain's name, "cppvm-<short id>"
+    std::string uuid;  ///< derived from the sandbox's identity, so that `delete` can compute it
+    std::string title; ///< "<namespace>/<sandbox id>", for people who list domains
     unsigned vcpus = 1;
     unsigned memory_mib = 0;
     std::filesystem::path kernel;
     std::filesystem::path initramfs;
-    std::string command_line; ///< without what the hypervisor adds (console, boot port)
-    std::filesystem::path run_dir;     ///< sockets, pid files, console log; owned by the sandbox
-    std::filesystem::path share_dir;   ///< the pod's virtiofs export (wire::share_tag)
+    std::string command_line;        ///< without what the hypervisor adds (console, boot port)
+    std::filesystem::path run_dir;   ///< sockets, pid files, console log; owned by the sandbox
+    std::filesystem::path share_dir; ///< the pod's virtiofs export (wire::share_tag)
 };
 
 /// A phase of the start and when it ended, for the log and scripts/bench.

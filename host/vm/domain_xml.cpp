@@ -1,0 +1,151 @@
+#include "host/vm/domain_xml.hpp"
+
+#include "common/wire/ports.hpp"
+
+#include <pugixml.hpp>
+
+#include <sstream>
+
+namespace cppvm::vm {
+
+namespace {
+
+constexpr const char* qemu_namespace = "http://libvirt.org/schemas/domain/qemu/1.0";
+
+pugi::xml_node add(pugi::xml_node parent, const char* name) {
+    return parent.append_child(name);
+}
+
+void add_text(pugi::xml_node parent, const char* name, const std::string& text) {
+    add(parent, name).text().set(text.c_str());
+}
+
+pugi::xml_node set(pugi::xml_node node, const char* name, const char* value) {
+    node.append_attribute(name).set_value(value);
+    return node;
+}
+
+pugi::xml_node set(pugi::xml_node node, const char* name, const std::string& value) {
+    return set(node, name, value.c_str());
+}
+
+void add_memory(pugi::xml_node domain, const VmSpec& machine) {
+    auto memory = set(add(domain, "memory"), "unit", "MiB");
+    memory.text().set(machine.memory_mib);
+    // virtiofsd and vhost-user devices work in the guest's memory, so it must be shareable.
+    auto backing = add(domain, "memoryBacking");
+    set(add(backing, "source"), "type", "memfd");
+    set(add(backing, "access"), "mode", "shared");
+}
+
+void add_boot(pugi::xml_node domain, const DomainSpec& spec) {
+    auto os = add(domain, "os");
+    auto type = set(set(add(os, "type"), "arch", "x86_64"), "machine", "q35");
+    type.text().set("hvm");
+    add_text(os, "kernel", spec.machine.kernel);
+    add_text(os, "initrd", spec.machine.initramfs);
+    add_text(os, "cmdline", spec.command_line);
+}
+
+void add_processor(pugi::xml_node domain, bool emulation) {
+    auto features = add(domain, "features");
+    add(features, "acpi");
+    add(features, "apic");
+    set(add(features, "vmport"), "state", "off");
+    set(add(domain, "cpu"), "mode", emulation ? "maximum" : "host-passthrough");
+    auto clock = set(add(domain, "clock"), "offset", "utc");
+    set(set(add(clock, "timer"), "name", "hpet"), "present", "no");
+    if (!emulation) {
+        set(set(add(clock, "timer"), "name", "kvmclock"), "present", "yes");
+    }
+    // Whatever ends the guest, a reboot and a panic (panic=-1) too, ends the machine.
+    add_text(domain, "on_poweroff", "destroy");
+    add_text(domain, "on_reboot", "destroy");
+    add_text(domain, "on_crash", "destroy");
+}
+
+void add_share(pugi::xml_node devices, const DomainSpec& spec) {
+    auto filesystem = set(add(devices, "filesystem"), "type", "mount");
+    set(filesystem, "accessmode", "passthrough");
+    set(add(filesystem, "driver"), "type", "virtiofs");
+    set(add(filesystem, "binary"), "path", spec.virtiofsd);
+    set(add(filesystem, "source"), "dir", spec.machine.share_dir);
+    set(add(filesystem, "target"), "dir", wire::share_tag);
+}
+
+void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
+    auto devices = add(domain, "devices");
+    add_text(devices, "emulator", spec.emulator);
+    set(set(add(devices, "controller"), "type", "usb"), "model", "none");
+    set(add(devices, "memballoon"), "model", "none");
+    auto serial = set(add(devices, "serial"), "type", "unix");
+    set(set(add(serial, "source"), "mode", "connect"), "path", spec.console_socket);
+    set(set(add(serial, "target"), "type", "isa-serial"), "port", "0");
+    add_share(devices, spec);
+    if (!spec.vsock_socket) {
+        auto vsock = set(add(devices, "vsock"), "model", "virtio");
+        set(add(vsock, "cid"), "auto", "yes");
+    }
+}
+
+// QEMU's own option syntax: a comma ends a value unless doubled.
+std::string option_value(const std::string& text) {
+    std::string escaped;
+    for (const char c : text) {
+        escaped.append(c == ',' ? 2 : 1, c);
+    }
+    return escaped;
+}
+
+void add_user_vsock(pugi::xml_node domain, const std::filesystem::path& socket) {
+    auto command_line = add(domain, "qemu:commandline");
+    const std::string arguments[] = {
+        "-chardev",
+        "socket,id=cppvm-vsock,path=" + option_value(socket),
+        // A slot of the root bus that libvirt, which counts up from 1, does not come to.
+        "-device",
+        "vhost-user-vsock-pci,id=cppvm-vsock0,chardev=cppvm-vsock,bus=pcie.0,addr=0x10",
+    };
+    for (const auto& argument : arguments) {
+        set(add(command_line, "qemu:arg"), "value", argument);
+    }
+}
+
+} // namespace
+
+std::string to_domain_xml(const DomainSpec& spec) {
+    pugi::xml_document document;
+    auto domain = set(add(document, "domain"), "type", spec.emulation ? "qemu" : "kvm");
+    set(domain, "xmlns:qemu", qemu_namespace);
+    add_text(domain, "name", spec.machine.name);
+    add_text(domain, "uuid", spec.machine.uuid);
+    if (!spec.machine.title.empty()) {
+        add_text(domain, "title", spec.machine.title);
+    }
+    add_text(domain, "description", "Virtual machine of a container sandbox, made by cppvm");
+    add_memory(domain, spec.machine);
+    add(domain, "vcpu").text().set(spec.machine.vcpus);
+    add_boot(domain, spec);
+    add_processor(domain, spec.emulation);
+    add_devices(domain, spec);
+    if (spec.vsock_socket) {
+        add_user_vsock(domain, *spec.vsock_socket);
+    }
+    std::ostringstream out;
+    document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
+    return out.str();
+}
+
+std::string kernel_command_line(const VmSpec& machine, std::uint32_t boot_port) {
+    // quiet: each console line costs a millisecond. panic=-1: a panic reboots at once, which ends
+    // the machine. cryptomgr.notests: the distribution's kernel tests its ciphers at each boot,
+    // which is a tenth of the boot. 8250.nr_uarts: there is one serial port, do not look for more.
+    std::string line = "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 ";
+    line.append(wire::boot_port_key).append("=").append(std::to_string(boot_port));
+    if (!machine.command_line.empty()) {
+        line.append(" ").append(machine.command_line);
+    }
+    return line;
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "host/vm/virtual_machine.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace cppvm::vm {
+
+/// What the domain's XML needs beyond the VmSpec. Plain data.
+struct DomainSpec {
+    VmSpec machine;
+    bool emulation = false; ///< software emulation instead of KVM
+    std::filesystem::path emulator;
+    std::filesystem::path virtiofsd;
+    std::filesystem::path console_socket; ///< QEMU connects here with the serial console
+    /// The socket of a vhost-device-vsock; nothing: the kernel's vhost-vsock.
+    std::optional<std::filesystem::path> vsock_socket;
+    std::string command_line; ///< the whole one
+};
+
+/// The domain as libvirt wants it (https://libvirt.org/formatdomain.html). Pure.
+std::string to_domain_xml(const DomainSpec& spec);
+
+/// The kernel's command line: what a quick and quiet boot needs, then the machine's own parameters,
+/// so that these win. `boot_port`: where the agent says hello.
+std::string kernel_command_line(const VmSpec& machine, std::uint32_t boot_port);
+
+} // namespace cppvm::vm

@@ -1,0 +1,99 @@
+#include "host/vm/leftovers.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "common/os/process_id.hpp"
+#include "host/vm/libvirt_client.hpp"
+#include "host/vm/qemu_process.hpp"
+#include "host/vm/requirements.hpp"
+#include "host/vm/vsock.hpp"
+
+#include <csignal>
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+namespace {
+
+constexpr int end_timeout_ms = 1000;
+constexpr const char* libvirt_log_dir = "/var/log/libvirt/qemu";
+constexpr const char* libvirt_run_dir = "/run/libvirt/qemu";
+
+// A direct child of the owner. It died with it, unless it was not yet that far.
+void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) noexcept {
+    try {
+        if (::access(pid_file.c_str(), F_OK) != 0) {
+            return;
+        }
+        const auto process = parse_process_id(read_file(pid_file, 64));
+        const UniqueFd pidfd = process ? open_pidfd(*process) : UniqueFd();
+        if (pidfd && signal_pidfd(pidfd.get(), SIGKILL)) {
+            wait_pidfd(pidfd.get(), end_timeout_ms);
+        }
+    } catch (const std::exception& error) {
+        logger.warn(
+            "A recorded process was not killed",
+            {{"file", pid_file.native()}, {"error", error.what()}}
+        );
+    }
+}
+
+// libvirt keeps <name>.pid and <name>.xml there for as long as it knows a domain.
+bool known_to_libvirt(const std::string& name) {
+    const std::filesystem::path directory = libvirt_run_dir;
+    return ::access((directory / (name + ".pid")).c_str(), F_OK) == 0 ||
+           ::access((directory / (name + ".xml")).c_str(), F_OK) == 0;
+}
+
+bool nothing_left(const MachineNames& machine, const config::Config& config) {
+    return config.hypervisor.uri == "qemu:///system" &&
+           ::access(machine.run_dir.c_str(), F_OK) != 0 && !known_to_libvirt(machine.name);
+}
+
+} // namespace
+
+Awaitable<bool>
+undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadline deadline) {
+    if (nothing_left(machine, config)) {
+        co_return true;
+    }
+    kill_recorded(machine.run_dir / user_vsock_pid_file, logger);
+    kill_recorded(machine.run_dir / qemu_pid_file, logger);
+    kill_machine_processes(machine.uuid, machine.share_dir, logger);
+    bool done = true;
+    try {
+        LibvirtClient client(find_libvirt_helper(config), config.hypervisor.uri);
+        co_await client.destroy(machine.uuid, deadline);
+    } catch (const Error& error) {
+        done = false;
+        logger.warn(
+            "The domain was not undone by libvirt",
+            {{"domain", machine.name}, {"error", error.what()}}
+        );
+    }
+    // One that was just being started when it was looked for above.
+    kill_machine_processes(machine.uuid, machine.share_dir, logger);
+    remove_machine_files(machine.name, machine.run_dir);
+    co_return done;
+}
+
+void remove_machine_files(const std::string& name, const std::filesystem::path& run_dir) noexcept {
+    try {
+        for (const auto& path : user_vsock_files(run_dir)) {
+            ::unlink(path.c_str());
+        }
+        ::unlink((run_dir / qemu_pid_file).c_str());
+        ::unlink((run_dir / "console.sock").c_str());
+        // "<name>.log", rotated ones and virtiofsd's "<name>-fs0-virtiofsd.log".
+        std::error_code error;
+        for (const auto& entry : std::filesystem::directory_iterator(libvirt_log_dir, error)) {
+            const std::string file = entry.path().filename();
+            if (file.starts_with(name + ".log") || file.starts_with(name + "-fs")) {
+                ::unlink(entry.path().c_str());
+            }
+        }
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): only a log file may stay
+    }
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,70 @@
+// cppvm-libvirt: does one thing with libvirt and exits. See docs/adr/0001 for why it is a program.
+//
+//   cppvm-libvirt URI create [SOCKET…]   domain XML on stdin
+//   cppvm-libvirt URI destroy UUID
+//   cppvm-libvirt URI ping
+//
+// stdout: lines "<key> <value>"; a failure is the line "error <code> <domain> <text>" and exit code
+// 1. Code and domain are libvirt's numbers, 0 when the failure is not libvirt's.
+
+#include "common/base/error.hpp"
+#include "host/vm/libvirt/connection.hpp"
+#include "host/vm/libvirt/operations.hpp"
+
+#include <algorithm>
+#include <iostream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace cppvm;
+
+std::string one_line(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
+    return text;
+}
+
+void run(const std::vector<std::string>& arguments, std::ostream& out) {
+    const bool known =
+        arguments.size() >= 2 &&
+        (arguments[1] == "create" || (arguments[1] == "ping" && arguments.size() == 2) ||
+         (arguments[1] == "destroy" && arguments.size() == 3));
+    if (!known) {
+        throw Error(
+            Code::invalid_argument,
+            "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI create|destroy|ping …"
+        );
+    }
+    std::string xml;
+    if (arguments[1] == "create") {
+        xml.assign(std::istreambuf_iterator<char>(std::cin), {});
+    }
+    const vm::libvirt::Connection connection(arguments[0]);
+    if (arguments[1] == "create") {
+        const std::vector<std::string> sockets(arguments.begin() + 2, arguments.end());
+        vm::libvirt::create(connection, xml, sockets, out);
+    } else if (arguments[1] == "destroy") {
+        vm::libvirt::destroy(connection, arguments[2], out);
+    } else {
+        vm::libvirt::ping(connection, out);
+    }
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    try {
+        run(std::vector<std::string>(argv + 1, argv + argc), std::cout);
+        return std::cout.flush() ? 0 : 1;
+    } catch (const vm::libvirt::LibvirtError& error) {
+        std::cout << "error " << error.code() << ' ' << error.domain() << ' '
+                  << one_line(error.what()) << '\n';
+    } catch (...) {
+        std::cout << "error 0 0 " << one_line(to_status(std::current_exception()).message) << '\n';
+    }
+    std::cout.flush();
+    return 1;
+}

@@ -1,0 +1,218 @@
+#include "host/vm/libvirt_client.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "common/os/child_process.hpp"
+#include "common/os/file.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <charconv>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+namespace {
+
+constexpr std::size_t max_answer_bytes = 64 * 1024;
+
+class LibvirtCategory : public std::error_category {
+  public:
+    const char* name() const noexcept override { return "libvirt"; }
+    std::string message(int code) const override { return "libvirt error " + std::to_string(code); }
+};
+
+// virErrorNumber, https://libvirt.org/html/libvirt-virterror.html
+Code code_of_libvirt(int number) noexcept {
+    switch (number) {
+    case 2: // VIR_ERR_NO_MEMORY
+        return Code::resource_exhausted;
+    case 38: // VIR_ERR_SYSTEM_ERROR: in practice the daemon's socket cannot be reached
+    case 39: // VIR_ERR_RPC
+        return Code::unavailable;
+    case 45: // VIR_ERR_AUTH_FAILED
+    case 88: // VIR_ERR_ACCESS_DENIED
+        return Code::permission_denied;
+    case 68: // VIR_ERR_OPERATION_TIMEOUT
+        return Code::deadline_exceeded;
+    default:
+        return Code::unknown;
+    }
+}
+
+template <class T>
+std::optional<T> parse_number(std::string_view text) noexcept {
+    T value{};
+    const char* const end = text.data() + text.size();
+    const auto result = std::from_chars(text.data(), end, value);
+    if (result.ec != std::errc{} || result.ptr != end) {
+        return std::nullopt;
+    }
+    return value;
+}
+
+std::string_view take_word(std::string_view& text) noexcept {
+    const std::size_t space = std::min(text.find(' '), text.size());
+    const std::string_view word = text.substr(0, space);
+    text.remove_prefix(std::min(space + 1, text.size()));
+    return word;
+}
+
+[[noreturn]] void throw_libvirt_error(std::string_view value, std::string_view operation) {
+    const int number = parse_number<int>(take_word(value)).value_or(0);
+    take_word(value); // the domain: which part of libvirt
+    std::string message = std::string(operation) + ": ";
+    message.append(number == 0 ? "" : "libvirt: ").append(value);
+    throw Error(
+        code_of_libvirt(number),
+        std::move(message),
+        number == 0 ? std::error_code() : std::error_code(number, libvirt_category())
+    );
+}
+
+struct Pipe {
+    UniqueFd read;
+    UniqueFd write;
+};
+
+Pipe make_pipe() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        throw_errno("make a pipe for", "the libvirt helper");
+    }
+    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+Awaitable<std::string> read_answer(asio::posix::stream_descriptor& pipe) {
+    std::string text;
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        auto [error, count] = co_await pipe.async_read_some(asio::buffer(buffer), use_tuple);
+        if (error == asio::error::eof) {
+            co_return text;
+        }
+        if (error) {
+            throw boost::system::system_error(error);
+        }
+        if (text.size() + count > max_answer_bytes) {
+            throw Error(Code::internal, "read the libvirt helper's answer: too long");
+        }
+        text.append(buffer.data(), count);
+    }
+}
+
+Awaitable<std::string> run_helper(ChildSpec spec, std::string input) {
+    auto executor = co_await asio::this_coro::executor;
+    Pipe in = make_pipe();
+    Pipe out = make_pipe();
+    // The whole input fits into the pipe, so that no write waits for the helper.
+    const int capacity = ::fcntl(in.write.get(), F_GETPIPE_SZ);
+    if (capacity >= 0 && static_cast<std::size_t>(capacity) < input.size()) {
+        throw Error(Code::internal, "domain XML of " + std::to_string(input.size()) + " bytes");
+    }
+    spec.descriptors = {{in.read.get(), 0}, {out.write.get(), 1}};
+    ChildProcess helper(executor, spec);
+    in.read.reset();
+    out.write.reset();
+    write_all(in.write.get(), "the libvirt helper's input", input);
+    in.write.reset();
+    asio::posix::stream_descriptor pipe(executor, out.read.release());
+    std::string answer = co_await read_answer(pipe);
+    const ChildExit exit = co_await helper.wait();
+    const bool explained = answer.starts_with("error ") || answer.find("\nerror ") != answer.npos;
+    if ((exit.code != 0 || exit.signal != 0) && !explained) {
+        throw Error(
+            Code::unavailable, spec.arguments[0] + " ended with " + to_text(exit) + " and no answer"
+        );
+    }
+    co_return answer;
+}
+
+} // namespace
+
+const std::error_category& libvirt_category() noexcept {
+    static const LibvirtCategory category;
+    return category;
+}
+
+std::optional<std::string_view> HelperAnswer::find(std::string_view key) const noexcept {
+    for (const auto& [name, value] : values) {
+        if (name == key) {
+            return value;
+        }
+    }
+    return std::nullopt;
+}
+
+HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation) {
+    HelperAnswer answer;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        std::string_view line = text.substr(0, end);
+        text.remove_prefix(std::min(end + 1, text.size()));
+        const std::string_view key = take_word(line);
+        if (key == "error") {
+            throw_libvirt_error(line, operation);
+        }
+        answer.values.emplace_back(key, line);
+    }
+    return answer;
+}
+
+LibvirtClient::LibvirtClient(std::filesystem::path helper, std::string uri)
+    : helper_(std::move(helper)), uri_(std::move(uri)) {}
+
+Awaitable<HelperAnswer> LibvirtClient::run(
+    std::vector<std::string> arguments, std::string input, std::string operation, Deadline deadline
+) {
+    ChildSpec spec;
+    spec.arguments = {helper_.native(), uri_};
+    spec.arguments.insert(spec.arguments.end(), arguments.begin(), arguments.end());
+    std::string answer;
+    try {
+        answer = co_await with_timeout(
+            run_helper(std::move(spec), std::move(input)), deadline, "libvirt at " + uri_
+        );
+    } catch (const Error&) {
+        rethrow_with_context(operation);
+    }
+    co_return parse_helper_answer(answer, operation);
+}
+
+Awaitable<std::optional<std::uint32_t>> LibvirtClient::create(
+    std::string name, std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline
+) {
+    std::vector<std::string> arguments = {"create"};
+    for (const auto& socket : sockets) {
+        arguments.push_back(socket.native());
+    }
+    const HelperAnswer answer =
+        co_await run(std::move(arguments), std::move(xml), "create domain " + name, deadline);
+    const auto cid = answer.find("cid");
+    if (!cid) {
+        co_return std::nullopt;
+    }
+    co_return parse_number<std::uint32_t>(*cid);
+}
+
+Awaitable<bool> LibvirtClient::destroy(std::string uuid, Deadline deadline) {
+    const HelperAnswer answer =
+        co_await run({"destroy", uuid}, {}, "destroy domain " + uuid, deadline);
+    co_return answer.find("found") == "yes";
+}
+
+Awaitable<std::string> LibvirtClient::ping(Deadline deadline) {
+    const HelperAnswer answer =
+        co_await run({"ping"}, {}, "connect to libvirt at " + uri_, deadline);
+    const auto number = parse_number<unsigned>(answer.find("version").value_or("")).value_or(0);
+    co_return std::to_string(number / 1000000) + "." + std::to_string(number / 1000 % 1000) + "." +
+        std::to_string(number % 1000);
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,65 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+namespace cppvm::vm {
+
+/// libvirt's error numbers (virErrorNumber) as the cause of an Error.
+const std::error_category& libvirt_category() noexcept;
+
+/// What the helper said: the lines "<key> <value>" of its answer.
+struct HelperAnswer {
+    std::vector<std::pair<std::string, std::string>> values;
+
+    std::optional<std::string_view> find(std::string_view key) const noexcept;
+};
+
+/// Parses the helper's answer. `operation` names it in errors: "create domain cppvm-ab12".
+/// Throws: Error with libvirt's text and, as cause, its number, if the answer is an error.
+HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation);
+
+/// Talks to libvirt through the helper program, one short run for each call (docs/adr/0001).
+///
+/// Cancels: kills the helper; libvirt may still carry out what it was asked.
+/// Throws: Error. A helper that does not end in time gives deadline_exceeded.
+/// Thread: the loop's only.
+class LibvirtClient {
+  public:
+    /// `helper`: absolute path of cppvm-libvirt.
+    LibvirtClient(std::filesystem::path helper, std::string uri);
+
+    /// Makes and starts a transient domain. `sockets` are handed to QEMU's user first.
+    /// Gives the vsock CID if libvirt chose one.
+    Awaitable<std::optional<std::uint32_t>> create(
+        std::string name,
+        std::string xml,
+        std::vector<std::filesystem::path> sockets,
+        Deadline deadline
+    );
+
+    /// Until the domain is gone. False: there was none.
+    Awaitable<bool> destroy(std::string uuid, Deadline deadline);
+
+    /// libvirt's version, as "9.0.0".
+    Awaitable<std::string> ping(Deadline deadline);
+
+  private:
+    Awaitable<HelperAnswer>
+    run(std::vector<std::string> arguments,
+        std::string input,
+        std::string operation,
+        Deadline deadline);
+
+    std::filesystem::path helper_;
+    std::string uri_;
+};
+
+} // namespace cppvm::vm

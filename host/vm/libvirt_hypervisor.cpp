@@ -1,0 +1,45 @@
+#include "host/vm/libvirt_hypervisor.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "host/vm/libvirt_machine.hpp"
+#include "host/vm/requirements.hpp"
+
+namespace cppvm::vm {
+
+namespace {
+constexpr std::chrono::seconds undo_timeout{6};
+}
+
+LibvirtHypervisor::LibvirtHypervisor(
+    const asio::any_io_executor& executor, Logger logger, config::Config config
+)
+    : executor_(executor), logger_(std::move(logger)), config_(std::move(config)) {}
+
+Awaitable<std::unique_ptr<VirtualMachine>>
+LibvirtHypervisor::start(VmSpec spec, Deadline deadline) {
+    config::Config config = config_;
+    config.vm.kernel = spec.kernel;
+    config.vm.initramfs = spec.initramfs;
+    config.vm.memory_mib = spec.memory_mib;
+    for (const Check& check : HostChecks(config).before_start()) {
+        require(check);
+    }
+    auto machine = std::make_unique<LibvirtMachine>(executor_, logger_, config, std::move(spec));
+    std::exception_ptr failure;
+    try {
+        co_await machine->start(deadline);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        // A cancelled coroutine cannot wait otherwise.
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_await shielded(machine->stop(), deadline_in(undo_timeout), "undo the machine");
+        co_await asio::this_coro::throw_if_cancelled(true);
+        std::rethrow_exception(failure);
+    }
+    co_return machine;
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,258 @@
+#include "host/vm/libvirt_machine.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "host/vm/domain_xml.hpp"
+#include "host/vm/hello.hpp"
+#include "host/vm/leftovers.hpp"
+#include "host/vm/qemu_process.hpp"
+#include "host/vm/requirements.hpp"
+
+#include <csignal>
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+namespace {
+
+// QEMU connects before libvirt reports success, so that this only bounds a fault.
+constexpr std::chrono::seconds console_timeout{2};
+constexpr std::chrono::seconds kill_timeout{2};
+constexpr std::chrono::seconds destroy_timeout{4};
+constexpr std::size_t error_console_bytes = 600;
+
+std::unique_ptr<Vsock> make_vsock(
+    const asio::any_io_executor& executor,
+    const config::Config& config,
+    const std::filesystem::path& run_dir
+) {
+    if (HostChecks(config).user_vsock()) {
+        return make_user_vsock(executor, find_vhost_device_vsock(config), run_dir);
+    }
+    return make_kernel_vsock(executor);
+}
+
+// Console text in an error's one line: from the guest, so without control characters.
+std::string one_line(std::string text) {
+    for (char& c : text) {
+        c = static_cast<unsigned char>(c) < ' ' || c == 0x7f ? ' ' : c;
+    }
+    return text;
+}
+
+} // namespace
+
+/// Everything, apart from the object, so that a machine that is dropped without `stop` can leave
+/// it to the tasks that still use it.
+struct LibvirtMachine::Parts {
+    Parts(
+        const asio::any_io_executor& executor,
+        Logger log,
+        const config::Config& settings,
+        VmSpec machine
+    )
+        : logger(std::move(log)), config(settings), spec(std::move(machine)),
+          client(find_libvirt_helper(config), config.hypervisor.uri),
+          console(executor, spec.run_dir, config.vm.console_log_bytes),
+          vsock(make_vsock(executor, config, spec.run_dir)), pidfd(executor), gone(executor),
+          tasks(executor, logger) {}
+
+    void add_phase(std::string name) {
+        phases.push_back({std::move(name), std::chrono::steady_clock::now()});
+    }
+
+    void adopt_qemu(pid_t pid);
+    Awaitable<> watch_qemu();
+    Awaitable<> kill_qemu();
+    Awaitable<> destroy_domain();
+    [[noreturn]] void throw_with_console(const Error& error) const;
+
+    Logger logger;
+    config::Config config;
+    VmSpec spec;
+    LibvirtClient client;
+    Console console;
+    std::unique_ptr<Vsock> vsock;
+    ProcessId qemu;
+    asio::posix::stream_descriptor pidfd;
+    Event gone;
+    std::vector<Phase> phases;
+    bool create_asked = false;
+    bool stopped = false;
+    TaskGroup tasks;
+};
+
+void LibvirtMachine::Parts::adopt_qemu(pid_t pid) {
+    const auto process = find_process(pid);
+    UniqueFd fd = process ? open_pidfd(*process) : UniqueFd();
+    if (!fd || !is_qemu_of(*process, spec.uuid)) {
+        throw Error(
+            Code::unavailable, "start domain " + spec.name + ": QEMU ended right after its start"
+        );
+    }
+    qemu = *process;
+    pidfd.assign(fd.release());
+    write_file_atomically(spec.run_dir / qemu_pid_file, to_text(qemu), 0600);
+}
+
+Awaitable<> LibvirtMachine::Parts::watch_qemu() {
+    co_await pidfd.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
+    gone.set();
+    vsock->stop_listening();
+}
+
+// libvirt's own destroy sends SIGTERM and looks every 200 ms whether it helped; the machine's state
+// is worth nothing, so QEMU need not end in good order.
+Awaitable<> LibvirtMachine::Parts::kill_qemu() {
+    if (!pidfd.is_open() || gone.is_set()) {
+        co_return;
+    }
+    signal_pidfd(pidfd.native_handle(), SIGKILL);
+    co_await with_timeout(gone.wait(), deadline_in(kill_timeout), "wait for QEMU's end");
+}
+
+// Also when QEMU is dead: libvirt then still cleans up, and this waits for it.
+Awaitable<> LibvirtMachine::Parts::destroy_domain() {
+    if (create_asked) {
+        co_await client.destroy(spec.uuid, deadline_in(destroy_timeout));
+    }
+}
+
+void LibvirtMachine::Parts::throw_with_console(const Error& error) const {
+    const std::string tail = one_line(console.tail(error_console_bytes));
+    throw Error(
+        error.code(),
+        error.message() + (tail.empty() ? "; its console is empty" : "; console: " + tail),
+        error.cause()
+    );
+}
+
+LibvirtMachine::LibvirtMachine(
+    const asio::any_io_executor& executor, Logger logger, const config::Config& config, VmSpec spec
+)
+    : parts_(std::make_unique<Parts>(executor, std::move(logger), config, std::move(spec))) {}
+
+LibvirtMachine::~LibvirtMachine() {
+    if (parts_->stopped || (parts_->tasks.size() == 0 && !parts_->create_asked)) {
+        return;
+    }
+    try {
+        if (parts_->pidfd.is_open()) {
+            signal_pidfd(parts_->pidfd.native_handle(), SIGKILL);
+        }
+        parts_->logger.error(
+            "A machine was dropped without being stopped", {{"domain", parts_->spec.name}}
+        );
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): nobody is left to be told
+    }
+    // The tasks still use it, and may never run again.
+    parts_->tasks.cancel();
+    static_cast<void>(parts_.release()); // NOLINT(bugprone-unused-return-value)
+}
+
+Awaitable<> LibvirtMachine::start(Deadline deadline) {
+    Parts& parts = *parts_;
+    co_await parts.vsock->prepare(deadline);
+    parts.add_phase("vsock");
+
+    DomainSpec domain;
+    domain.machine = parts.spec;
+    domain.emulation = parts.config.hypervisor.acceleration == "emulation";
+    domain.emulator = parts.config.hypervisor.emulator;
+    domain.virtiofsd = find_virtiofsd(parts.config);
+    domain.console_socket = parts.console.socket_path();
+    domain.vsock_socket = parts.vsock->device_socket();
+    domain.command_line = kernel_command_line(parts.spec, parts.vsock->boot_port());
+    std::vector<std::filesystem::path> sockets;
+    if (domain.vsock_socket) {
+        sockets.push_back(*domain.vsock_socket);
+    }
+    parts.create_asked = true;
+    auto cid = co_await parts.client.create(
+        parts.spec.name, to_domain_xml(domain), std::move(sockets), deadline
+    );
+    if (!domain.vsock_socket && !cid) {
+        throw Error(Code::internal, "start domain " + parts.spec.name + ": libvirt chose no CID");
+    }
+    parts.vsock->set_guest_cid(cid.value_or(0));
+    const pid_t pid = co_await with_timeout(
+        parts.console.accept(), deadline_in(console_timeout), "wait for QEMU's console"
+    );
+    parts.adopt_qemu(pid);
+    parts.tasks.spawn("copy the console", parts.console.run());
+    parts.tasks.spawn("watch QEMU", parts.watch_qemu());
+    parts.add_phase("domain");
+}
+
+pid_t LibvirtMachine::pid() const noexcept {
+    return parts_->qemu.pid;
+}
+
+Awaitable<AgentHello> LibvirtMachine::wait_hello(Deadline deadline) {
+    Parts& parts = *parts_;
+    std::exception_ptr failure;
+    try {
+        AgentHello hello = co_await with_timeout(
+            receive_hello(*parts.vsock), deadline, "wait for the guest agent of " + parts.spec.name
+        );
+        parts.vsock->stop_listening();
+        parts.add_phase("hello");
+        co_return hello;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (parts.gone.is_set()) {
+        parts.throw_with_console(
+            {Code::unavailable,
+             "wait for the guest agent of " + parts.spec.name + ": the virtual machine has ended"}
+        );
+    }
+    try {
+        std::rethrow_exception(failure);
+    } catch (const Error& error) {
+        parts.throw_with_console(error);
+    }
+}
+
+Awaitable<StreamSocket> LibvirtMachine::dial(std::uint32_t port, Deadline deadline) {
+    co_return co_await with_timeout(
+        parts_->vsock->dial(port),
+        deadline,
+        "connect to vsock port " + std::to_string(port) + " of " + parts_->spec.name
+    );
+}
+
+Awaitable<> LibvirtMachine::wait_gone() {
+    co_await parts_->gone.wait();
+}
+
+std::string LibvirtMachine::console_tail(std::size_t max_bytes) const {
+    return parts_->console.tail(max_bytes);
+}
+
+Awaitable<> LibvirtMachine::stop() {
+    Parts& parts = *parts_;
+    if (parts.stopped) {
+        co_return;
+    }
+    parts.stopped = true;
+    parts.vsock->stop_listening();
+    try {
+        co_await parts.kill_qemu();
+        co_await parts.destroy_domain();
+    } catch (const std::exception& error) {
+        parts.logger.warn(
+            "Domain could not be destroyed", {{"domain", parts.spec.name}, {"error", error.what()}}
+        );
+    }
+    co_await parts.tasks.stop();
+    kill_machine_processes(parts.spec.uuid, parts.spec.share_dir, parts.logger);
+    remove_machine_files(parts.spec.name, parts.spec.run_dir);
+}
+
+std::vector<Phase> LibvirtMachine::phases() const {
+    return parts_->phases;
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,73 @@
+#include "host/vm/unix_socket.hpp"
+
+#include "common/base/error.hpp"
+
+#include <cerrno>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+using asio::local::stream_protocol;
+
+void check_socket_path(const std::filesystem::path& path) {
+    constexpr std::size_t limit = sizeof(sockaddr_un::sun_path) - 1;
+    if (path.native().size() > limit) {
+        throw Error(
+            Code::invalid_argument,
+            "unix socket path " + path.native() + ": longer than " + std::to_string(limit) +
+                " bytes; choose a shorter run_dir"
+        );
+    }
+}
+
+stream_protocol::acceptor
+listen_unix(const asio::any_io_executor& executor, const std::filesystem::path& path) {
+    check_socket_path(path);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
+        throw_errno("replace the socket", path.native());
+    }
+    stream_protocol::acceptor acceptor(executor, stream_protocol());
+    // Before bind, so that the socket is never open to others.
+    if (::fchmod(acceptor.native_handle(), 0600) != 0) {
+        throw_errno("chmod the socket", path.native());
+    }
+    boost::system::error_code error;
+    acceptor.bind(stream_protocol::endpoint(path.native()), error);
+    if (error) {
+        throw_errno("bind", path.native(), error.value());
+    }
+    acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error) {
+        throw_errno("listen on", path.native(), error.value());
+    }
+    return acceptor;
+}
+
+Awaitable<stream_protocol::socket> connect_unix(const std::filesystem::path& path) {
+    check_socket_path(path);
+    auto executor = co_await asio::this_coro::executor;
+    stream_protocol::socket socket(executor);
+    auto [error] =
+        co_await socket.async_connect(stream_protocol::endpoint(path.native()), use_tuple);
+    if (error == asio::error::operation_aborted) {
+        throw boost::system::system_error(error);
+    }
+    if (error) {
+        throw_errno("connect to", path.native(), error.value());
+    }
+    co_return socket;
+}
+
+pid_t peer_pid(stream_protocol::socket& socket) {
+    ucred credentials{};
+    socklen_t size = sizeof credentials;
+    if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
+        throw_errno("ask for the peer of", "a unix socket");
+    }
+    return credentials.pid;
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,26 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <filesystem>
+#include <sys/types.h>
+
+namespace cppvm::vm {
+
+/// Listens on a new socket at `path`, mode 0600. What was there is replaced: the caller owns the
+/// directory. Throws: Error; also when the path is longer than the 107 bytes of unix(7).
+asio::local::stream_protocol::acceptor
+listen_unix(const asio::any_io_executor& executor, const std::filesystem::path& path);
+
+/// Connects. Throws: Error naming the path. Cancels: the attempt.
+Awaitable<asio::local::stream_protocol::socket> connect_unix(const std::filesystem::path& path);
+
+/// The process that connected (SO_PEERCRED, unix(7)). Throws: Error.
+pid_t peer_pid(asio::local::stream_protocol::socket& socket);
+
+/// Throws: Error if `path` cannot be the path of a unix socket.
+void check_socket_path(const std::filesystem::path& path);
+
+} // namespace cppvm::vm

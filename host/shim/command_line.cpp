@@ -186,7 +186,7 @@ std::string_view usage() noexcept {
            "  -socket ADDRESS       the daemon's own address\n"
            "  -debug                log at level debug at least\n"
            "  -info                 print what the runtime supports (protobuf) and exit\n"
-           "  -v, -version          print the version and exit\n"
+           "  -v  -version          print the version and exit\n"
            "  -help                 print this and exit\n";
 }
 

@@ -147,19 +147,12 @@ void ShimSocket::remove_dead(const std::filesystem::path& path) {
 }
 
 ShimSocket::ShimSocket(UniqueFd listener, std::filesystem::path path)
-    : listener_(std::move(listener)), path_(std::move(path)) {
-    // fstat of the descriptor tells the socket's inode, not that of its name.
-    struct stat status{};
-    if (::lstat(path_.c_str(), &status) != 0) {
-        throw_errno("look at socket", path_.native());
-    }
-    device_ = status.st_dev;
-    inode_ = status.st_ino;
-}
+    : listener_(std::move(listener)), path_(std::move(path)),
+      inode_(open_file(path_, O_PATH | O_NOFOLLOW)) {}
 
 ShimSocket::ShimSocket(ShimSocket&& other) noexcept
-    : listener_(std::move(other.listener_)), path_(std::move(other.path_)), device_(other.device_),
-      inode_(other.inode_) {
+    : listener_(std::move(other.listener_)), path_(std::move(other.path_)),
+      inode_(std::move(other.inode_)) {
     other.path_.clear();
 }
 
@@ -169,9 +162,10 @@ ShimSocket::~ShimSocket() {
     }
     try {
         const UniqueFd lock = lock_directory(path_.parent_path());
-        struct stat status{};
-        if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ &&
-            status.st_ino == inode_) {
+        struct stat ours{};
+        struct stat named{};
+        if (::fstat(inode_.get(), &ours) == 0 && ::lstat(path_.c_str(), &named) == 0 &&
+            ours.st_dev == named.st_dev && ours.st_ino == named.st_ino) {
             ::unlink(path_.c_str());
         }
     } catch (const std::exception&) {

@@ -6,8 +6,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <sys/types.h>
-
 namespace cppvm::shim {
 
 inline constexpr const char* default_socket_dir = "/run/containerd/s";
@@ -59,8 +57,8 @@ class ShimSocket {
 
     UniqueFd listener_;
     std::filesystem::path path_; // empty: not ours any more
-    dev_t device_ = 0;
-    ino_t inode_ = 0;
+    // The name's inode (O_PATH): held, so that its number is not given to another socket meanwhile.
+    UniqueFd inode_;
 };
 
 } // namespace cppvm::shim

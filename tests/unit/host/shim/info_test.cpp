@@ -1,0 +1,48 @@
+#include "common/base/build_id.hpp"
+#include "host/shim/info.hpp"
+#include "proto/containerd/types.pb.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace cppvm::shim {
+namespace {
+
+using ::testing::Contains;
+using ::testing::Not;
+
+TEST(RuntimeInfoTest, NamesRuntimeAndVersion) {
+    containerd::types::RuntimeInfo info;
+    ASSERT_TRUE(info.ParseFromString(runtime_info()));
+    EXPECT_EQ(info.name(), "io.containerd.cppvm.v1");
+    EXPECT_EQ(info.version().version(), version());
+    EXPECT_EQ(info.version().revision(), build_id());
+    EXPECT_FALSE(info.has_options());
+    EXPECT_EQ(info.annotations_size(), 0);
+}
+
+TEST(RuntimeInfoTest, PromisesOnlyWhatIsKept) {
+    containerd::types::RuntimeInfo info;
+    ASSERT_TRUE(info.ParseFromString(runtime_info()));
+    EXPECT_EQ(
+        info.features().type_url(),
+        "types.containerd.io/opencontainers/runtime-spec/1/features/Features"
+    );
+    const auto features = nlohmann::json::parse(info.features().value());
+    EXPECT_EQ(features["ociVersionMin"], "1.0.0");
+    const auto options = features["mountOptions"].get<std::vector<std::string>>();
+    EXPECT_THAT(options, Contains("rbind"));
+    EXPECT_THAT(options, Not(Contains("rro")));
+    EXPECT_THAT(options, Not(Contains("idmap")));
+    const auto& linux_features = features["linux"];
+    EXPECT_EQ(linux_features["cgroup"]["v2"], true);
+    EXPECT_EQ(linux_features["cgroup"]["v1"], false);
+    EXPECT_EQ(linux_features["mountExtensions"]["idmap"]["enabled"], false);
+    const auto namespaces = linux_features["namespaces"].get<std::vector<std::string>>();
+    EXPECT_THAT(namespaces, Contains("pid"));
+    EXPECT_THAT(namespaces, Not(Contains("time")));
+}
+
+} // namespace
+} // namespace cppvm::shim

@@ -12,9 +12,6 @@ namespace cppvm::io {
 
 namespace {
 
-// So that a logger that ends at the end of its input is not cut off while it writes the last lines.
-constexpr auto own_end_grace = std::chrono::milliseconds(500);
-
 struct Pipe {
     UniqueFd read_end;
     UniqueFd write_end;
@@ -43,14 +40,15 @@ Awaitable<bool> wait_ready_byte(asio::any_io_executor executor, UniqueFd read_en
 
 } // namespace
 
-LoggingProcess::LoggingProcess(std::string program, ChildProcess child)
-    : program_(std::move(program)), child_(std::move(child)) {}
+LoggingProcess::LoggingProcess(std::string program, ChildProcess child, Limits limits)
+    : program_(std::move(program)), child_(std::move(child)), limits_(limits) {}
 
 Awaitable<std::unique_ptr<LoggingProcess>> LoggingProcess::start(
     asio::any_io_executor executor,
     LoggerTarget target,
     std::string containerd_namespace,
-    std::string container_id
+    std::string container_id,
+    Limits limits
 ) {
     const std::string program = target.arguments.at(0);
     Pipe out(program);
@@ -67,13 +65,13 @@ Awaitable<std::unique_ptr<LoggingProcess>> LoggingProcess::start(
     spec.die_with_parent = false;
     std::unique_ptr<LoggingProcess> process;
     try {
-        process.reset(new LoggingProcess(program, ChildProcess(executor, spec)));
+        process.reset(new LoggingProcess(program, ChildProcess(executor, spec), limits));
         out.read_end.reset();
         err.read_end.reset();
         ready.write_end.reset();
         const bool reported = co_await with_timeout(
             wait_ready_byte(executor, std::move(ready.read_end)),
-            deadline_in(ready_timeout),
+            deadline_in(limits.ready),
             "wait until it is ready"
         );
         if (!reported && target.must_report_ready) {
@@ -96,15 +94,17 @@ Awaitable<std::unique_ptr<LoggingProcess>> LoggingProcess::start(
 Awaitable<> LoggingProcess::stop(const Logger& logger) {
     stdout_.reset();
     stderr_.reset();
+    // A logger that ends at the end of its input shall not be cut off while it writes its last
+    // lines.
     try {
-        co_await with_timeout(child_.wait(), deadline_in(own_end_grace), "wait for logger");
+        co_await with_timeout(child_.wait(), deadline_in(limits_.own_end), "wait for logger");
         co_return;
     } catch (const Error& error) {
         if (error.code() != Code::deadline_exceeded) {
             throw;
         }
     }
-    const ChildExit exit = co_await child_.terminate(stop_grace);
+    const ChildExit exit = co_await child_.terminate(limits_.stop);
     if (exit.signal == SIGKILL) {
         logger.warn("Logging program did not end, killed it", {{"program", program_}});
     }

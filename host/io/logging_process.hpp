@@ -19,9 +19,12 @@ namespace cppvm::io {
 /// Thread: the loop's only. Owns: the program; `stop` must be awaited, else it is killed at once.
 class LoggingProcess {
   public:
-    /// How long a logger may take to be ready, and to end when it is told to.
-    static constexpr auto ready_timeout = std::chrono::seconds(10);
-    static constexpr auto stop_grace = std::chrono::seconds(12);
+    /// How long a logger may take.
+    struct Limits {
+        std::chrono::milliseconds ready{10'000}; ///< to say that it is ready
+        std::chrono::milliseconds own_end{500};  ///< to end at the end of its input
+        std::chrono::milliseconds stop{12'000};  ///< to end after SIGTERM, before SIGKILL
+    };
 
     /// Starts the program and waits until it is ready: a byte or, but for v2, end of file.
     /// Throws: Error naming the program (deadline_exceeded: it did not get ready).
@@ -30,7 +33,8 @@ class LoggingProcess {
         asio::any_io_executor executor,
         LoggerTarget target,
         std::string containerd_namespace,
-        std::string container_id
+        std::string container_id,
+        Limits limits
     );
 
     /// The sink of each stream; once.
@@ -38,14 +42,15 @@ class LoggingProcess {
     std::unique_ptr<OutputSink> take_stderr() { return std::move(stderr_); }
 
     /// To be called after both sinks are gone. A moment for the program to end by itself, then
-    /// SIGTERM, then SIGKILL after `stop_grace`. Idempotent.
+    /// SIGTERM, then SIGKILL. Idempotent.
     Awaitable<> stop(const Logger& logger);
 
   private:
-    LoggingProcess(std::string program, ChildProcess child);
+    LoggingProcess(std::string program, ChildProcess child, Limits limits);
 
     std::string program_;
     ChildProcess child_;
+    Limits limits_;
     std::unique_ptr<OutputSink> stdout_;
     std::unique_ptr<OutputSink> stderr_;
 };

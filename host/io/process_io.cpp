@@ -111,8 +111,9 @@ ProcessIo::open_outputs(StdioSpec spec, std::string containerd_namespace, std::s
             outputs_[i].sink = std::make_unique<FileSink>(file);
         } else if (const auto* const logger = std::get_if<LoggerTarget>(target)) {
             if (!logging_process_) {
-                logging_process_ =
-                    co_await LoggingProcess::start(executor_, *logger, containerd_namespace, id);
+                logging_process_ = co_await LoggingProcess::start(
+                    executor_, *logger, containerd_namespace, id, LoggingProcess::Limits()
+                );
             }
             outputs_[i].sink =
                 i == 0 ? logging_process_->take_stdout() : logging_process_->take_stderr();

@@ -145,7 +145,8 @@ pid_t start(const ChildSpec& spec) {
     }
     const std::string& program = spec.arguments[0];
     const std::vector<char*> argv = pointers(spec.arguments);
-    const std::vector<char*> env = pointers(spec.environment.value_or(std::vector<std::string>{}));
+    const std::vector<char*> env =
+        spec.environment ? pointers(*spec.environment) : std::vector<char*>();
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) {
         throw_errno("pipe for", program);

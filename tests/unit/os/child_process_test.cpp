@@ -44,6 +44,25 @@ TEST(ChildProcessTest, NamesTheProgramThatCannotBeExecuted) {
     }());
 }
 
+TEST(ChildProcessTest, GivesTheChildExactlyTheNamedEnvironment) {
+    testing::co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        int ends[2];
+        EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+        UniqueFd in(ends[0]);
+        UniqueFd out(ends[1]);
+        ChildSpec spec;
+        spec.arguments = {"/usr/bin/env"};
+        spec.environment = {"FIRST=a value longer than a small string", "SECOND="};
+        spec.descriptors = {{out.get(), 1}};
+        ChildProcess child(executor, spec);
+        out.reset();
+        co_await child.wait();
+        const std::string listed = read_all(in.get(), "pipe", 4096);
+        EXPECT_EQ(listed, "FIRST=a value longer than a small string\nSECOND=\n");
+    }());
+}
+
 TEST(ChildProcessTest, GivesTheChildExactlyTheNamedDescriptors) {
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

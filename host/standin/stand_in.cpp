@@ -1,30 +1,32 @@
 #include "host/standin/stand_in.hpp"
 
-#include "common/os/file.hpp"
-
-#include <fcntl.h>
-
+#include <csignal>
 namespace cppvm {
 
 namespace {
 
-ChildProcess start(const asio::any_io_executor& executor, const StandInSpec& spec) {
-    using Kind = network::NamespaceSpec::Kind;
-    ChildSpec child;
-    child.arguments = {spec.program};
-    child.environment.emplace();
-    child.new_network_namespace = spec.network.kind == Kind::fresh;
-    UniqueFd network;
-    if (spec.network.kind == Kind::path) {
-        network = open_file(spec.network.path, O_RDONLY);
-        child.network_namespace = network.get();
-    }
-    return {executor, child};
+ChildSpec make_spec(const std::filesystem::path& program, const StandIn::Network& network) {
+    ChildSpec spec;
+    spec.arguments = {program.native()};
+    spec.environment.emplace();
+    spec.new_session = true; // no terminal's signals
+    spec.network_namespace = network.namespace_fd;
+    spec.new_network_namespace = network.new_namespace;
+    return spec;
 }
 
 } // namespace
 
-StandIn::StandIn(const asio::any_io_executor& executor, const StandInSpec& spec)
-    : process_(start(executor, spec)) {}
+StandIn::StandIn(
+    const asio::any_io_executor& executor,
+    const std::filesystem::path& program,
+    const Network& network
+)
+    : process_(executor, make_spec(program, network)) {}
+
+Awaitable<> StandIn::stop() {
+    process_.signal(SIGKILL);
+    co_await process_.wait();
+}
 
 } // namespace cppvm

@@ -1,29 +1,38 @@
 #pragma once
 
+#include "common/async/asio.hpp"
 #include "common/os/child_process.hpp"
-#include "host/network/namespace_spec.hpp"
 
 #include <filesystem>
 
 namespace cppvm {
 
-/// Plain data.
-struct StandInSpec {
-    std::filesystem::path program; ///< cppvm-standin
-    network::NamespaceSpec network;
-};
-
-/// The host process whose pid containerd is told for one process in the guest. It sits in the
-/// container's network namespace, so that /proc/<pid>/ns/net means what hooks and CNI expect, and
-/// dies with the daemon.
+/// A host process that stands for one guest process: containerd is told its pid, and finds the
+/// pod's network namespace behind /proc/<pid>/ns/net. Ends with us.
 ///
-/// Owns: the process; the destructor kills and reaps it. Thread: the loop's only.
+/// Owns: the process; the destructor kills and reaps it too, so that signal 0 to the pid fails
+/// afterwards. Thread: the loop's only.
 class StandIn {
   public:
-    /// Throws: Error naming the program or the namespace.
-    StandIn(const asio::any_io_executor& executor, const StandInSpec& spec);
+    /// The network namespace that it lives in.
+    struct Network {
+        int namespace_fd = -1;      ///< borrowed; -1: none to enter
+        bool new_namespace = false; ///< a new one of its own
+    };
+
+    /// `program` is what config::find_program gives for "cppvm-standin". Throws: Error naming the
+    /// program and the step that failed.
+    StandIn(
+        const asio::any_io_executor& executor,
+        const std::filesystem::path& program,
+        const Network& network
+    );
 
     pid_t pid() const noexcept { return process_.pid(); }
+    ProcessId id() const { return process_.id(); }
+
+    /// Kills it and waits for its end. Idempotent.
+    Awaitable<> stop();
 
   private:
     ChildProcess process_;

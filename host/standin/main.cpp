@@ -1,0 +1,60 @@
+// cppvm-standin: the host process whose pid containerd is told for a process that runs in a guest.
+// It does nothing, and there is one of it for every container and exec: so it uses no library at
+// all, not even the C library, and takes a few pages of memory.
+
+namespace {
+
+constexpr char name[] = "cppvm-task"; // what ps shows (at most 15 characters, prctl(2))
+
+#if defined(__x86_64__)
+
+constexpr long sys_prctl = 157;
+constexpr long sys_pause = 34;
+
+long system_call(long number, long first, long second) noexcept {
+    long result = number;
+    asm volatile("syscall"
+                 : "+a"(result)
+                 : "D"(first), "S"(second), "d"(0L)
+                 : "rcx", "r11", "memory");
+    return result;
+}
+
+void wait_for_signal() noexcept {
+    system_call(sys_pause, 0, 0);
+}
+
+#elif defined(__aarch64__)
+
+constexpr long sys_prctl = 167;
+constexpr long sys_ppoll = 73;
+
+long system_call(long number, long first, long second) noexcept {
+    register long x8 asm("x8") = number;
+    register long x0 asm("x0") = first;
+    register long x1 asm("x1") = second;
+    register long x2 asm("x2") = 0;
+    register long x3 asm("x3") = 0;
+    asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3) : "memory");
+    return x0;
+}
+
+void wait_for_signal() noexcept {
+    system_call(sys_ppoll, 0, 0);
+} // no descriptors, no time-out
+
+#else
+#error "cppvm-standin: add the system calls of this architecture"
+#endif
+
+constexpr long pr_set_name = 15;
+
+} // namespace
+
+extern "C" [[noreturn]] void _start() noexcept {
+    system_call(sys_prctl, pr_set_name, reinterpret_cast<long>(name));
+    for (;;) {
+        wait_for_signal(
+        ); // every signal that is not ignored ends us; after SIGSTOP, SIGCONT: again
+    }
+}

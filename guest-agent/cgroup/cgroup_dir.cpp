@@ -6,6 +6,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -52,6 +53,31 @@ void for_each_cgroup(
         }
     }
     visit(path);
+}
+
+/// Of one cgroup alone.
+std::vector<pid_t> read_pids(const std::filesystem::path& cgroup) {
+    std::vector<pid_t> pids;
+    std::string text;
+    try {
+        text = read_file(cgroup / "cgroup.procs", max_control_file);
+    } catch (const Error&) {
+        return pids; // one of the container's own that went away, or a threaded one
+    }
+    const char* at = text.data();
+    const char* const end = at + text.size();
+    while (at != end) {
+        pid_t pid = 0;
+        const auto result = std::from_chars(at, end, pid);
+        if (result.ec != std::errc{}) {
+            break;
+        }
+        if (pid > 0) { // 0: not of this pid namespace
+            pids.push_back(pid);
+        }
+        at = result.ptr == end ? end : result.ptr + 1;
+    }
+    return pids;
 }
 
 } // namespace
@@ -123,27 +149,27 @@ void CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
 std::vector<pid_t> CgroupDir::processes() const {
     std::vector<pid_t> pids;
     for_each_cgroup(path_, [&](const std::filesystem::path& path) {
-        std::string text;
-        try {
-            text = read_file(path / "cgroup.procs", max_control_file);
-        } catch (const Error&) {
-            return; // a cgroup of the container's own that went away, or a threaded one
-        }
-        const char* at = text.data();
-        const char* const end = at + text.size();
-        while (at != end) {
-            pid_t pid = 0;
-            const auto result = std::from_chars(at, end, pid);
-            if (result.ec != std::errc{}) {
-                break;
-            }
-            if (pid > 0) { // 0: not of this pid namespace
-                pids.push_back(pid);
-            }
-            at = result.ptr == end ? end : result.ptr + 1;
-        }
+        const std::vector<pid_t> found = read_pids(path);
+        pids.insert(pids.end(), found.begin(), found.end());
     });
     return pids;
+}
+
+UniqueFd CgroupDir::open_cgroup_of(pid_t pid) const {
+    UniqueFd directory;
+    for_each_cgroup(path_, [&](const std::filesystem::path& path) {
+        const std::vector<pid_t> found = read_pids(path);
+        if (std::find(found.begin(), found.end(), pid) != found.end()) {
+            directory = open_file(path, O_PATH | O_DIRECTORY);
+        }
+    });
+    if (!directory) {
+        throw Error(
+            Code::failed_precondition,
+            "find cgroup of process " + std::to_string(pid) + ": not below " + path_.native()
+        );
+    }
+    return directory;
 }
 
 void CgroupDir::kill() {

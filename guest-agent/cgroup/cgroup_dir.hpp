@@ -36,6 +36,11 @@ class CgroupDir {
     /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it.
     std::vector<pid_t> processes() const;
 
+    /// The cgroup, this one or one below, that a process is in. A container may have moved its
+    /// processes down to use controllers itself; then this one takes no further process (EBUSY).
+    /// Throws: Error (failed_precondition) if it is in none.
+    UniqueFd open_cgroup_of(pid_t pid) const;
+
     /// SIGKILL for all of them at once, also for those that are being forked. Throws: Error.
     void kill();
 

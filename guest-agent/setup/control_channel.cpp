@@ -65,7 +65,9 @@ std::optional<ControlMessage> receive_packet(int fd, int flags) {
     }
     result.kind = static_cast<ControlKind>(buffer[0]);
     if (size > 1) {
-        result.code = static_cast<Code>(buffer[1]);
+        const auto code = static_cast<unsigned char>(buffer[1]);
+        const auto last = static_cast<unsigned char>(Code::unauthenticated);
+        result.code = code == 0 || code > last ? Code::unknown : static_cast<Code>(code);
         result.text.assign(buffer.data() + 2, static_cast<std::size_t>(size) - 2);
     }
     return result;

@@ -1,0 +1,222 @@
+#include "guest-agent/boot/machine.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "common/wire/ports.hpp"
+#include "guest-agent/boot/modules.hpp"
+#include "guest-agent/setup/namespaces.hpp"
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <fcntl.h>
+#include <string>
+#include <sys/socket.h>
+// After sys/socket.h, which it relies on.
+#include <linux/vm_sockets.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+constexpr const char* modules_list = "/etc/cppvm-modules";
+constexpr const char* cgroup_path = "/sys/fs/cgroup";
+constexpr std::size_t max_command_line = 64 * 1024;
+
+/// Puts a bind mount of the root on top of itself and moves into it. The initramfs's own mount has
+/// no parent, and pivot_root(2) refuses to work from such a root: containers could not get theirs.
+void stack_root() {
+    make_directory("/.root", 0755);
+    if (::mount("/", "/.root", nullptr, MS_BIND, nullptr) != 0) {
+        throw_errno("bind", "initramfs");
+    }
+    if (::chdir("/.root") != 0 || ::mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 ||
+        ::chroot(".") != 0 || ::chdir("/") != 0) {
+        throw_errno("move", "root");
+    }
+}
+
+struct KernelMount {
+    const char* type;
+    const char* target;
+    unsigned long flags;
+    const char* data;
+};
+
+void mount_kernel_file_systems() {
+    constexpr unsigned long closed = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+    constexpr std::array<KernelMount, 6> mounts{{
+        {"proc", "/proc", closed, nullptr},
+        {"sysfs", "/sys", closed, nullptr},
+        {"devtmpfs", "/dev", MS_NOSUID, "mode=0755"},
+        {"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666"},
+        {"tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755"},
+        {"cgroup2", cgroup_path, closed, nullptr},
+    }};
+    for (const KernelMount& entry : mounts) {
+        // sysfs makes the directory for cgroups itself, and lets nobody else.
+        if (std::string_view(entry.target) != cgroup_path) {
+            make_directory(entry.target, 0755);
+        }
+        // Some kernels have mounted devtmpfs themselves.
+        if (::mount(entry.type, entry.target, entry.type, entry.flags, entry.data) != 0 &&
+            errno != EBUSY) {
+            throw_errno("mount", entry.target);
+        }
+    }
+}
+
+/// 0 to 2 must be open in any case: descriptors that are made later must not get these numbers.
+void open_console() {
+    UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    UniqueFd console(::open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    const int output = console ? console.get() : null.get();
+    if (null.get() > 0) {
+        ::dup2(null.get(), 0);
+    } else {
+        static_cast<void>(null.release());
+    }
+    for (const int fd : {1, 2}) {
+        if (output >= 0 && output != fd) {
+            ::dup2(output, fd);
+        }
+    }
+    if (null.get() >= 0 && null.get() <= 2) {
+        static_cast<void>(null.release());
+    }
+    if (console.get() >= 0 && console.get() <= 2) {
+        static_cast<void>(console.release());
+    }
+}
+
+void mount_share() {
+    make_directory("/run/cppvm", 0755);
+    make_directory(wire::guest_share_path, 0755);
+    if (::mount(wire::share_tag, wire::guest_share_path, "virtiofs", MS_NODEV, nullptr) != 0) {
+        throw_errno("mount virtiofs share at", wire::guest_share_path);
+    }
+}
+
+/// Room for many containers' streams. Containers start with the usual soft limit again
+/// (setup/process_setup.cpp).
+void raise_descriptor_limit() {
+    constexpr rlim_t limit = 1024 * 1024; // the default of fs.nr_open
+    const rlimit value{limit, limit};
+    if (::setrlimit(RLIMIT_NOFILE, &value) != 0) {
+        throw_errno("raise limit of", "descriptors");
+    }
+}
+
+sockaddr_vm vsock_address(std::uint32_t cid, std::uint32_t port) {
+    sockaddr_vm address{};
+    address.svm_family = AF_VSOCK;
+    address.svm_cid = cid;
+    address.svm_port = port;
+    return address;
+}
+
+} // namespace
+
+Machine::Machine() {
+    end_phase("kernel");
+    try {
+        stack_root();
+        mount_kernel_file_systems();
+    } catch (...) {
+        early_failure_ = std::current_exception();
+    }
+    open_console();
+    try {
+        options_ = parse_kernel_command_line(read_file("/proc/cmdline", max_command_line));
+    } catch (...) {
+        early_failure_ = early_failure_ ? early_failure_ : std::current_exception();
+    }
+    end_phase("mounts");
+}
+
+void Machine::start() {
+    if (early_failure_) {
+        std::rethrow_exception(early_failure_);
+    }
+    // See isolate_child: for processes of containers that share the machine's pid namespace.
+    ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    raise_descriptor_limit();
+    load_modules(modules_list);
+    end_phase("modules");
+    if (!options_.power_off) {
+        mount_share();
+    }
+    end_phase("share");
+    raise_loopback();
+}
+
+void Machine::end_phase(const char* name) {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    phases_.push_back(
+        {name,
+         static_cast<std::uint64_t>(now.tv_sec) * 1000000 +
+             static_cast<std::uint64_t>(now.tv_nsec) / 1000}
+    );
+}
+
+std::string Machine::share() const {
+    return wire::guest_share_path;
+}
+
+std::filesystem::path Machine::cgroup_root() const {
+    return cgroup_path;
+}
+
+UniqueFd Machine::listen() {
+    UniqueFd socket(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    const sockaddr_vm address = vsock_address(VMADDR_CID_ANY, wire::agent_port);
+    if (!socket ||
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(socket.get(), SOMAXCONN) != 0) {
+        throw_errno("listen at", "vsock port " + std::to_string(wire::agent_port));
+    }
+    return socket;
+}
+
+bool Machine::is_from_host(int connection) const {
+    sockaddr_vm peer{};
+    socklen_t size = sizeof peer;
+    // A process of a container could connect through the loopback transport, with another CID.
+    return ::getpeername(connection, reinterpret_cast<sockaddr*>(&peer), &size) == 0 &&
+           peer.svm_family == AF_VSOCK && peer.svm_cid == wire::host_cid;
+}
+
+Awaitable<std::optional<StreamSocket>> Machine::dial_host() {
+    if (!options_.boot_port) {
+        co_return std::nullopt;
+    }
+    auto executor = co_await asio::this_coro::executor;
+    StreamSocket socket(executor, asio::generic::stream_protocol(AF_VSOCK, 0));
+    const sockaddr_vm address = vsock_address(wire::host_cid, *options_.boot_port);
+    co_await socket.async_connect(
+        StreamSocket::endpoint_type(&address, sizeof address), asio::use_awaitable
+    );
+    co_return socket;
+}
+
+void Machine::power_off() {
+    power_machine_off();
+}
+
+void power_machine_off() noexcept {
+    ::sync();
+    ::reboot(RB_POWER_OFF);
+    // Only without the right to: then there is nothing left to be done, but PID 1 must not end.
+    for (;;) {
+        ::pause();
+    }
+}
+
+} // namespace cppvm::guest

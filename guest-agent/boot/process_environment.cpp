@@ -1,0 +1,55 @@
+#include "guest-agent/boot/process_environment.hpp"
+
+#include "common/base/error.hpp"
+
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <cstring>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace cppvm::guest {
+
+UniqueFd ProcessEnvironment::listen() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (options_.listen_path.size() >= sizeof address.sun_path) {
+        throw Error(
+            Code::invalid_argument, "listen at " + options_.listen_path + ": path too long"
+        );
+    }
+    std::memcpy(
+        static_cast<char*>(address.sun_path),
+        options_.listen_path.data(),
+        options_.listen_path.size()
+    );
+    UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ::unlink(options_.listen_path.c_str());
+    if (!socket ||
+        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(socket.get(), SOMAXCONN) != 0) {
+        throw_errno("listen at", options_.listen_path);
+    }
+    return socket;
+}
+
+bool ProcessEnvironment::is_from_host(int connection) const {
+    ucred peer{};
+    socklen_t size = sizeof peer;
+    return ::getsockopt(connection, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+           peer.uid == ::geteuid();
+}
+
+Awaitable<std::optional<StreamSocket>> ProcessEnvironment::dial_host() {
+    if (options_.hello_path.empty()) {
+        co_return std::nullopt;
+    }
+    auto executor = co_await asio::this_coro::executor;
+    StreamSocket socket(executor);
+    const StreamSocket::endpoint_type address =
+        asio::local::stream_protocol::endpoint(options_.hello_path);
+    co_await socket.async_connect(address, asio::use_awaitable);
+    co_return socket;
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,313 @@
+#include "guest-agent/container/container.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "guest-agent/setup/capabilities.hpp"
+#include "guest-agent/setup/namespaces.hpp"
+
+#include <boost/asio/cancellation_state.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+namespace cppvm::guest {
+
+namespace {
+
+// Generous: the machine may be emulated, and the share's server busy.
+constexpr auto set_up_limit = std::chrono::seconds(60);
+// A process that does not die of SIGKILL hangs in the kernel, in I/O as a rule.
+constexpr auto kill_limit = std::chrono::seconds(10);
+
+ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) {
+    std::vector<std::string> unknown; // reported when the request was reviewed
+    ProcessSpec spec{.process = process, .capabilities = to_sets(process.capabilities, unknown)};
+    spec.console_width = request.console_width;
+    spec.console_height = request.console_height;
+    if (spec.console_width == 0 && spec.console_height == 0 && process.console_size) {
+        spec.console_width = process.console_size->width;
+        spec.console_height = process.console_size->height;
+    }
+    return spec;
+}
+
+} // namespace
+
+Container::Container(const ContainerContext& context, std::string id, oci::Spec spec)
+    : context_(context), id_(std::move(id)), spec_(std::move(spec)),
+      namespaces_(namespace_flags(spec_.linux_part)),
+      init_(std::make_shared<Process>(context_.executor, context_.logger)),
+      execs_ended_(context_.executor), tasks_(context_.executor, context_.logger) {}
+
+Awaitable<> Container::create(StdioRequest stdio) {
+    std::exception_ptr failure;
+    try {
+        co_await set_up(stdio);
+        created_ = true;
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        removing_ = true;
+        co_await undo();
+        std::rethrow_exception(failure);
+    }
+}
+
+Awaitable<> Container::set_up(StdioRequest request) {
+    const std::vector<CgroupWrite> limits = cgroup_writes(spec_.linux_part.resources);
+    StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
+    cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
+    cgroup_->apply(limits);
+    InitLaunch launch{
+        .spec = spec_,
+        .process = make_process_spec(spec_.process, request),
+        .share = context_.share,
+        .namespaces = namespaces_,
+        .cgroup = cgroup_->fd(),
+    };
+    stdio.describe(launch.process);
+    init_->adopt(launch_init(launch), context_.reaper, [weak = weak_from_this()] {
+        if (const auto self = weak.lock()) {
+            self->on_init_reaped();
+        }
+    });
+    co_await init_->prepare(stdio, deadline_in(set_up_limit));
+}
+
+Awaitable<> Container::start() {
+    if (!created_ || removing_) {
+        throw Error(Code::failed_precondition, "container " + id_ + " is not in state created");
+    }
+    std::exception_ptr failure;
+    try {
+        co_await init_->start(deadline_in(set_up_limit));
+    } catch (const Error&) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        if (!init_->has_ended()) {
+            init_->send_signal(SIGKILL); // no effect on one that is just ending
+            co_await with_timeout(
+                init_->wait_exit(), deadline_in(kill_limit), "wait for the container's init"
+            );
+        }
+        std::rethrow_exception(failure);
+    }
+}
+
+void Container::require_running() const {
+    if (!init_->is_running() || removing_) {
+        throw Error(Code::failed_precondition, "container " + id_ + " init process is not running");
+    }
+}
+
+Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, StdioRequest stdio) {
+    const auto self = shared_from_this();
+    require_running();
+    if (execs_.find(exec_id) != execs_.end()) {
+        throw Error(Code::already_exists, "exec " + exec_id + ": already exists");
+    }
+    const auto exec = std::make_shared<Process>(context_.executor, context_.logger);
+    execs_.emplace(exec_id, exec);
+    std::exception_ptr failure;
+    try {
+        co_await start_exec(exec, std::move(process), stdio);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+        co_await end_process(exec, deadline_in(kill_limit));
+        execs_.erase(exec_id);
+        std::rethrow_exception(failure);
+    }
+    co_return exec->pid();
+}
+
+Awaitable<>
+Container::start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest request) {
+    StdioSetup stdio(context_.stdio, request, process.terminal);
+    ProcessSpec spec = make_process_spec(process, request);
+    stdio.describe(spec);
+    exec->adopt(clone_exec(spec), context_.reaper, [exec, weak = weak_from_this()] {
+        exec->publish_exit();
+        if (const auto self = weak.lock()) {
+            self->on_exec_reaped();
+        }
+    });
+    co_await exec->prepare(stdio, deadline_in(set_up_limit));
+    co_await exec->start(deadline_in(set_up_limit));
+}
+
+Launched Container::clone_exec(const ProcessSpec& process) {
+    ExecLaunch launch{
+        .process = process,
+        .init_pidfd = init_->pidfd(),
+        .namespaces = namespaces_,
+        .cgroup = cgroup_->fd(),
+    };
+    try {
+        return launch_exec(launch);
+    } catch (const Error& error) {
+        if (error.cause().value() != EBUSY) {
+            throw;
+        }
+    }
+    const UniqueFd nested = cgroup_->open_cgroup_of(init_->pid());
+    launch.cgroup = nested.get();
+    return launch_exec(launch);
+}
+
+std::shared_ptr<Process> Container::find(const std::string& exec_id) const {
+    if (exec_id.empty()) {
+        return init_;
+    }
+    const auto found = execs_.find(exec_id);
+    if (found == execs_.end()) {
+        throw Error(
+            Code::not_found, "process does not exist: exec " + exec_id + " of container " + id_
+        );
+    }
+    return found->second;
+}
+
+bool Container::has_live_exec() const {
+    return std::any_of(execs_.begin(), execs_.end(), [](const auto& entry) {
+        return !entry.second->is_empty() && !entry.second->has_ended();
+    });
+}
+
+void Container::on_init_reaped() {
+    if (!has_live_exec()) {
+        // Always so with a pid namespace of its own: the kernel kills all others in it first, and
+        // lets init go only when they have been reaped (pid_namespaces(7)).
+        init_->publish_exit();
+        return;
+    }
+    try {
+        cgroup_->kill();
+        tasks_.spawn("end of container", finish_exit());
+    } catch (const std::exception& error) {
+        context_.logger.error("Cannot end the processes of a container", {{"error", error.what()}});
+        init_->publish_exit();
+    }
+}
+
+void Container::on_exec_reaped() {
+    if (!has_live_exec()) {
+        execs_ended_.set();
+    }
+}
+
+Awaitable<> Container::finish_exit() {
+    // The exits of execs are told before that of init, but not for ever.
+    execs_ended_.clear();
+    try {
+        if (has_live_exec()) {
+            co_await with_timeout(
+                execs_ended_.wait(), deadline_in(kill_limit), "wait for the container's execs"
+            );
+        }
+    } catch (const Error& error) {
+        context_.logger.warn("Execs outlive their container", {{"error", error.message()}});
+    }
+    init_->publish_exit();
+}
+
+void Container::signal_all(int number) {
+    if (init_->has_ended()) {
+        throw Error(Code::not_found, "container " + id_ + ": process already finished");
+    }
+    if (number == SIGKILL) {
+        cgroup_->kill();
+        return;
+    }
+    // Init included, from outside of its namespace. A process of the list may be gone by now; for
+    // its pid to be another's the kernel would have to go round through all pids in this moment.
+    for (const pid_t pid : cgroup_->processes()) {
+        if (::kill(pid, number) != 0 && errno != ESRCH) {
+            throw_errno("send signal to", "process " + std::to_string(pid));
+        }
+    }
+}
+
+std::vector<ProcessEntry> Container::list() const {
+    std::vector<ProcessEntry> entries;
+    for (const pid_t pid : cgroup_->processes()) {
+        ProcessEntry entry{pid, "", pid == init_->pid()};
+        for (const auto& [exec_id, process] : execs_) {
+            if (process->pid() == pid) {
+                entry.exec_id = exec_id;
+            }
+        }
+        entries.push_back(std::move(entry));
+    }
+    return entries;
+}
+
+Awaitable<> Container::remove_exec(std::string exec_id) {
+    const auto self = shared_from_this();
+    const auto exec = find(exec_id);
+    if (!exec->has_ended()) {
+        throw Error(
+            Code::failed_precondition,
+            "delete exec " + exec_id + ": the process is running; kill it first"
+        );
+    }
+    // Forgotten at once, so that a second call finds nothing, whatever becomes of this one.
+    execs_.erase(exec_id);
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await exec->close();
+}
+
+void Container::begin_remove() {
+    if (!created_ || removing_) {
+        throw Error(
+            Code::failed_precondition,
+            "delete container " + id_ + ": is being " + (removing_ ? "deleted" : "created")
+        );
+    }
+    if (!init_->is_waiting() && !init_->is_published()) {
+        throw Error(
+            Code::failed_precondition,
+            "delete container " + id_ + ": the process is running; kill it first"
+        );
+    }
+    removing_ = true;
+}
+
+Awaitable<> Container::end_process(std::shared_ptr<Process> process, Deadline deadline) {
+    try {
+        co_await process->kill(deadline);
+    } catch (const std::exception& error) {
+        context_.logger.error("A process does not end", {{"error", error.what()}});
+    }
+    process->publish_exit();
+    co_await process->close();
+}
+
+Awaitable<> Container::undo() {
+    const auto self = shared_from_this();
+    const Deadline deadline = deadline_in(kill_limit);
+    if (cgroup_) {
+        try {
+            co_await cgroup_->remove(deadline);
+        } catch (const std::exception& error) {
+            context_.logger.error("Cannot remove a cgroup", {{"error", error.what()}});
+        }
+    }
+    std::vector<std::shared_ptr<Process>> processes{init_};
+    for (const auto& [exec_id, process] : execs_) {
+        processes.push_back(process);
+    }
+    for (const auto& process : processes) {
+        co_await end_process(process, deadline);
+    }
+    co_await tasks_.join();
+    execs_.clear();
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,99 @@
+#pragma once
+
+#include "common/async/task_group.hpp"
+#include "common/oci/spec.hpp"
+#include "guest-agent/cgroup/cgroup_dir.hpp"
+#include "guest-agent/container/process.hpp"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace cppvm::guest {
+
+/// What all containers are made with. Borrowed parts outlive them.
+struct ContainerContext {
+    asio::any_io_executor executor;
+    Reaper& reaper;
+    StdioTable& stdio;
+    std::string share;                 ///< where the host's files are
+    std::filesystem::path cgroup_root; ///< cgroup v2
+    Logger logger;
+};
+
+struct ProcessEntry {
+    pid_t pid = 0;
+    std::string exec_id;
+    bool is_init = false;
+};
+
+/// One container: its init, its execs, its cgroup. The mounts are those of init's mount namespace
+/// and go with it.
+/// Owns: all of them. `undo` must have been awaited before the destructor.
+/// Thread: the loop's only.
+class Container : public std::enable_shared_from_this<Container> {
+  public:
+    Container(const ContainerContext& context, std::string id, oci::Spec spec);
+
+    /// Makes everything and holds init just before its program. After a failure (also when
+    /// cancelled) nothing is left of it, and only `undo` may be called.
+    /// Throws: Error with the step and object that failed.
+    Awaitable<> create(StdioRequest stdio);
+
+    /// Throws: Error (failed_precondition) unless created, or with the words of a failed execve;
+    /// then init has ended.
+    Awaitable<> start();
+
+    /// Starts a further process; gives its pid. After a failure nothing is left of it.
+    /// Throws: Error: failed_precondition unless running, already_exists.
+    Awaitable<pid_t> exec(std::string exec_id, oci::Process process, StdioRequest stdio);
+
+    /// Init for an empty id. Throws: Error (not_found).
+    std::shared_ptr<Process> find(const std::string& exec_id) const;
+
+    const std::string& id() const noexcept { return id_; }
+    pid_t pid() const noexcept { return init_->pid(); }
+
+    /// Throws: Error (not_found) if init has ended.
+    void signal_all(int number);
+
+    std::vector<ProcessEntry> list() const;
+
+    /// Forgets an exec. Throws: Error: not_found; failed_precondition while it runs.
+    Awaitable<> remove_exec(std::string exec_id);
+
+    /// Throws: Error (failed_precondition) if it runs, is being made or being removed. Afterwards
+    /// `undo` is due, and the container refuses everything else.
+    void begin_remove();
+
+    /// Kills what is left and removes all. Does not throw: what could not be undone is logged.
+    /// Cancels: goes on.
+    Awaitable<> undo();
+
+  private:
+    Awaitable<> set_up(StdioRequest stdio);
+    Awaitable<> start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest stdio);
+    Launched clone_exec(const ProcessSpec& process);
+    Awaitable<> end_process(std::shared_ptr<Process> process, Deadline deadline);
+    void on_init_reaped();
+    void on_exec_reaped();
+    Awaitable<> finish_exit();
+    bool has_live_exec() const;
+    void require_running() const;
+
+    ContainerContext context_;
+    std::string id_;
+    oci::Spec spec_;
+    std::uint64_t namespaces_ = 0;
+    std::unique_ptr<CgroupDir> cgroup_;
+    std::shared_ptr<Process> init_;
+    std::map<std::string, std::shared_ptr<Process>> execs_;
+    Event execs_ended_;
+    bool created_ = false;
+    bool removing_ = false;
+    TaskGroup tasks_;
+};
+
+} // namespace cppvm::guest

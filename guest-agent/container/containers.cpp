@@ -1,0 +1,157 @@
+#include "guest-agent/container/containers.hpp"
+
+#include "common/base/error.hpp"
+#include "common/oci/parse.hpp"
+#include "guest-agent/setup/support.hpp"
+
+#include <boost/asio/cancellation_state.hpp>
+
+#include <algorithm>
+#include <csignal>
+
+namespace cppvm::guest {
+
+namespace {
+
+constexpr std::size_t max_id_size = 128;
+
+void require_valid_id(const std::string& id, const char* what) {
+    if (!is_valid_id(id)) {
+        throw Error(
+            Code::invalid_argument,
+            std::string(what) + " id '" + id.substr(0, max_id_size) +
+                "': must be 1 to 128 letters, digits, '.', '_' or '-', and not start with '.'"
+        );
+    }
+}
+
+template <class T>
+std::vector<std::string> not_honoured_of(oci::Parsed<T>& parsed) {
+    std::vector<std::string> result = std::move(parsed.unused);
+    std::vector<std::string> reviewed = review(parsed.value);
+    result.insert(result.end(), reviewed.begin(), reviewed.end());
+    return result;
+}
+
+} // namespace
+
+bool is_valid_id(std::string_view id) noexcept {
+    return !id.empty() && id.size() <= max_id_size && id.front() != '.' &&
+           std::all_of(id.begin(), id.end(), [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '.' || c == '_' || c == '-';
+           });
+}
+
+Containers::Containers(ContainerContext context) : context_(std::move(context)) {}
+
+std::shared_ptr<Container> Containers::find(const std::string& id) const {
+    const auto found = containers_.find(id);
+    if (found == containers_.end()) {
+        throw Error(Code::not_found, "container " + id.substr(0, max_id_size) + ": not found");
+    }
+    return found->second;
+}
+
+std::shared_ptr<Process> Containers::find(const ProcessName& name) const {
+    return find(name.container_id)->find(name.exec_id);
+}
+
+Awaitable<CreateResult>
+Containers::create(std::string id, std::string_view spec_text, StdioRequest stdio) {
+    require_valid_id(id, "container");
+    if (containers_.find(id) != containers_.end()) {
+        throw Error(Code::already_exists, "container " + id + ": already exists");
+    }
+    CreateResult result;
+    oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec_text);
+    result.not_honoured = not_honoured_of(parsed);
+    ContainerContext context = context_;
+    context.logger = context_.logger.with({{"container", id}});
+    const auto container = std::make_shared<Container>(context, id, std::move(parsed.value));
+    containers_.emplace(id, container); // from now on the id is taken
+    try {
+        co_await container->create(stdio);
+    } catch (...) {
+        containers_.erase(id);
+        throw;
+    }
+    result.pid = container->pid();
+    co_return result;
+}
+
+Awaitable<> Containers::start(std::string id) {
+    const auto container = find(id);
+    co_await container->start();
+}
+
+Awaitable<CreateResult>
+Containers::exec(ProcessName name, std::string_view process_text, StdioRequest stdio) {
+    require_valid_id(name.exec_id, "exec");
+    const auto container = find(name.container_id);
+    oci::Parsed<oci::Process> parsed = oci::parse_process(process_text);
+    CreateResult result;
+    result.not_honoured = not_honoured_of(parsed);
+    result.pid = co_await container->exec(name.exec_id, std::move(parsed.value), stdio);
+    co_return result;
+}
+
+Awaitable<unsigned> Containers::wait(ProcessName name) {
+    const auto process = find(name);
+    co_return co_await process->wait_exit();
+}
+
+void Containers::signal(const ProcessName& name, unsigned number, bool all) {
+    const auto container = find(name.container_id);
+    const auto process = container->find(name.exec_id);
+    if (number < 1 || number > static_cast<unsigned>(SIGRTMAX)) {
+        throw Error(
+            Code::invalid_argument, "send signal " + std::to_string(number) + ": no such signal"
+        );
+    }
+    const auto signal = static_cast<int>(number);
+    if (all && name.exec_id.empty()) {
+        container->signal_all(signal);
+        return;
+    }
+    if (process->is_empty()) {
+        throw Error(Code::failed_precondition, "process not created");
+    }
+    if (!process->send_signal(signal)) {
+        throw Error(
+            Code::not_found, "container " + name.container_id + ": process already finished"
+        );
+    }
+}
+
+void Containers::resize(const ProcessName& name, unsigned width, unsigned height) {
+    find(name)->resize_console(width, height);
+}
+
+std::vector<ProcessEntry> Containers::list(const std::string& id) {
+    return find(id)->list();
+}
+
+Awaitable<> Containers::remove(ProcessName name) {
+    const auto container = find(name.container_id);
+    if (!name.exec_id.empty()) {
+        co_await container->remove_exec(name.exec_id);
+        co_return;
+    }
+    container->begin_remove();
+    // From here on it goes through, whether the caller is still there or not.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await container->undo();
+    containers_.erase(name.container_id);
+}
+
+Awaitable<> Containers::stop() {
+    while (!containers_.empty()) {
+        const auto container = containers_.begin()->second;
+        co_await container->undo();
+        // A request may have removed it meanwhile.
+        containers_.erase(container->id());
+    }
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,105 @@
+#include "guest-agent/container/stdio_setup.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+
+#include <array>
+#include <fcntl.h>
+#include <string>
+#include <unistd.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+std::optional<StreamSocket> take(StdioTable& table, std::uint64_t token, const char* name) {
+    if (token == 0) {
+        return std::nullopt;
+    }
+    auto connection = table.take(token);
+    if (!connection) {
+        throw Error(
+            Code::failed_precondition,
+            std::string("open ") + name + ": no connection waits under token " +
+                std::to_string(token)
+        );
+    }
+    return connection;
+}
+
+/// {read end, write end}
+std::pair<UniqueFd, UniqueFd> make_pipe() {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        throw_errno("create", "stdio pipe");
+    }
+    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+UniqueFd duplicate(const UniqueFd& fd) {
+    UniqueFd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+    if (!copy) {
+        throw_errno("duplicate", "terminal");
+    }
+    return copy;
+}
+
+int first_of(const UniqueFd& fd, const UniqueFd& otherwise) {
+    return fd ? fd.get() : otherwise.get();
+}
+
+} // namespace
+
+StdioSetup::StdioSetup(StdioTable& table, const StdioRequest& request, bool terminal)
+    : input_(take(table, request.input_token, "stdin")),
+      output_(take(table, request.output_token, "stdout")),
+      error_(take(table, request.error_token, "stderr")), null_(open_file("/dev/null", O_RDWR)) {
+    if (terminal && error_) {
+        throw Error(
+            Code::invalid_argument, "open stderr: a process with a terminal has one output stream"
+        );
+    }
+    if (terminal) {
+        return;
+    }
+    if (input_) {
+        std::tie(child_input_, our_input_) = make_pipe();
+    }
+    if (output_) {
+        std::tie(our_output_, child_output_) = make_pipe();
+    }
+    if (error_) {
+        std::tie(our_error_, child_error_) = make_pipe();
+    }
+}
+
+void StdioSetup::describe(ProcessSpec& process) const {
+    process.standard_input = first_of(child_input_, null_);
+    process.standard_output = first_of(child_output_, null_);
+    process.standard_error = first_of(child_error_, null_);
+}
+
+void StdioSetup::connect(ProcessIo& io, const UniqueFd& terminal) {
+    if (terminal) {
+        our_input_ = duplicate(terminal);
+        our_output_ = duplicate(terminal);
+        if (!output_) {
+            io.discard_output(std::move(our_output_));
+        }
+    }
+    // Ours would keep the process from seeing its end of file, and us from seeing that it is gone.
+    child_input_.reset();
+    child_output_.reset();
+    child_error_.reset();
+    if (input_) {
+        io.add_input(std::move(*input_), std::move(our_input_));
+    }
+    if (output_) {
+        io.add_output(std::move(*output_), std::move(our_output_));
+    }
+    if (error_) {
+        io.add_output(std::move(*error_), std::move(our_error_));
+    }
+}
+
+} // namespace cppvm::guest

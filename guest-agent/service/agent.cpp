@@ -1,0 +1,203 @@
+#include "guest-agent/service/agent.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/build_id.hpp"
+#include "common/base/error.hpp"
+#include "common/wire/ports.hpp"
+#include "common/wire/preamble.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+#include <cerrno>
+#include <ctime>
+#include <sys/socket.h>
+#include <sys/utsname.h>
+
+namespace cppvm::guest {
+
+namespace {
+
+constexpr auto preamble_limit = std::chrono::seconds(10);
+constexpr auto hello_limit = std::chrono::seconds(30);
+/// Connections that are served or have yet to say what they are; parked ones count elsewhere.
+constexpr std::size_t max_connections = 512;
+
+std::uint64_t now_us() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1000000 +
+           static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+agent::v1::Hello make_hello(const std::vector<BootPhase>& phases) {
+    agent::v1::Hello hello;
+    hello.set_protocol_version(wire::protocol_version);
+    hello.set_build_id(std::string(build_id()));
+    utsname system{};
+    if (::uname(&system) == 0) {
+        hello.set_kernel_release(static_cast<const char*>(system.release));
+    }
+    for (const BootPhase& phase : phases) {
+        auto* entry = hello.add_phases();
+        entry->set_name(phase.name);
+        entry->set_ended_at_us(phase.ended_at_us);
+    }
+    return hello;
+}
+
+/// The answer to a preamble. One byte always fits into the buffer of a new connection, so this does
+/// not wait: nothing can happen between the answer and what follows it.
+bool answer(StreamSocket& socket, std::uint8_t byte) {
+    boost::system::error_code error;
+    socket.non_blocking(true, error);
+    return !error && socket.write_some(asio::buffer(&byte, 1), error) == 1;
+}
+
+Awaitable<> exchange_hello(StreamSocket socket, std::string message) {
+    const auto size = static_cast<std::uint32_t>(message.size());
+    const std::array<std::uint8_t, 4> header{
+        static_cast<std::uint8_t>(size >> 24),
+        static_cast<std::uint8_t>(size >> 16),
+        static_cast<std::uint8_t>(size >> 8),
+        static_cast<std::uint8_t>(size)
+    };
+    const std::array<asio::const_buffer, 2> parts{asio::buffer(header), asio::buffer(message)};
+    co_await asio::async_write(socket, parts, asio::use_awaitable);
+    std::uint8_t verdict = 0;
+    co_await asio::async_read(socket, asio::buffer(&verdict, 1), asio::use_awaitable);
+    if (verdict != wire::accepted) {
+        throw Error(Code::failed_precondition, "the host did not accept it");
+    }
+}
+
+} // namespace
+
+Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Logger logger)
+    : executor_(executor), environment_(environment), logger_(logger), reaper_(executor),
+      stdio_(executor, logger),
+      containers_(
+          {executor, reaper_, stdio_, environment.share(), environment.cgroup_root(), logger}
+      ),
+      power_off_(executor), service_(containers_, power_off_), server_(executor, logger),
+      reaping_(executor, logger), tasks_(executor, std::move(logger)) {
+    server_.add(service_);
+}
+
+Awaitable<> Agent::run() {
+    enable_controllers(environment_.cgroup_root(), logger_);
+    reaping_.spawn("reaper", reaper_.run());
+    tasks_.spawn("listener", accept(environment_.listen()));
+    tasks_.spawn("hello", say_hello());
+    co_await power_off_.wait();
+    environment_.power_off();
+    co_await stop();
+}
+
+Awaitable<> Agent::stop() {
+    co_await server_.stop();
+    co_await tasks_.stop();
+    co_await containers_.stop();
+    co_await stdio_.stop();
+    co_await reaping_.stop();
+}
+
+Awaitable<> Agent::say_hello() {
+    try {
+        std::optional<StreamSocket> socket = co_await with_timeout(
+            environment_.dial_host(), deadline_in(hello_limit), "connect to the host"
+        );
+        if (socket) {
+            std::vector<BootPhase> phases = environment_.phases();
+            phases.push_back({"agent", now_us()});
+            co_await with_timeout(
+                exchange_hello(std::move(*socket), make_hello(phases).SerializeAsString()),
+                deadline_in(hello_limit),
+                "exchange hello"
+            );
+        }
+        logger_.info("Agent ready", {{"build_id", build_id()}, {"uptime_ms", now_us() / 1000}});
+    } catch (const std::exception& error) {
+        // The host may still dial, if it can do without.
+        logger_.error("Cannot say hello to the host", {{"error", error.what()}});
+    }
+}
+
+Awaitable<> Agent::accept(UniqueFd listener) {
+    asio::posix::stream_descriptor waiting(executor_, listener.get());
+    static_cast<void>(listener.release());
+    for (;;) {
+        co_await waiting.async_wait(asio::posix::descriptor_base::wait_read, asio::use_awaitable);
+        sockaddr_storage peer{};
+        socklen_t size = sizeof peer;
+        UniqueFd connection(::accept4(
+            waiting.native_handle(),
+            reinterpret_cast<sockaddr*>(&peer),
+            &size,
+            SOCK_CLOEXEC | SOCK_NONBLOCK
+        ));
+        if (!connection) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                logger_.error("Cannot accept a connection", {{"errno", errno}});
+                // The connection stays in the queue; at once there would be no more descriptors
+                // than now.
+                asio::steady_timer pause(executor_, std::chrono::milliseconds(100));
+                co_await pause.async_wait(asio::use_awaitable);
+            }
+            continue;
+        }
+        if (!environment_.is_from_host(connection.get()) || tasks_.size() >= max_connections) {
+            logger_.warn("Connection refused", {{"open", tasks_.size()}});
+            continue;
+        }
+        StreamSocket socket(executor_);
+        socket.assign(asio::generic::stream_protocol(peer.ss_family, 0), connection.get());
+        static_cast<void>(connection.release());
+        tasks_.spawn("connection", serve(std::move(socket)));
+    }
+}
+
+Awaitable<> Agent::serve(StreamSocket socket) {
+    std::array<std::uint8_t, wire::preamble_size> head{};
+    try {
+        co_await with_timeout(
+            [](StreamSocket& from,
+               std::array<std::uint8_t, wire::preamble_size>& to) -> Awaitable<> {
+                co_await asio::async_read(from, asio::buffer(to), asio::use_awaitable);
+            }(socket, head),
+            deadline_in(preamble_limit),
+            "read preamble"
+        );
+    } catch (const std::exception& error) {
+        logger_.debug("Connection without a preamble", {{"error", error.what()}});
+        co_return;
+    }
+    const auto preamble =
+        wire::decode_preamble(std::span<const std::uint8_t, wire::preamble_size>(head));
+    if (!preamble) {
+        logger_.warn("Bad preamble", {{"error", preamble.error().message()}});
+        answer(socket, wire::refused);
+        co_return;
+    }
+    if (preamble->kind == wire::ConnectionKind::rpc) {
+        if (answer(socket, wire::accepted)) {
+            co_await server_.serve_connection(std::move(socket));
+        }
+        co_return;
+    }
+    if (!stdio_.accepts(preamble->token)) {
+        logger_.warn("Stdio stream refused", {{"token", preamble->token}});
+        answer(socket, wire::refused);
+        co_return;
+    }
+    // Answered and parked in one turn: the request that names the token may follow the answer at
+    // once.
+    if (answer(socket, wire::accepted)) {
+        stdio_.park(preamble->token, std::move(socket));
+    }
+}
+
+} // namespace cppvm::guest

@@ -1,0 +1,42 @@
+#pragma once
+
+#include "common/async/task_group.hpp"
+#include "common/ttrpc/server.hpp"
+#include "guest-agent/container/containers.hpp"
+#include "guest-agent/service/container_service.hpp"
+#include "guest-agent/service/environment.hpp"
+
+namespace cppvm::guest {
+
+/// The agent: takes the host's connections and serves them.
+/// Owns: everything but the environment. Thread: the loop's only, and there is no other thread, so
+/// that a cloned child is ordinary code up to its execve (setup/clone.hpp).
+class Agent {
+  public:
+    Agent(const asio::any_io_executor& executor, Environment& environment, Logger logger);
+
+    /// Listens, says hello, serves until the host asks to power off; then ends the machine, or,
+    /// where there is none, takes everything down and returns.
+    /// Throws: Error when it cannot listen.
+    Awaitable<> run();
+
+  private:
+    Awaitable<> accept(UniqueFd listener);
+    Awaitable<> serve(StreamSocket socket);
+    Awaitable<> say_hello();
+    Awaitable<> stop();
+
+    asio::any_io_executor executor_;
+    Environment& environment_;
+    Logger logger_;
+    Reaper reaper_;
+    StdioTable stdio_;
+    Containers containers_;
+    Event power_off_;
+    ContainerService service_;
+    ttrpc::Server server_;
+    TaskGroup reaping_; // to the very end: the others wait for children to be reaped
+    TaskGroup tasks_;
+};
+
+} // namespace cppvm::guest

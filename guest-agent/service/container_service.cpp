@@ -1,0 +1,109 @@
+#include "guest-agent/service/container_service.hpp"
+
+namespace cppvm::guest {
+
+namespace {
+
+StdioRequest to_request(const agent::v1::Stdio& stdio) {
+    StdioRequest request;
+    request.terminal = stdio.terminal();
+    request.input_token = stdio.stdin_token();
+    request.output_token = stdio.stdout_token();
+    request.error_token = stdio.stderr_token();
+    request.console_width = stdio.console_width();
+    request.console_height = stdio.console_height();
+    return request;
+}
+
+ProcessName to_name(const agent::v1::ProcessRef& reference) {
+    return {reference.container_id(), reference.exec_id()};
+}
+
+template <class Response>
+Response to_response(const CreateResult& result) {
+    Response response;
+    response.set_pid(result.pid);
+    for (const std::string& path : result.not_honoured) {
+        response.add_not_honoured(path);
+    }
+    return response;
+}
+
+} // namespace
+
+Awaitable<agent::v1::CreateContainerResponse> ContainerService::create_container(
+    ttrpc::CallContext&, const agent::v1::CreateContainerRequest& request
+) {
+    const CreateResult result = co_await containers_.create(
+        request.container_id(), request.spec(), to_request(request.stdio())
+    );
+    co_return to_response<agent::v1::CreateContainerResponse>(result);
+}
+
+Awaitable<agent::v1::Empty> ContainerService::start_container(
+    ttrpc::CallContext&, const agent::v1::StartContainerRequest& request
+) {
+    co_await containers_.start(request.container_id());
+    co_return agent::v1::Empty();
+}
+
+Awaitable<agent::v1::StartExecResponse>
+ContainerService::start_exec(ttrpc::CallContext&, const agent::v1::StartExecRequest& request) {
+    const CreateResult result = co_await containers_.exec(
+        {request.container_id(), request.exec_id()}, request.process(), to_request(request.stdio())
+    );
+    co_return to_response<agent::v1::StartExecResponse>(result);
+}
+
+Awaitable<agent::v1::WaitProcessResponse>
+ContainerService::wait_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) {
+    agent::v1::WaitProcessResponse response;
+    const unsigned status = co_await containers_.wait(to_name(request));
+    response.set_exit_status(status);
+    co_return response;
+}
+
+Awaitable<agent::v1::Empty> ContainerService::signal_process(
+    ttrpc::CallContext&, const agent::v1::SignalProcessRequest& request
+) {
+    containers_.signal(to_name(request.process()), request.signal(), request.all());
+    co_return agent::v1::Empty();
+}
+
+Awaitable<agent::v1::Empty> ContainerService::resize_console(
+    ttrpc::CallContext&, const agent::v1::ResizeConsoleRequest& request
+) {
+    containers_.resize(to_name(request.process()), request.width(), request.height());
+    co_return agent::v1::Empty();
+}
+
+Awaitable<agent::v1::ListProcessesResponse> ContainerService::list_processes(
+    ttrpc::CallContext&, const agent::v1::ListProcessesRequest& request
+) {
+    agent::v1::ListProcessesResponse response;
+    for (const ProcessEntry& process : containers_.list(request.container_id())) {
+        auto* entry = response.add_processes();
+        entry->set_pid(process.pid);
+        entry->set_exec_id(process.exec_id);
+        entry->set_is_init(process.is_init);
+    }
+    co_return response;
+}
+
+Awaitable<agent::v1::Empty>
+ContainerService::delete_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) {
+    co_await containers_.remove(to_name(request));
+    co_return agent::v1::Empty();
+}
+
+Awaitable<agent::v1::Empty> ContainerService::ping(ttrpc::CallContext&, const agent::v1::Empty&) {
+    co_return agent::v1::Empty();
+}
+
+Awaitable<agent::v1::Empty>
+ContainerService::power_off(ttrpc::CallContext& context, const agent::v1::Empty&) {
+    context.after_reply = [this] { power_off_.set(); };
+    co_return agent::v1::Empty();
+}
+
+} // namespace cppvm::guest

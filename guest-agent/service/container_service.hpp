@@ -1,0 +1,48 @@
+#pragma once
+
+#include "common/async/event.hpp"
+#include "guest-agent/container/containers.hpp"
+#include "proto/cppvm/agent.ttrpc.hpp"
+
+namespace cppvm::guest {
+
+/// The RPC service: messages to calls of Containers, and back.
+/// Borrows: the containers. Thread: the loop's only.
+class ContainerService : public agent::v1::AgentService {
+  public:
+    /// `power_off` is set once PowerOff has been answered.
+    ContainerService(Containers& containers, Event& power_off)
+        : containers_(containers), power_off_(power_off) {}
+
+    Awaitable<agent::v1::CreateContainerResponse> create_container(
+        ttrpc::CallContext& context, const agent::v1::CreateContainerRequest& request
+    ) override;
+    Awaitable<agent::v1::Empty> start_container(
+        ttrpc::CallContext& context, const agent::v1::StartContainerRequest& request
+    ) override;
+    Awaitable<agent::v1::StartExecResponse>
+    start_exec(ttrpc::CallContext& context, const agent::v1::StartExecRequest& request) override;
+    Awaitable<agent::v1::WaitProcessResponse>
+    wait_process(ttrpc::CallContext& context, const agent::v1::ProcessRef& request) override;
+    Awaitable<agent::v1::Empty> signal_process(
+        ttrpc::CallContext& context, const agent::v1::SignalProcessRequest& request
+    ) override;
+    Awaitable<agent::v1::Empty> resize_console(
+        ttrpc::CallContext& context, const agent::v1::ResizeConsoleRequest& request
+    ) override;
+    Awaitable<agent::v1::ListProcessesResponse> list_processes(
+        ttrpc::CallContext& context, const agent::v1::ListProcessesRequest& request
+    ) override;
+    Awaitable<agent::v1::Empty>
+    delete_process(ttrpc::CallContext& context, const agent::v1::ProcessRef& request) override;
+    Awaitable<agent::v1::Empty>
+    ping(ttrpc::CallContext& context, const agent::v1::Empty& request) override;
+    Awaitable<agent::v1::Empty>
+    power_off(ttrpc::CallContext& context, const agent::v1::Empty& request) override;
+
+  private:
+    Containers& containers_;
+    Event& power_off_;
+};
+
+} // namespace cppvm::guest

@@ -128,14 +128,18 @@ Status to_status(const std::exception_ptr& exception) {
     return {error.code(), error.message()};
 }
 
-void rethrow_with_context(std::string_view context) {
-    const Error error = to_error(std::current_exception());
-    throw Error(
+std::exception_ptr with_context(const std::exception_ptr& exception, std::string_view context) {
+    const Error error = to_error(exception);
+    return std::make_exception_ptr(Error(
         error.code(),
         std::string(context).append(": ").append(error.message()),
         error.cause(),
         error.where()
-    );
+    ));
+}
+
+void rethrow_with_context(std::string_view context) {
+    std::rethrow_exception(with_context(std::current_exception(), context));
 }
 
 } // namespace cppvm

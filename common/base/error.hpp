@@ -91,8 +91,11 @@ struct Status {
 /// operation as cancelled; anything else unknown.
 Status to_status(const std::exception_ptr& exception);
 
-/// Inside a catch block: throws the current exception again as an Error whose message is
-/// "<context>: <message>". Keeps code and cause. For the one layer that knows the object's id.
+/// An Error whose message is "<context>: <message>". Keeps code and cause.
+std::exception_ptr with_context(const std::exception_ptr& exception, std::string_view context);
+
+/// Inside a catch block: throws the current exception again `with_context`. For the one
+/// layer that knows the object's id.
 [[noreturn]] void rethrow_with_context(std::string_view context);
 
 } // namespace cppvm

@@ -1,0 +1,269 @@
+#include "host/sandbox/sandbox.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/build_id.hpp"
+#include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
+#include "common/wire/ports.hpp"
+
+#include <utility>
+
+namespace cppvm::sandbox {
+
+namespace {
+
+// QEMU runs within a second; libvirtd may first have to probe it, once after its start.
+constexpr std::chrono::seconds machine_start_timeout{30};
+constexpr std::chrono::seconds agent_connect_timeout{10};
+constexpr std::chrono::seconds stop_timeout{10};
+
+std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+} // namespace
+
+Sandbox::Sandbox(
+    const asio::any_io_executor& executor, Logger logger, SandboxSpec spec,
+    vm::Hypervisor& hypervisor, TaskEventSink& events
+)
+    : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
+      hypervisor_(hypervisor), events_(events), share_ready_(executor), agent_ready_(executor),
+      creates_ended_(executor), tasks_(executor, logger_) {
+    creates_ended_.set();
+}
+
+Sandbox::~Sandbox() = default;
+
+void Sandbox::boot() {
+    boot_began_ = std::chrono::steady_clock::now();
+    tasks_.spawn("boot", run_boot());
+}
+
+Awaitable<> Sandbox::run_boot() {
+    std::exception_ptr failure;
+    try {
+        co_await start_machine();
+        co_await connect_agent();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure && !stopping_) {
+        fail_boot(failure);
+        // `stop` may cancel this task now that the failure is known; the undo still runs to its end.
+        co_await shielded(destroy_machine(), deadline_in(stop_timeout), "destroy machine");
+    }
+}
+
+void Sandbox::fail_boot(const std::exception_ptr& failure) {
+    boot_failure_ = with_context(failure, "boot sandbox " + spec_.identity.sandbox_id());
+    logger_.error("Sandbox did not boot", {{"error", to_status(boot_failure_).message}});
+    share_ready_.set();
+    agent_ready_.set();
+}
+
+Awaitable<> Sandbox::start_machine() {
+    const auto share_dir = spec_.run_dir / "share";
+    share_ = co_await blocking_.run([share_dir] { return storage::Share::create(share_dir); });
+    share_ready_.set();
+
+    const config::Vm& vm = spec_.config.vm;
+    vm::VmSpec machine;
+    machine.name = spec_.identity.domain_name();
+    machine.uuid = spec_.identity.uuid();
+    machine.title =
+        spec_.identity.containerd_namespace() + "/" + spec_.identity.sandbox_id();
+    machine.vcpus = vm.vcpus;
+    machine.memory_mib = vm.memory_mib;
+    machine.kernel = vm.kernel;
+    machine.initramfs = vm.initramfs;
+    machine.command_line = vm.kernel_parameters;
+    machine.run_dir = spec_.run_dir;
+    machine.share_dir = share_dir;
+    machine_ = co_await hypervisor_.start(
+        std::move(machine), deadline_in(machine_start_timeout)
+    );
+    tasks_.spawn("watch machine", watch_machine());
+}
+
+Awaitable<> Sandbox::connect_agent() {
+    const vm::AgentHello hello =
+        co_await machine_->wait_hello(deadline_in(spec_.config.vm.boot_timeout));
+    if (hello.protocol_version != wire::protocol_version || hello.build_id != build_id()) {
+        throw Error(
+            Code::failed_precondition,
+            "guest agent " + hello.build_id + " does not match this shim " +
+                std::string(build_id()) +
+                ": rebuild the guest image with `cppvm image build`, or install the image of this "
+                "version"
+        );
+    }
+    agent_ = co_await agent::AgentConnection::open(
+        *machine_, logger_, deadline_in(agent_connect_timeout)
+    );
+    log_boot(hello);
+    agent_ready_.set();
+}
+
+void Sandbox::log_boot(const vm::AgentHello& hello) const {
+    std::string phases;
+    for (const auto& phase : machine_->phases()) {
+        phases.append(phase.name).append(":");
+        phases.append(std::to_string(milliseconds(phase.ended - boot_began_))).append(" ");
+    }
+    for (const auto& [name, microseconds] : hello.phases_us) {
+        phases.append("guest-").append(name).append(":");
+        phases.append(std::to_string(microseconds / 1000)).append(" ");
+    }
+    const auto total = milliseconds(std::chrono::steady_clock::now() - boot_began_);
+    logger_.info(
+        "Sandbox booted",
+        {{"total_ms", total}, {"phases_ms", phases}, {"kernel", hello.kernel_release}}
+    );
+}
+
+// The machine's end is the end of every process in it: closing the connection makes each pending
+// wait fail, which the containers report as exits.
+Awaitable<> Sandbox::watch_machine() {
+    co_await machine_->wait_gone();
+    if (!stopping_) {
+        logger_.warn(
+            "The VM has ended", {{"console", machine_->console_tail(512)}}
+        );
+    }
+    if (!agent_ready_.is_set()) {
+        co_return; // the boot reports it
+    }
+    if (agent_) {
+        co_await agent_->stop();
+    }
+}
+
+Awaitable<> Sandbox::destroy_machine() {
+    if (machine_) {
+        co_await machine_->stop();
+    }
+    if (agent_) {
+        co_await agent_->stop();
+    }
+}
+
+Awaitable<storage::Share*> Sandbox::wait_share() {
+    co_await share_ready_.wait();
+    if (!share_) {
+        std::rethrow_exception(boot_failure_);
+    }
+    co_return share_.get();
+}
+
+Awaitable<agent::AgentConnection*> Sandbox::wait_agent() {
+    co_await agent_ready_.wait();
+    if (!agent_) {
+        std::rethrow_exception(boot_failure_);
+    }
+    co_return agent_.get();
+}
+
+Awaitable<pid_t> Sandbox::create(ContainerSpec spec) {
+    const std::string id = spec.id;
+    check_identifier("container id", id);
+    if (stopping_) {
+        throw Error(Code::failed_precondition, "create task " + id + ": the sandbox is stopping");
+    }
+    if (!containers_.emplace(id, nullptr).second) {
+        throw Error(Code::already_exists, "create task " + id + ": already exists");
+    }
+    ++creates_;
+    creates_ended_.clear();
+    ScopeExit end_create([this] {
+        if (--creates_ == 0) {
+            creates_ended_.set();
+        }
+    });
+    ScopeExit release_id([this, &id] { containers_.erase(id); });
+    auto container = std::make_shared<Container>(
+        ContainerEnvironment{
+            executor_,
+            logger_,
+            blocking_,
+            events_,
+            spec_.stand_in_program,
+            spec_.identity.containerd_namespace(),
+            [this] { return wait_share(); },
+            [this] { return wait_agent(); },
+            [this] { return destroy_machine(); },
+        },
+        std::move(spec)
+    );
+    pid_t pid = 0;
+    try {
+        pid = co_await container->create();
+    } catch (...) {
+        rethrow_with_context("create task " + id);
+    }
+    release_id.release();
+    containers_[id] = std::move(container);
+    co_return pid;
+}
+
+std::shared_ptr<Container> Sandbox::find_container(const std::string& id) const noexcept {
+    const auto found = containers_.find(id);
+    return found == containers_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<Container> Sandbox::container(const std::string& id) const {
+    auto found = find_container(id);
+    if (!found) {
+        throw Error(Code::not_found, "task " + id + ": not found");
+    }
+    return found;
+}
+
+Awaitable<ProcessStatus> Sandbox::remove(std::string id, std::string exec_id) {
+    const auto found = container(id);
+    ProcessStatus status = co_await found->remove(exec_id);
+    if (exec_id.empty()) {
+        containers_.erase(id);
+    }
+    co_return status;
+}
+
+Awaitable<> Sandbox::stop() {
+    if (std::exchange(stopping_, true)) {
+        co_return;
+    }
+    // The boot may be under way: cancelled, it leaves nothing.
+    co_await tasks_.stop();
+    if (!boot_failure_) {
+        boot_failure_ = std::make_exception_ptr(
+            Error(Code::cancelled, "sandbox " + spec_.identity.sandbox_id() + " was stopped")
+        );
+    }
+    share_ready_.set();
+    agent_ready_.set();
+    co_await destroy_machine();
+    // Creates that are under way fail now and undo themselves, for which they need the share.
+    co_await creates_ended_.wait();
+    const auto containers = std::exchange(containers_, {});
+    for (const auto& [id, container] : containers) {
+        if (container) {
+            co_await container->abandon();
+        }
+    }
+    agent_.reset();
+    machine_.reset();
+    if (share_) {
+        try {
+            co_await with_timeout(
+                blocking_.run([share = share_.get()] { share->undo(); }),
+                deadline_in(stop_timeout),
+                "unmount share"
+            );
+        } catch (const Error& error) {
+            logger_.warn("Share not undone", {{"error", error.message()}});
+        }
+        share_.reset();
+    }
+}
+
+} // namespace cppvm::sandbox

@@ -1,0 +1,90 @@
+#pragma once
+
+#include "host/config/config.hpp"
+#include "host/sandbox/container.hpp"
+#include "host/sandbox/identity.hpp"
+#include "host/vm/virtual_machine.hpp"
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace cppvm::sandbox {
+
+/// What a sandbox is made of. Plain data.
+struct SandboxSpec {
+    Identity identity;
+    config::Config config;
+    std::filesystem::path run_dir; ///< exists already, locked by the daemon
+    std::filesystem::path stand_in_program;
+};
+
+/// One virtual machine and the containers in it: the owner of everything that exists for a pod.
+///
+/// Thread: the loop's only.
+class Sandbox {
+  public:
+    /// Borrows: `hypervisor` and `events`, which must outlive it.
+    Sandbox(
+        const asio::any_io_executor& executor, Logger logger, SandboxSpec spec,
+        vm::Hypervisor& hypervisor, TaskEventSink& events
+    );
+    Sandbox(const Sandbox&) = delete;
+    Sandbox& operator=(const Sandbox&) = delete;
+    ~Sandbox(); ///< `stop` must have been awaited
+
+    /// Starts the boot and returns at once. A failure is what `create` reports.
+    void boot();
+
+    /// Throws: Error (already_exists), or why the container could not be made; then nothing is left.
+    Awaitable<pid_t> create(ContainerSpec spec);
+
+    /// Throws: Error (not_found).
+    std::shared_ptr<Container> container(const std::string& id) const;
+    /// The same; null instead of the error.
+    std::shared_ptr<Container> find_container(const std::string& id) const noexcept;
+
+    /// Deletes an exec, or a container and, with it, forgets its id.
+    Awaitable<ProcessStatus> remove(std::string id, std::string exec_id);
+
+    bool empty() const noexcept { return containers_.empty(); }
+
+    /// Undoes everything: containers, machine, share. Bounded, idempotent, does not throw.
+    Awaitable<> stop();
+
+  private:
+    Awaitable<> run_boot();
+    void fail_boot(const std::exception_ptr& failure);
+    Awaitable<> start_machine();
+    Awaitable<> connect_agent();
+    Awaitable<> watch_machine();
+    Awaitable<> destroy_machine();
+    Awaitable<storage::Share*> wait_share();
+    Awaitable<agent::AgentConnection*> wait_agent();
+    void log_boot(const vm::AgentHello& hello) const;
+
+    asio::any_io_executor executor_;
+    Logger logger_;
+    SandboxSpec spec_;
+    vm::Hypervisor& hypervisor_;
+    TaskEventSink& events_;
+    BlockingPool blocking_;
+
+    std::chrono::steady_clock::time_point boot_began_;
+    Event share_ready_; ///< share_ is there, or boot_failure_ says why not
+    Event agent_ready_; ///< agent_ is there, or boot_failure_ says why not
+    std::exception_ptr boot_failure_;
+    std::unique_ptr<storage::Share> share_;
+    std::unique_ptr<vm::VirtualMachine> machine_;
+    std::unique_ptr<agent::AgentConnection> agent_;
+
+    /// A null pointer reserves the id of a container that is being created.
+    std::map<std::string, std::shared_ptr<Container>> containers_;
+    int creates_ = 0; ///< that are under way
+    Event creates_ended_;
+    bool stopping_ = false;
+    TaskGroup tasks_;
+};
+
+} // namespace cppvm::sandbox

@@ -1,0 +1,106 @@
+#include "host/shim/serve.hpp"
+
+#include "common/async/task_group.hpp"
+#include "common/base/error.hpp"
+#include "common/ttrpc/server.hpp"
+#include "host/api/event_publisher.hpp"
+#include "host/api/task_service.hpp"
+#include "host/config/programs.hpp"
+#include "host/sandbox/sandbox.hpp"
+#include "host/vm/libvirt_hypervisor.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include <csignal>
+
+namespace cppvm::shim {
+
+namespace {
+
+// containerd may be away; its events are not worth holding up the end for longer.
+constexpr std::chrono::seconds last_events_timeout{2};
+
+/// Every part of the daemon, in the order in which they depend on each other.
+class Daemon {
+  public:
+    Daemon(asio::io_context& loop, DaemonSpec spec)
+        : executor_(loop.get_executor()), logger_(spec.logger), signals_(loop, SIGTERM, SIGINT),
+          events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
+          hypervisor_(executor_, logger_, spec.config),
+          sandbox_(
+              executor_,
+              logger_,
+              {spec.identity, spec.config, spec.run_dir, config::find_program("cppvm-standin", {})},
+              hypervisor_,
+              events_
+          ),
+          service_(executor_, logger_, sandbox_),
+          server_(executor_, logger_, {.check_peer_credentials = true}),
+          acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()), end_(executor_),
+          tasks_(executor_, logger_) {}
+
+    Awaitable<> run() {
+        sandbox_.boot();
+        server_.add(service_);
+        server_.add(service_, api::TaskService::v2_name);
+        tasks_.spawn("serve", server_.serve(std::move(acceptor_)));
+        tasks_.spawn("wait for shutdown", wait_shutdown());
+        tasks_.spawn("wait for signal", wait_signal());
+        co_await end_.wait();
+        co_await stop();
+    }
+
+  private:
+    Awaitable<> wait_shutdown() {
+        co_await service_.wait_shutdown();
+        logger_.debug("Shutdown was asked for");
+        end_.set();
+    }
+
+    Awaitable<> wait_signal() {
+        const int number = co_await signals_.async_wait(asio::use_awaitable);
+        logger_.info("Ending on a signal", {{"signal", number}});
+        end_.set();
+    }
+
+    // The connections stay until the events are out: containerd takes their end for ours.
+    Awaitable<> stop() {
+        co_await sandbox_.stop();
+        co_await events_.stop(deadline_in(last_events_timeout));
+        co_await server_.stop();
+        co_await tasks_.stop();
+    }
+
+    asio::any_io_executor executor_;
+    Logger logger_;
+    asio::signal_set signals_;
+    api::EventPublisher events_;
+    vm::LibvirtHypervisor hypervisor_;
+    sandbox::Sandbox sandbox_;
+    api::TaskService service_;
+    ttrpc::Server server_;
+    ttrpc::Server::Acceptor acceptor_;
+    Event end_;
+    TaskGroup tasks_;
+};
+
+} // namespace
+
+int serve(DaemonSpec spec) {
+    asio::io_context loop(1);
+    Daemon daemon(loop, std::move(spec));
+    std::exception_ptr failure;
+    asio::co_spawn(loop, daemon.run(), [&](const std::exception_ptr& exception) {
+        failure = exception;
+        loop.stop();
+    });
+    loop.run();
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+    return 0;
+}
+
+} // namespace cppvm::shim

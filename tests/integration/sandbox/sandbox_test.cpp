@@ -1,0 +1,202 @@
+#include "tests/integration/sandbox/sandbox_fixture.hpp"
+
+#include "common/os/process_id.hpp"
+
+#include <csignal>
+
+namespace cppvm::sandbox {
+namespace {
+
+const std::string exec_process = R"({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})";
+
+TEST_F(SandboxTest, TakesAContainerFromCreateToDelete) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        const pid_t pid = co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        EXPECT_EQ(c1->status("").phase, ProcessStatus::Phase::created);
+        EXPECT_TRUE(find_process(pid));
+        const pid_t started = co_await c1->start("");
+        EXPECT_EQ(started, pid);
+        EXPECT_EQ(c1->status("").phase, ProcessStatus::Phase::running);
+        bench.hypervisor.agent.exit_process("c1", "", 3);
+        const Exit exit = co_await c1->wait("");
+        EXPECT_EQ(exit.status, 3U);
+        EXPECT_GT(exit.at.time_since_epoch().count(), 0);
+        EXPECT_EQ(find_process(pid), std::nullopt) << "the stand-in must be gone with its process";
+        EXPECT_EQ(c1->status("").pid, pid);
+        const auto removed = co_await bench.sandbox.remove("c1", "");
+        EXPECT_EQ(removed.exit->status, 3U);
+        EXPECT_EQ(bench.hypervisor.agent.process_count(), 0U);
+        EXPECT_TRUE(bench.sandbox.empty());
+        const std::vector<std::string> expected = {
+            "create c1", "start c1", "exit c1 3", "delete c1"
+        };
+        EXPECT_EQ(bench.events.lines, expected);
+    });
+}
+
+TEST_F(SandboxTest, ReportsExitsOfExecsBeforeThatOfTheInit) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        co_await c1->start("");
+        c1->add_exec("e1", {}, exec_process);
+        co_await c1->start("e1");
+        bench.hypervisor.agent.exit_process("c1", "", 0);
+        bench.hypervisor.agent.exit_process("c1", "e1", 137);
+        co_await c1->wait("");
+        const std::vector<std::string> expected = {"create c1",       "start c1",
+                                                   "exec-added e1",   "exec-started e1",
+                                                   "exit e1 137",     "exit c1 0"};
+        EXPECT_EQ(bench.events.lines, expected);
+        const auto exec = co_await bench.sandbox.remove("c1", "e1");
+        EXPECT_EQ(exec.exit->status, 137U);
+        const Status again = co_await status_of(bench.sandbox.remove("c1", "e1"));
+        EXPECT_EQ(again.code, Code::not_found);
+    });
+}
+
+TEST_F(SandboxTest, PublishesAnImmediateExitAfterTheStart) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        auto& agent = bench.hypervisor.agent;
+        agent.on_call = [&agent](const std::string& rpc) {
+            if (rpc == "start_container") {
+                agent.exit_process("c1", "", 0); // before the answer to start
+            }
+            return true;
+        };
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        co_await c1->start("");
+        co_await c1->wait("");
+        const std::vector<std::string> expected = {"create c1", "start c1", "exit c1 0"};
+        EXPECT_EQ(bench.events.lines, expected);
+    });
+}
+
+TEST_F(SandboxTest, EndsEveryProcessWhenTheMachineDies) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        co_await c1->start("");
+        c1->add_exec("e1", {}, exec_process);
+        co_await c1->start("e1");
+        bench.hypervisor.kill_machine();
+        const Exit exit = co_await c1->wait("");
+        EXPECT_EQ(exit.status, 137U);
+        EXPECT_EQ(bench.events.lines.at(4), "exit e1 137");
+        EXPECT_EQ(bench.events.lines.at(5), "exit c1 137");
+        const Status killed = co_await status_of(c1->kill("", SIGKILL, true));
+        EXPECT_EQ(killed.code, Code::not_found);
+        co_await bench.sandbox.remove("c1", "");
+        EXPECT_EQ(bench.events.lines.back(), "delete c1");
+    });
+}
+
+TEST_F(SandboxTest, DestroysAMachineWhoseAgentDoesNotAnswerSigkill) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.hypervisor.agent.on_call = [](const std::string& rpc) {
+            return rpc != "signal_process";
+        };
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        co_await c1->start("");
+        co_await c1->kill("", SIGKILL, true);
+        const Exit exit = co_await c1->wait("");
+        EXPECT_EQ(exit.status, 137U);
+        EXPECT_EQ(bench.hypervisor.machines, 0);
+    });
+}
+
+TEST_F(SandboxTest, DeletesAContainerThatWasNeverStarted) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        const auto removed = co_await bench.sandbox.remove("c1", "");
+        EXPECT_EQ(removed.exit->status, 137U);
+        EXPECT_TRUE(bench.sandbox.empty());
+    });
+}
+
+TEST_F(SandboxTest, RefusesWhatTheStateDoesNotAllow) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        EXPECT_THROW(c1->add_exec("e1", {}, exec_process), Error); // the init does not run yet
+        co_await c1->start("");
+        const Status twice = co_await status_of(c1->start(""));
+        EXPECT_EQ(twice.code, Code::failed_precondition);
+        const Status again = co_await status_of(bench.sandbox.create(container("c1")));
+        EXPECT_EQ(again.code, Code::already_exists);
+        const Status running = co_await status_of(bench.sandbox.remove("c1", ""));
+        EXPECT_EQ(running.code, Code::failed_precondition);
+        const Status signal = co_await status_of(c1->kill("", 65, false));
+        EXPECT_EQ(signal.code, Code::invalid_argument);
+        const Status unknown = co_await status_of(c1->wait("nope"));
+        EXPECT_EQ(unknown.code, Code::not_found);
+        c1->add_exec("e1", {}, exec_process);
+        const Status not_started = co_await status_of(c1->kill("e1", SIGTERM, false));
+        EXPECT_EQ(not_started, (Status{Code::failed_precondition,
+                                       "kill exec e1 of container c1: process not created"}));
+        EXPECT_THROW(c1->add_exec("e1", {}, exec_process), Error);
+        const Status no_args = co_await status_of([](Container& target) -> Awaitable<> {
+            target.add_exec("e2", {}, R"({"cwd": "/", "args": []})");
+            co_return;
+        }(*c1));
+        EXPECT_EQ(no_args.code, Code::invalid_argument) << no_args.message;
+        EXPECT_THROW(bench.sandbox.container("c2"), Error);
+    });
+}
+
+TEST_F(SandboxTest, GivesEachGuestProcessAHostPidOfItsOwn) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        const pid_t pid = co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        co_await c1->start("");
+        c1->add_exec("e1", {}, exec_process);
+        const pid_t exec_pid = co_await c1->start("e1");
+        bench.hypervisor.agent.other_pids = {200};
+        const auto first = co_await c1->processes();
+        EXPECT_EQ(first.size(), 3U);
+        EXPECT_EQ(first.at(0).pid, pid);
+        EXPECT_EQ(first.at(1).pid, exec_pid);
+        EXPECT_EQ(first.at(1).exec_id, "e1");
+        EXPECT_TRUE(find_process(first.at(2).pid));
+        const auto second = co_await c1->processes();
+        EXPECT_EQ(second.at(2).pid, first.at(2).pid);
+        bench.hypervisor.agent.other_pids = {};
+        const auto third = co_await c1->processes();
+        EXPECT_EQ(third.size(), 2U);
+        EXPECT_EQ(find_process(first.at(2).pid), std::nullopt);
+        bench.hypervisor.agent.exit_process("c1", "e1", 0);
+        bench.hypervisor.agent.exit_process("c1", "", 0);
+        co_await c1->wait("");
+        const auto stopped = co_await c1->processes();
+        EXPECT_EQ(stopped.size(), 1U);
+        EXPECT_EQ(stopped.at(0).pid, pid);
+    });
+}
+
+TEST_F(SandboxTest, RunsSeveralContainersBesideEachOther) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        co_await bench.sandbox.create(container("c2"));
+        co_await bench.sandbox.container("c1")->start("");
+        bench.hypervisor.agent.exit_process("c1", "", 0);
+        co_await bench.sandbox.container("c1")->wait("");
+        co_await bench.sandbox.remove("c1", "");
+        EXPECT_FALSE(bench.sandbox.empty());
+        EXPECT_EQ(bench.sandbox.container("c2")->status("").phase, ProcessStatus::Phase::created);
+    });
+}
+
+} // namespace
+} // namespace cppvm::sandbox

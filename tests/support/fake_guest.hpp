@@ -1,0 +1,273 @@
+#pragma once
+
+#include "common/async/task_group.hpp"
+#include "common/base/build_id.hpp"
+#include "common/base/error.hpp"
+#include "common/ttrpc/server.hpp"
+#include "common/wire/ports.hpp"
+#include "host/vm/virtual_machine.hpp"
+#include "proto/cppvm/agent.ttrpc.hpp"
+
+#include <boost/asio/local/connect_pair.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+namespace cppvm::testing {
+
+/// An agent without a guest: keeps the life of processes as the real one does, and fails or hangs
+/// where a test says so. Runs on the test's own loop.
+class FakeAgent : public agent::v1::AgentService {
+  public:
+    explicit FakeAgent(const asio::any_io_executor& executor) : executor_(executor) {}
+
+    /// Called first in each RPC with its name; may throw, or return false to never answer.
+    std::function<bool(const std::string& rpc)> on_call = [](const std::string&) { return true; };
+    /// Guest pids beside init and execs that ListProcesses tells.
+    std::vector<std::int32_t> other_pids;
+
+    std::vector<std::string> calls; ///< every RPC in the order in which they came
+
+    bool has_process(const std::string& container, const std::string& exec) const {
+        return processes_.contains({container, exec});
+    }
+    std::size_t process_count() const { return processes_.size(); }
+    const agent::v1::Stdio& stdio(const std::string& container, const std::string& exec) const {
+        return processes_.at({container, exec})->stdio;
+    }
+
+    /// Ends a process with `status`, as the guest's kernel would.
+    void exit_process(const std::string& container, const std::string& exec, std::uint32_t status) {
+        auto& process = *processes_.at({container, exec});
+        process.status = status;
+        process.exited.set();
+    }
+
+    Awaitable<agent::v1::CreateContainerResponse> create_container(
+        ttrpc::CallContext&, const agent::v1::CreateContainerRequest& request
+    ) override {
+        co_await enter("create_container");
+        add(request.container_id(), "", request.stdio());
+        agent::v1::CreateContainerResponse response;
+        response.set_pid(100);
+        response.add_not_honoured("linux.seccomp");
+        co_return response;
+    }
+
+    Awaitable<agent::v1::Empty> start_container(
+        ttrpc::CallContext&, const agent::v1::StartContainerRequest& request
+    ) override {
+        const std::string id = request.container_id();
+        bool failed = false;
+        try {
+            co_await enter("start_container");
+        } catch (...) {
+            failed = true;
+        }
+        if (failed) { // as when the program is missing: the init ends, then the call fails
+            exit_process(id, "", 127);
+            throw Error(Code::failed_precondition, "exec \"nope\": no such file or directory");
+        }
+        co_return agent::v1::Empty();
+    }
+
+    Awaitable<agent::v1::StartExecResponse> start_exec(
+        ttrpc::CallContext&, const agent::v1::StartExecRequest& request
+    ) override {
+        co_await enter("start_exec");
+        add(request.container_id(), request.exec_id(), request.stdio());
+        co_return agent::v1::StartExecResponse();
+    }
+
+    Awaitable<agent::v1::WaitProcessResponse> wait_process(
+        ttrpc::CallContext&, const agent::v1::ProcessRef& request
+    ) override {
+        const auto process = find(request);
+        co_await enter("wait_process");
+        co_await process->exited.wait();
+        agent::v1::WaitProcessResponse response;
+        response.set_exit_status(process->status);
+        co_return response;
+    }
+
+    Awaitable<agent::v1::Empty> signal_process(
+        ttrpc::CallContext&, const agent::v1::SignalProcessRequest& request
+    ) override {
+        co_await enter("signal_process");
+        const auto process = find(request.process());
+        if (request.signal() == 9) {
+            exit_process(request.process().container_id(), request.process().exec_id(), 137);
+        }
+        co_return agent::v1::Empty();
+    }
+
+    Awaitable<agent::v1::Empty> resize_console(
+        ttrpc::CallContext&, const agent::v1::ResizeConsoleRequest&
+    ) override {
+        co_await enter("resize_console");
+        co_return agent::v1::Empty();
+    }
+
+    Awaitable<agent::v1::ListProcessesResponse> list_processes(
+        ttrpc::CallContext&, const agent::v1::ListProcessesRequest& request
+    ) override {
+        co_await enter("list_processes");
+        agent::v1::ListProcessesResponse response;
+        std::int32_t pid = 100;
+        for (const auto& [key, process] : processes_) {
+            if (key.first == request.container_id() && !process->exited.is_set()) {
+                auto* entry = response.add_processes();
+                entry->set_pid(pid++);
+                entry->set_exec_id(key.second);
+                entry->set_is_init(key.second.empty());
+            }
+        }
+        for (const std::int32_t other : other_pids) {
+            response.add_processes()->set_pid(other);
+        }
+        co_return response;
+    }
+
+    Awaitable<agent::v1::Empty> delete_process(
+        ttrpc::CallContext&, const agent::v1::ProcessRef& request
+    ) override {
+        co_await enter("delete_process");
+        find(request);
+        processes_.erase({request.container_id(), request.exec_id()});
+        co_return agent::v1::Empty();
+    }
+
+  private:
+    struct Process {
+        explicit Process(const asio::any_io_executor& executor) : exited(executor) {}
+        agent::v1::Stdio stdio;
+        std::uint32_t status = 0;
+        Event exited;
+    };
+
+    Awaitable<> enter(std::string rpc) {
+        calls.push_back(rpc);
+        if (!on_call(rpc)) {
+            Event never(executor_);
+            co_await never.wait();
+        }
+    }
+
+    void add(const std::string& container, const std::string& exec, const agent::v1::Stdio& stdio) {
+        auto process = std::make_shared<Process>(executor_);
+        process->stdio = stdio;
+        processes_[{container, exec}] = std::move(process);
+    }
+
+    std::shared_ptr<Process> find(const agent::v1::ProcessRef& reference) const {
+        const auto found = processes_.find({reference.container_id(), reference.exec_id()});
+        if (found == processes_.end()) {
+            throw Error(Code::not_found, "no such process: not found");
+        }
+        return found->second;
+    }
+
+    asio::any_io_executor executor_;
+    std::map<std::pair<std::string, std::string>, std::shared_ptr<Process>> processes_;
+};
+
+/// A hypervisor whose machines are nothing but a FakeAgent behind socket pairs.
+class FakeHypervisor : public vm::Hypervisor {
+  public:
+    explicit FakeHypervisor(const asio::any_io_executor& executor)
+        : agent(executor), executor_(executor), died_(executor), tasks_(executor, Logger()) {}
+
+    FakeAgent agent;
+    std::function<void()> on_start = [] {}; ///< may throw: the start fails
+    std::function<void()> on_hello = [] {}; ///< may throw: the guest does not come up
+    std::function<void()> on_dial = [] {};  ///< may throw: the agent cannot be dialled
+    std::string build_id = std::string(cppvm::build_id());
+    int machines = 0; ///< that run now
+    vm::VmSpec spec;  ///< of the last start
+
+    /// Stdio streams that the host opened, by token, until a test takes them.
+    std::map<std::uint64_t, StreamSocket> streams;
+
+    /// As when QEMU is killed: connections break, waiters wake.
+    void kill_machine() {
+        died_.set();
+        streams.clear();
+        tasks_.spawn("cut", cut());
+    }
+
+    /// Must be awaited at the end of a test.
+    Awaitable<> stop() {
+        if (server_) {
+            co_await server_->stop();
+        }
+        streams.clear();
+        co_await tasks_.stop();
+    }
+
+    Awaitable<std::unique_ptr<vm::VirtualMachine>> start(vm::VmSpec machine, Deadline) override {
+        spec = std::move(machine);
+        on_start();
+        server_ = std::make_unique<ttrpc::Server>(executor_, Logger());
+        server_->add(agent);
+        ++machines;
+        co_return std::make_unique<Machine>(*this);
+    }
+
+  private:
+    class Machine : public vm::VirtualMachine {
+      public:
+        explicit Machine(FakeHypervisor& owner) : owner_(owner) {}
+
+        pid_t pid() const noexcept override { return 1; }
+
+        Awaitable<vm::AgentHello> wait_hello(Deadline) override {
+            owner_.on_hello();
+            vm::AgentHello hello;
+            hello.protocol_version = wire::protocol_version;
+            hello.build_id = owner_.build_id;
+            hello.kernel_release = "6.1";
+            co_return hello;
+        }
+
+        Awaitable<StreamSocket> dial(std::uint32_t, Deadline) override {
+            owner_.on_dial();
+            asio::local::stream_protocol::socket ours(owner_.executor_);
+            asio::local::stream_protocol::socket theirs(owner_.executor_);
+            asio::local::connect_pair(ours, theirs);
+            owner_.tasks_.spawn("guest", owner_.accept(StreamSocket(std::move(theirs))));
+            co_return StreamSocket(std::move(ours));
+        }
+
+        Awaitable<> wait_gone() override { co_await owner_.died_.wait(); }
+
+        std::string console_tail(std::size_t) const override { return "fake console"; }
+
+        Awaitable<> stop() override {
+            if (!std::exchange(stopped_, true)) {
+                --owner_.machines;
+                owner_.died_.set();
+                co_await owner_.server_->stop();
+            }
+        }
+
+        std::vector<vm::Phase> phases() const override { return {}; }
+
+      private:
+        FakeHypervisor& owner_;
+        bool stopped_ = false;
+    };
+
+    Awaitable<> accept(StreamSocket socket);
+    Awaitable<> cut() { co_await server_->stop(); }
+
+    asio::any_io_executor executor_;
+    std::unique_ptr<ttrpc::Server> server_;
+    Event died_;
+    TaskGroup tasks_;
+};
+
+} // namespace cppvm::testing

@@ -1,6 +1,12 @@
 #include "host/sandbox/leftovers.hpp"
 
+#include "common/base/error.hpp"
+#include "host/vm/leftovers.hpp"
+
+#include <boost/asio/co_spawn.hpp>
+
 #include <cerrno>
+#include <exception>
 #include <sys/mount.h>
 #include <system_error>
 
@@ -29,12 +35,40 @@ bool detach_mounts(const std::filesystem::path& path, const Logger& logger) noex
 } // namespace
 
 bool undo_leftovers(
-    const Identity& identity,
-    const config::Config& config,
-    const Logger& logger,
-    Deadline /*deadline*/
+    const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
 ) noexcept {
-    return detach_mounts(identity.run_dir(config.run_dir) / "share", logger);
+    const auto run_dir = identity.run_dir(config.run_dir);
+    const auto share_dir = run_dir / "share";
+    bool machine_gone = false;
+    try {
+        asio::io_context loop;
+        std::exception_ptr failure;
+        asio::co_spawn(
+            loop,
+            vm::undo_leftovers(
+                {identity.domain_name(), identity.uuid(), run_dir, share_dir},
+                config,
+                logger,
+                deadline
+            ),
+            [&](const std::exception_ptr& exception, bool done) {
+                failure = exception;
+                machine_gone = done;
+            }
+        );
+        loop.run();
+        if (failure) {
+            std::rethrow_exception(failure);
+        }
+    } catch (...) {
+        logger.warn(
+            "The virtual machine may be left",
+            {{"domain", identity.domain_name()},
+             {"error", to_status(std::current_exception()).message}}
+        );
+    }
+    // All that is mounted in the share is mounted below the share's own mount, and goes with it.
+    return detach_mounts(share_dir, logger) && machine_gone;
 }
 
 bool unmount_rootfs(const std::filesystem::path& bundle, const Logger& logger) noexcept {

@@ -83,20 +83,15 @@ void remove_contents(UniqueFd directory, const std::filesystem::path& path, int 
 } // namespace
 
 void remove_tree(const std::filesystem::path& path) {
-    if (::unlink(path.c_str()) == 0 || errno == ENOENT) {
-        return;
+    // From the parent on, so that `path` itself is not entered if something is mounted on it.
+    const UniqueFd parent = open_directory(AT_FDCWD, path.parent_path(), 0);
+    if (!parent) {
+        if (errno == ENOENT) {
+            return;
+        }
+        fail(path.parent_path(), errno);
     }
-    if (errno != EISDIR) {
-        fail(path, errno);
-    }
-    UniqueFd root = open_directory(AT_FDCWD, path, RESOLVE_NO_MAGICLINKS);
-    if (!root) {
-        fail(path, errno);
-    }
-    remove_contents(std::move(root), path, 0);
-    if (::rmdir(path.c_str()) != 0 && errno != ENOENT) {
-        fail(path, errno);
-    }
+    remove_entry(parent.get(), path.filename().c_str(), path, 0);
 }
 
 } // namespace cppvm

@@ -74,9 +74,7 @@ class Daemon {
         // The socket goes with its member, after the run directory: while it is there, a start for
         // the same sandbox waits for the lock in vain rather than finding half of it.
         try {
-            if (lock_.holds_nothing_else() || undo()) {
-                lock_.remove();
-            }
+            remove_run_dir();
         } catch (const std::exception& exception) {
             logger_.warn("Run directory may be left", {{"error", exception.what()}});
         }
@@ -105,8 +103,9 @@ class Daemon {
 
     int serve() {
         logger_.debug("Daemon started", {{"config", record_.config_sources}});
+        undone_ = false;
         try {
-            return shim::serve(DaemonSpec{
+            const int code = shim::serve(DaemonSpec{
                 .identity = identity_,
                 .id = record_.id,
                 .bundle = bundle_,
@@ -118,6 +117,8 @@ class Daemon {
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
             });
+            undone_ = code == 0;
+            return code;
         } catch (...) {
             const Status status = to_status(std::current_exception());
             logger_.error("Daemon failed", {{"error", status.message}});
@@ -138,6 +139,20 @@ class Daemon {
         return std::move(*lock);
     }
 
+    void remove_run_dir() {
+        if (undone_) {
+            try {
+                lock_.remove();
+                return;
+            } catch (const Error& error) {
+                logger_.warn("Something of the sandbox is left", {{"error", error.message()}});
+            }
+        }
+        // What it could not undo it has logged; the files are of no use to anybody in any case.
+        undo();
+        lock_.remove();
+    }
+
     bool undo() noexcept {
         return undo_leftovers(identity_, config_, logger_, deadline_in(undo_patience));
     }
@@ -150,6 +165,7 @@ class Daemon {
     Logger logger_;
     ShimSocket socket_;
     RunDirLock lock_;
+    bool undone_ = true; // but for files: nothing runs, nothing is mounted
 };
 
 } // namespace

@@ -23,8 +23,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// containerd kills us after five seconds.
-constexpr milliseconds whole_budget(4500);
+// containerd kills us after five seconds; a second is for a machine that is busy.
+constexpr milliseconds whole_budget(4000);
 // For a daemon that is ending, and for its end after SIGKILL.
 constexpr milliseconds daemon_grace(2000);
 constexpr milliseconds kill_grace(500);
@@ -114,10 +114,11 @@ class Deletion {
             if (!lock) {
                 return; // it removed the directory as its last act, or that was logged
             }
-            if (lock->holds_nothing_else() ||
-                undo_leftovers(identity, config(), logger_, deadline_)) {
-                lock->remove();
+            if (!lock->holds_nothing_else()) {
+                // What it cannot undo it has logged. The files are of no use to anybody even then.
+                undo_leftovers(identity, config(), logger_, deadline_);
             }
+            lock->remove();
         } catch (const std::exception& exception) {
             logger_.warn(
                 "Something of the sandbox may be left",

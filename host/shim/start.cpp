@@ -91,8 +91,6 @@ class Start {
         : line_(std::move(line)), environment_(environment) {}
 
     void run() {
-        check_identifier("namespace", line_.containerd_namespace);
-        check_identifier("id", line_.id);
         line_.bundle = find_bundle(line_);
         input_ = parse_bootstrap_input(
             read_bootstrap_input(environment_.input, input_patience),
@@ -166,11 +164,13 @@ class Start {
 } // namespace
 
 void start(CommandLine line, const StartEnvironment& environment) {
+    check_identifier("namespace", line.containerd_namespace);
+    check_identifier("id", line.id);
     const std::string id = line.id;
     try {
         Start(std::move(line), environment).run();
     } catch (...) {
-        rethrow_with_context("start shim for " + (id.empty() ? "(no id)" : id.substr(0, 80)));
+        rethrow_with_context("start shim for " + id);
     }
 }
 

@@ -1,0 +1,62 @@
+#include "vmimage/command.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "common/os/child_process.hpp"
+#include "common/os/file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace cppvm::vmimage {
+
+namespace {
+
+constexpr std::size_t max_output_bytes = std::size_t{1024} * 1024;
+
+// An unnamed file takes the output: unlike a pipe it never makes the program wait for us.
+UniqueFd make_buffer() {
+    UniqueFd buffer(::memfd_create("output", MFD_CLOEXEC));
+    if (!buffer) {
+        throw_errno("make a buffer for", "a program's output");
+    }
+    return buffer;
+}
+
+std::string contents(const UniqueFd& buffer, const std::string& program) {
+    if (::lseek(buffer.get(), 0, SEEK_SET) != 0) {
+        throw_errno("rewind the output of", program);
+    }
+    return read_all(buffer.get(), "the output of " + program, max_output_bytes);
+}
+
+std::string last_line(std::string text) {
+    while (text.ends_with('\n')) {
+        text.pop_back();
+    }
+    return text.substr(text.rfind('\n') + 1);
+}
+
+} // namespace
+
+Awaitable<std::string> run_command(std::vector<std::string> arguments, Deadline deadline) {
+    auto executor = co_await asio::this_coro::executor;
+    const std::string program = arguments[0];
+    const UniqueFd output = make_buffer();
+    const UniqueFd errors = make_buffer();
+    ChildSpec spec;
+    spec.arguments = std::move(arguments);
+    spec.descriptors = {{output.get(), 1}, {errors.get(), 2}};
+    ChildProcess child(executor, spec);
+    const ChildExit exit = co_await with_timeout(child.wait(), deadline, "run " + program);
+    if (exit.code != 0 || exit.signal != 0) {
+        throw Error(
+            Code::failed_precondition,
+            "run " + program + ": " + to_text(exit) + ": " + last_line(contents(errors, program))
+        );
+    }
+    co_return contents(output, program);
+}
+
+} // namespace cppvm::vmimage

@@ -1,0 +1,107 @@
+#include "vmimage/image.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "vmimage/cpio.hpp"
+#include "vmimage/kernel_modules.hpp"
+
+#include <elf.h>
+
+namespace cppvm::vmimage {
+
+namespace {
+
+constexpr std::size_t max_file_bytes = std::size_t{256} * 1024 * 1024;
+
+// The one entry of a directory.
+std::filesystem::path only_entry(const std::filesystem::path& directory, const char* what) {
+    std::error_code error;
+    std::filesystem::path found;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+        if (!found.empty()) {
+            throw Error(
+                Code::invalid_argument,
+                "find " + std::string(what) + " in " + directory.native() + ": more than one"
+            );
+        }
+        found = entry.path();
+    }
+    if (found.empty()) {
+        throw Error(
+            Code::invalid_argument,
+            "find " + std::string(what) + " in " + directory.native() +
+                ": none; is this an unpacked kernel package?"
+        );
+    }
+    return found;
+}
+
+// A dynamic /init ends in a kernel panic that does not name the reason.
+void check_static(std::string_view program, const std::filesystem::path& path) {
+    if (program.size() < sizeof(Elf64_Ehdr) || !program.starts_with(ELFMAG)) {
+        throw Error(Code::invalid_argument, "read agent " + path.native() + ": not an ELF program");
+    }
+    if (program.find("/lib64/ld-linux-x86-64.so.2") != std::string_view::npos) {
+        throw Error(
+            Code::invalid_argument,
+            "read agent " + path.native() +
+                ": needs shared libraries, which the image does not have; link it statically"
+        );
+    }
+}
+
+std::string
+make_initramfs(std::string_view agent, const std::vector<std::filesystem::path>& modules) {
+    CpioWriter archive;
+    archive.add_directory("dev");
+    archive.add_directory("etc");
+    std::string list;
+    for (const auto& module : modules) {
+        list.append("/lib/modules/").append(module.filename()).append("\n");
+    }
+    archive.add_file("etc/cppvm-modules", list);
+    archive.add_file("init", agent, 0755);
+    archive.add_directory("lib");
+    archive.add_directory("lib/modules");
+    for (const auto& module : modules) {
+        archive.add_file(
+            "lib/modules/" + module.filename().native(), read_file(module, max_file_bytes)
+        );
+    }
+    for (const char* directory : {"proc", "run", "sys", "tmp"}) {
+        archive.add_directory(directory);
+    }
+    return archive.finish();
+}
+
+} // namespace
+
+std::vector<std::string> guest_modules() {
+    return {"virtio_pci", "vmw_vsock_virtio_transport", "virtiofs"};
+}
+
+ImageFiles build_image(const ImageSpec& spec) {
+    const auto release_dir = only_entry(spec.kernel_tree / "lib/modules", "the kernel's modules");
+    ImageFiles files;
+    files.kernel_release = release_dir.filename();
+    const std::string kernel =
+        read_file(spec.kernel_tree / "boot" / ("vmlinuz-" + files.kernel_release), max_file_bytes);
+    const std::string agent = read_file(spec.agent, max_file_bytes);
+    check_static(agent, spec.agent);
+    const std::string initramfs =
+        make_initramfs(agent, KernelModules(release_dir).in_load_order(spec.modules));
+
+    std::error_code error;
+    std::filesystem::create_directories(spec.output, error);
+    if (error) {
+        throw_errno("make directory", spec.output.native(), error.value());
+    }
+    files.kernel = spec.output / "vmlinuz";
+    files.initramfs = spec.output / "initramfs.img";
+    // The kernel last: a build that fails half way does not pair a new kernel with old modules.
+    write_file_atomically(files.initramfs, initramfs, 0644);
+    write_file_atomically(files.kernel, kernel, 0644);
+    return files;
+}
+
+} // namespace cppvm::vmimage

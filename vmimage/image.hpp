@@ -1,0 +1,32 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cppvm::vmimage {
+
+/// What the guest needs that a distribution's kernel does not have built in: virtio over PCI, vsock
+/// and virtiofs. What is not needed to run containers from the share is not loaded at each boot.
+std::vector<std::string> guest_modules();
+
+/// What an image is made of. Plain data.
+struct ImageSpec {
+    std::filesystem::path kernel_tree; ///< an unpacked kernel package: boot/, lib/modules/
+    std::filesystem::path agent;       ///< static; becomes /init
+    std::filesystem::path output;      ///< directory; gets the two files
+    std::vector<std::string> modules = guest_modules();
+};
+
+/// What was built. Plain data.
+struct ImageFiles {
+    std::filesystem::path kernel;    ///< <output>/vmlinuz
+    std::filesystem::path initramfs; ///< <output>/initramfs.img
+    std::string kernel_release;
+};
+
+/// Builds the files and replaces older ones as a whole. The same input gives the same bytes.
+/// Throws: Error.
+ImageFiles build_image(const ImageSpec& spec);
+
+} // namespace cppvm::vmimage

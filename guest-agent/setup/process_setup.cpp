@@ -152,6 +152,14 @@ void isolate_child(std::vector<int> keep) {
     }
     close_all_but(std::move(keep));
     ::umask(0);
+    // The agent's own limit is high; a high soft one breaks programs that use select(2), or close
+    // every descriptor that could be open.
+    rlimit descriptors{};
+    if (::getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
+        constexpr rlim_t usual = 1024;
+        descriptors.rlim_cur = std::min(usual, descriptors.rlim_max);
+        ::setrlimit(RLIMIT_NOFILE, &descriptors);
+    }
 }
 
 void become(const ProcessSpec& spec, Terminal& terminal, const ChildControl& control) {

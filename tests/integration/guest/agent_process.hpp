@@ -1,0 +1,55 @@
+#pragma once
+
+#include "common/base/unique_fd.hpp"
+#include "proto/cppvm/agent.pb.h"
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <sys/types.h>
+
+namespace cppvm::testing {
+
+/// A real agent as PID 1 of new pid, mount and cgroup namespaces, with a tmpfs as the host's share
+/// and a busybox rootfs in it. The constructor returns once it said hello.
+/// Owns: the process, which takes everything in its namespace along, and its directory and cgroup;
+/// the destructor fails the test if the cgroup is not empty.
+/// The test program itself moves into a mount namespace of its own first, so nothing can stay.
+class AgentProcess {
+  public:
+    AgentProcess();
+    AgentProcess(const AgentProcess&) = delete;
+    AgentProcess& operator=(const AgentProcess&) = delete;
+    ~AgentProcess();
+
+    pid_t pid() const noexcept { return pid_; }
+    std::string socket_path() const { return (directory_ / "agent.sock").native(); }
+    std::filesystem::path share() const { return directory_ / "share"; }
+    std::filesystem::path cgroup() const { return cgroup_; }
+    const agent::v1::Hello& hello() const noexcept { return hello_; }
+
+    /// Makes `<share>/<id>/rootfs` with busybox and its applets' links; gives its path.
+    std::filesystem::path make_rootfs(const std::string& id) const;
+
+    /// Descriptors that the agent has open.
+    std::size_t open_descriptors() const;
+    /// Processes in the agent's pid namespace, without the agent.
+    std::size_t processes() const;
+    /// Mounts of the agent's namespace.
+    std::size_t mounts() const;
+    std::size_t cgroups() const;
+
+    /// Waits until the agent has ended; gives the status of waitpid(2). At most 10 s.
+    int wait_end();
+
+  private:
+    void start(const std::filesystem::path& hello_path);
+
+    std::filesystem::path directory_;
+    std::filesystem::path cgroup_;
+    pid_t pid_ = -1;
+    UniqueFd pidfd_;
+    agent::v1::Hello hello_;
+};
+
+} // namespace cppvm::testing

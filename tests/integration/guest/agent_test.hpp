@@ -1,0 +1,78 @@
+#pragma once
+
+#include "common/async/timeout.hpp"
+#include "tests/integration/guest/agent_process.hpp"
+#include "tests/integration/guest/host_side.hpp"
+#include "tests/support/co_test.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+namespace cppvm::testing {
+
+/// Waits until `condition` holds, at most 10 s; it looks every 2 ms, since what it looks at
+/// (another process's descriptors, say) cannot tell.
+inline Awaitable<bool> eventually(std::function<bool()> condition) {
+    auto executor = co_await asio::this_coro::executor;
+    const Deadline deadline = deadline_in(std::chrono::seconds(10));
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > deadline) {
+            co_return false;
+        }
+        asio::steady_timer pause(executor, std::chrono::milliseconds(2));
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+    co_return true;
+}
+
+/// One agent for each test, with the rootfs of container "c1". After the body the agent must be as
+/// it was before: no descriptor, process, mount or cgroup more.
+class AgentTest : public ::testing::Test {
+  protected:
+    AgentTest() { agent.make_rootfs("c1"); }
+
+    void run_test(std::function<Awaitable<>(HostSide&)> body) {
+        co_test(with_host(std::move(body)), std::chrono::seconds(50));
+    }
+
+    AgentProcess agent;
+
+  private:
+    Awaitable<> with_host(std::function<Awaitable<>(HostSide&)> body) {
+        const bool settled = co_await eventually([this] { return descriptors_are_settled(); });
+        EXPECT_TRUE(settled);
+        const std::size_t descriptors = agent.open_descriptors();
+        const std::size_t mounts = agent.mounts();
+        auto host = co_await HostSide::connect(agent);
+        std::exception_ptr failure;
+        try {
+            co_await body(*host);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        co_await host->stop();
+        if (failure) {
+            std::rethrow_exception(failure);
+        }
+        const bool clean = co_await eventually([&] {
+            return agent.open_descriptors() == descriptors && agent.processes() == 0;
+        });
+        EXPECT_TRUE(clean) << agent.open_descriptors() << " descriptors, before: " << descriptors
+                           << "; " << agent.processes() << " processes";
+        EXPECT_EQ(agent.mounts(), mounts);
+        EXPECT_EQ(agent.cgroups(), 0U);
+    }
+
+    /// The agent may not have closed the hello connection yet.
+    bool descriptors_are_settled() {
+        const std::size_t now = agent.open_descriptors();
+        return std::exchange(last_count_, now) == now;
+    }
+
+    std::size_t last_count_ = 0;
+};
+
+} // namespace cppvm::testing

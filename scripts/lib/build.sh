@@ -31,8 +31,8 @@ stage() {
         tail -n 30 "$directory/install.log" >&2
         die "staging into $target failed"
     }
-    "$cppvm_root/vmimage/build" --agent "$target/libexec/cppvm/cppvm-agent" \
-        --output "$target/share/cppvm"
+    "$target/bin/cppvm" image build --agent "$target/libexec/cppvm/cppvm-agent" \
+        --output "$target/share/cppvm" --cache "$cppvm_cache" || return 1
     if [[ ! -e /dev/vhost-vsock ]]; then
         "$cppvm_root/scripts/fetch-vhost-device-vsock" "$target/libexec/cppvm"
     fi

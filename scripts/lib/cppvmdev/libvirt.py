@@ -75,16 +75,23 @@ class LibvirtDaemons:
             self.stop()
             raise LibvirtError(f"start libvirtd: {failure}; its log: {said}") from None
 
+    def started(self):
+        """Live daemons that start() started; empty where they ran before."""
+        try:
+            state = json.loads(self.state_file.read_text())
+        except FileNotFoundError:
+            return []
+        found = ((processes.find(pid), start) for pid, start in state["started"])
+        return [process for process, start in found if process and process.start == start]
+
     def stop(self):
         """Ends the daemons that start() started, and gives /dev/kvm its mode back."""
         try:
             state = json.loads(self.state_file.read_text())
         except FileNotFoundError:
             return
-        for pid, start in reversed(state["started"]):
-            process = processes.find(pid)
-            if process and process.start == start:
-                process.terminate()
+        for process in reversed(self.started()):
+            process.terminate()
         if state["kvm"]:
             mode, gid = state["kvm"]
             os.chown("/dev/kvm", -1, gid)

@@ -7,7 +7,9 @@ import subprocess
 import threading
 import time
 
+from cppvmdev import processes
 from cppvmdev.ctr import unique_id
+from cppvmdev.identity import Identity
 from cppvmdev.images import SMALL
 from cppvmdev.shell import CommandFailed, Result
 from cppvmdev.waiting import wait_until
@@ -16,6 +18,9 @@ from . import settings
 
 # Under emulation on a busy machine a boot takes several seconds.
 START_TIMEOUT = 90
+
+HELPERS = ("qemu-system", "virtiofsd", "vhost-device-vs")
+_IDLE = ("sleep", "1000000")
 
 
 class Runner:
@@ -57,12 +62,12 @@ class Runner:
         box.process = self.ctr.popen(*argv, **kwargs)
         return box
 
-    def start(self, *command, image=SMALL, options=(), name=None):
+    def start(self, *command, image=SMALL, options=(), name=None, null_io=True):
         """`ctr run -d`: a container that goes on by itself. Default: one that does nothing."""
         box = Box(self, name or unique_id())
-        command = command or ("sleep", "1000000")
         self.boxes.append(box)
-        argv = self.argv(box.name, *command, image=image, options=("-d", "--null-io", *options))
+        options = ("-d", *(["--null-io"] if null_io else []), *options)
+        argv = self.argv(box.name, *(command or _IDLE), image=image, options=options)
         self.ctr.command(*argv, timeout=START_TIMEOUT).check()
         return box
 
@@ -109,6 +114,24 @@ class Box:
 
     def popen_exec(self, *command, options=(), **kwargs):
         return self.ctr.popen(*self.exec_argv(*command, options=options), **kwargs)
+
+    # The processes behind it on the host
+
+    @property
+    def identity(self):
+        return Identity(self.runner.containerd.address, self.ctr.namespace, self.name)
+
+    def shims(self):
+        """Its shim daemon, as a list of at most one."""
+        return [p for p in self.runner.containerd.shims() if self.name in p.cmdline.split()]
+
+    def helpers(self, program):
+        """Processes of that program (a prefix of its name) that serve only this container."""
+        return [
+            p
+            for p in processes.everything()
+            if p.comm.startswith(program or HELPERS) and self.identity.short in p.cmdline
+        ]
 
     def kill(self, sig=signal.SIGKILL, *options):
         return self.ctr.kill(self.name, sig, *options)

@@ -22,7 +22,7 @@ def _containerd(release):
     return Containerd(release, settings.BASE / release.name, [settings.STAGE / "bin"])
 
 
-def _libvirt():
+def libvirt_daemons():
     return libvirt.LibvirtDaemons(settings.BASE / "libvirt.json")
 
 
@@ -40,7 +40,7 @@ def start(name):
     archives = [images.small(), images.real()]
     settings.BASE.mkdir(parents=True, exist_ok=True)
     if settings.IS_VM:
-        _libvirt().start()
+        libvirt_daemons().start()
         config.write(config_file(), settings.STAGE)
     containerd = _containerd(release)
     running = containerd.process() is not None
@@ -68,7 +68,7 @@ def stop():
         if containerd.base.exists():
             left += Leftovers(containerd).find()
             containerd.remove()
-    _libvirt().stop()
+    libvirt_daemons().stop()
     for path in settings.BASE.glob("*"):
         path.unlink()
     if settings.BASE.exists():

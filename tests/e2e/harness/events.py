@@ -1,0 +1,54 @@
+"""A stand-in for containerd's event service: takes what a shim publishes, in order."""
+
+import os
+import socket
+import struct
+import threading
+
+from . import wire
+
+_HEADER = struct.Struct(">IIBB")
+
+
+class EventSink:
+    """Listens at `path` from construction to close(); answers every Forward with success."""
+
+    def __init__(self, path):
+        self._path = path
+        self._events = []
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def topics(self):
+        return [topic for topic, _ in self._events]
+
+    def events(self):
+        """(topic, event message by field number), in order of arrival."""
+        return list(self._events)
+
+    def close(self):
+        # shutdown() ends the accept() of the other thread; close() alone would not.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        os.unlink(self._path)
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection, connection.makefile("rb") as frames:
+            while header := frames.read(_HEADER.size):
+                size, stream, _, _ = _HEADER.unpack(header)
+                request = wire.decode(frames.read(size))
+                envelope = wire.decode(wire.decode(request[3][0])[1][0])
+                event = wire.decode(envelope[4][0])
+                self._events.append((envelope[3][0].decode(), wire.decode(event.get(2, [b""])[0])))
+                answer = wire.encode({1: {1: 0}})
+                connection.sendall(_HEADER.pack(len(answer), stream, wire.RESPONSE, 0) + answer)

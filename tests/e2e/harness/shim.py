@@ -1,0 +1,170 @@
+"""The shim as a program: started, spoken to and deleted as containerd would, without containerd."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from cppvmdev import processes, shell
+from cppvmdev.identity import Identity
+
+from . import settings, wire
+from .events import EventSink
+
+NAMESPACE = "e2e"
+OPTIONS_TYPE = "runtimeoptions.v1.Options"
+PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
+
+
+def program():
+    """Path of the shim that belongs to the runtime under test."""
+    _, name, version = settings.RUNTIME.rsplit(".", 2)
+    binary = f"containerd-shim-{name}-{version}"
+    found = shutil.which(binary, path=f"{settings.STAGE}/bin:{os.environ['PATH']}")
+    assert found, f"{binary} is neither staged in {settings.STAGE} nor in PATH"
+    return found
+
+
+def spec(*args, **process):
+    """A small valid OCI spec."""
+    return {
+        "ociVersion": "1.0.2",
+        "process": {
+            "args": list(args) or ["sleep", "1000000"],
+            "cwd": "/",
+            "env": ["PATH=/bin:/usr/bin:/sbin:/usr/sbin"],
+            "user": {"uid": 0, "gid": 0},
+            **process,
+        },
+        "root": {"path": "rootfs"},
+        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
+        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]},
+    }
+
+
+class ShimBundle:
+    """A bundle directory with a busybox root, and the shim commands run in it."""
+
+    def __init__(self, directory, name, config=None):
+        self.path = Path(directory) / name
+        self.name = name
+        # Nothing answers there but the events that the shim publishes are taken.
+        self.containerd_address = str(Path(directory) / "containerd.sock")
+        self.identity = Identity(self.containerd_address, NAMESPACE, name)
+        self._config = config
+        self.events = EventSink(self.containerd_address + ".ttrpc")
+        (self.path / "rootfs/bin").mkdir(parents=True)
+        (self.path / "rootfs/proc").mkdir()
+        shutil.copy("/bin/busybox", self.path / "rootfs/bin/busybox")
+        for applet in ("sh", "sleep", "cat", "true", "echo"):
+            (self.path / "rootfs/bin" / applet).symlink_to("busybox")
+        self.write_spec(spec())
+        # As containerd does: the fifo is there before the shim, with both ends open.
+        os.mkfifo(self.path / "log", 0o700)
+        self._log = os.open(self.path / "log", os.O_RDWR | os.O_NONBLOCK)
+        self._logged = b""
+
+    def close(self):
+        os.close(self._log)
+        if self.events:
+            self.events.close()
+            self.events = None
+
+    def log_text(self):
+        """What the daemon has logged so far."""
+        try:
+            while part := os.read(self._log, 65536):
+                self._logged += part
+        except BlockingIOError:
+            pass
+        return self._logged.decode(errors="replace")
+
+    def write_spec(self, document):
+        (self.path / "config.json").write_text(json.dumps(document))
+
+    def options(self):
+        """What containerd 1.6 writes to stdin of `start`."""
+        if not self._config:
+            return b""
+        return wire.encode({1: OPTIONS_TYPE, 2: wire.encode({2: str(self._config)})})
+
+    def command(self, *words, stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30):
+        environ = dict(os.environ, TTRPC_ADDRESS=self.containerd_address + ".ttrpc")
+        path = [f"{settings.STAGE}/bin", f"{settings.STAGE}/libexec/cppvm", environ["PATH"]]
+        environ["PATH"] = os.pathsep.join(path)
+        flags = ["-namespace", namespace, "-address", self.containerd_address]
+        flags += ["-publish-binary", "/bin/false", "-id", self.name if name is None else name]
+        return shell.run(
+            program(), *flags, *words,
+            stdin=self.options() if stdin is None else stdin,
+            cwd=cwd or self.path, env=environ, timeout=timeout,
+        )  # fmt: skip
+
+    def start(self, **kwargs):
+        """The socket's path that `start` answers."""
+        answer = self.command("start", **kwargs).check()
+        assert answer.err == b"", f"start said on stderr: {answer.error}"
+        return re.fullmatch(r"unix://(\S+)", answer.text.strip()).group(1)
+
+    def delete(self):
+        """The shim's `delete`, which containerd allows 5 seconds."""
+        begin = time.monotonic()
+        result = self.command("-bundle", self.path, "delete", stdin=b"")
+        took = time.monotonic() - begin
+        assert took < 5, f"delete took {took:.1f} s"
+        return result
+
+    def daemons(self):
+        return [
+            p
+            for p in processes.everything()
+            if p.comm.startswith("containerd-shim") and self.containerd_address in p.cmdline.split()
+        ]
+
+    def kill_daemon(self):
+        for process in self.daemons():
+            process.kill(signal.SIGKILL)
+            process.wait_gone()
+
+
+class Task:
+    """The Task service of a running shim."""
+
+    def __init__(self, bundle, address, service="containerd.task.v2.Task"):
+        self.bundle = bundle
+        self.connection = wire.Connection(address)
+        self.service = service
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.socket.close()
+
+    def call(self, method, fields=None, **kwargs):
+        """A call about the bundle's container, unless `fields` say otherwise."""
+        return self.connection.call(
+            self.service, method, {1: self.bundle.name, **(fields or {})}, **kwargs
+        )
+
+    def create(self, fields=None):
+        return self.call("Create", {2: str(self.bundle.path), **(fields or {})})
+
+    def status(self):
+        """1 created, 2 running, 3 stopped"""
+        return self.call("State").get(4, [0])[0]
+
+    def exec(self, exec_id, process):
+        encoded = json.dumps(process) if isinstance(process, dict) else process
+        return self.call("Exec", {2: exec_id, 7: {1: PROCESS_TYPE, 2: encoded}})
+
+    def end(self):
+        """Kill, Wait, Delete, Shutdown; returns the exit status that Delete tells."""
+        self.call("Kill", {3: 9, 4: True})
+        self.call("Wait")
+        answer = self.call("Delete")
+        self.call("Shutdown")
+        return answer.get(2, [0])[0]

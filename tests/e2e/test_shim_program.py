@@ -1,0 +1,377 @@
+"""The shim's commands and its Task service, driven without containerd: good order first, then
+everything that can be wrong."""
+
+import json
+import os
+
+import pytest
+
+from cppvmdev.ctr import unique_id
+from cppvmdev.leftovers import Leftovers
+from cppvmdev.waiting import wait_until
+from harness import session, settings, wire
+from harness.shim import ShimBundle, Task, program, spec
+from harness.wire import Refused
+
+
+class _Owner:
+    """What the search for leftovers wants to know about who runs the containers."""
+
+    def __init__(self, bundle):
+        self.base = bundle.path.parent
+        self.state = self.root = self.base / "unused"
+        self._bundle = bundle
+
+    def identities(self):
+        return [self._bundle.identity]
+
+    @staticmethod
+    def process():
+        return None
+
+
+@pytest.fixture(name="bundle")
+def bundle_fixture(containerd, tmp_path):
+    """A bundle; afterwards nothing of its container may be left."""
+    _ = containerd.release  # set up with it: libvirt, the configuration
+    bundle = ShimBundle(tmp_path, unique_id("raw"), session.config_file() if settings.IS_VM else None)
+    yield bundle
+    print(bundle.log_text())  # shown where the test failed
+    bundle.close()
+    if bundle.daemons():
+        bundle.kill_daemon()
+        if bundle.path.exists():
+            bundle.delete()
+    Leftovers(_Owner(bundle)).wait_none()
+
+
+@pytest.fixture(name="task")
+def task_fixture(bundle):
+    """The Task service of a started shim that has no container yet."""
+    with Task(bundle, bundle.start()) as task:
+        yield task
+
+
+@pytest.fixture(name="running")
+def running_fixture(task):
+    task.create()
+    task.call("Start")
+    yield task
+    # Whatever a test did to it, the task is usable and ends properly.
+    assert task.status() == 2
+    assert task.end() == 137
+
+
+def _refused(code, call, *args, **kwargs):
+    with pytest.raises(Refused) as caught:
+        call(*args, **kwargs)
+    assert caught.value.code == code, caught.value
+    return caught.value.text
+
+
+# The commands
+
+
+def test_life_without_containerd(bundle):
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+        assert task.status() == 1
+        pid = task.call("Start")[1][0]
+        assert task.status() == 2
+        assert os.path.exists(f"/proc/{pid}")
+        assert task.call("Connect")[2] == [pid]
+        assert task.end() == 137
+    wait_until(lambda: not bundle.daemons(), "end of the daemon after Shutdown")
+    assert bundle.delete().code == 0
+
+
+def test_events_in_order(bundle):
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+        task.call("Start")
+        task.exec("more", spec("sh", "-c", "exit 5")["process"])
+        task.call("Start", {2: "more"})
+        assert task.call("Wait", {2: "more"})[1] == [5]
+        task.call("Delete", {2: "more"})
+        task.end()
+    wanted = "create start exec-added exec-started exit exit delete".split()
+    wait_until(lambda: len(bundle.events.topics()) >= len(wanted), "all events")
+    assert bundle.events.topics() == [f"/tasks/{word}" for word in wanted]
+    exits = [event for topic, event in bundle.events.events() if topic == "/tasks/exit"]
+    name = bundle.name.encode()
+    assert [(e[1], e[2], e[4]) for e in exits] == [([name], [b"more"], [5]), ([name], [name], [137])]
+    assert all(e[3][0] > 0 and e[5][0] for e in exits)  # pid and time
+
+
+@pytest.mark.vm
+def test_end_while_nobody_takes_events(bundle):
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+        task.call("Start")
+        bundle.events.close()
+        bundle.events = None
+        task.end()
+    wait_until(lambda: not bundle.daemons(), "end of the daemon after Shutdown", 15)
+
+
+@pytest.mark.vm
+def test_version_and_info(bundle):
+    assert bundle.command("-v").check().out
+    info = wire.decode(bundle.command("-info", stdin=b"").check().out)
+    assert info[1] == [settings.RUNTIME.encode()]
+
+
+@pytest.mark.vm
+def test_delete_of_nothing(bundle):
+    for _ in range(2):
+        answer = wire.decode(bundle.delete().check().out)
+        assert answer.get(2, [0]) in ([0], [137])
+
+
+@pytest.mark.vm
+def test_delete_after_the_bundle_is_gone(bundle):
+    bundle.start()
+    bundle.kill_daemon()
+    (bundle.path / "config.json").unlink()
+    assert bundle.delete().code == 0
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize(
+    "flags, wanted",
+    [
+        (["-no-such-flag", "start"], "no-such-flag"),
+        (["no-such-action"], "no-such-action"),
+        (["start", "extra"], "extra"),
+    ],
+)
+def test_unknown_words(bundle, flags, wanted):
+    result = bundle.command(*flags)
+    assert result.code != 0 and wanted in result.error
+    assert not bundle.daemons()
+
+
+@pytest.mark.vm
+def test_empty_namespace(bundle):
+    result = bundle.command("start", namespace="")
+    assert result.code != 0 and "namespace" in result.error
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("name", ["", "a/b", "..", "x" * 200, "-x", "a b", "ä"])
+def test_bad_id(bundle, name):
+    result = bundle.command("start", name=name)
+    assert result.code != 0 and "id" in result.error
+    assert not bundle.daemons()
+
+
+@pytest.mark.vm
+def test_missing_config(bundle):
+    (bundle.path / "config.json").unlink()
+    result = bundle.command("start")
+    assert result.code != 0 and "config.json" in result.error
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize(
+    "content, wanted",
+    [
+        ("this is no JSON", "config.json"),
+        ("[]", "config.json"),
+        (json.dumps({"ociVersion": "7.0.0"}), "7.0.0"),
+        ('{"ociVersion":"1.0.2","x":"' + "y" * 20_000_000 + '"}', "config.json"),
+        ("[" * 1_000_000, "config.json"),
+    ],
+    ids=["not JSON", "not an object", "unknown version", "20 MB", "deeply nested"],
+)
+def test_bad_config(bundle, content, wanted):
+    """Refused by `start` or by Create, whichever reads that far first."""
+    (bundle.path / "config.json").write_text(content)
+    result = bundle.command("start")
+    if result.code != 0:
+        assert wanted in result.error
+        assert len(result.error) < 4096
+        return
+    with Task(bundle, result.text.strip().removeprefix("unix://")) as task:
+        assert wanted in _refused(wire.INVALID_ARGUMENT, task.create)
+        task.call("Shutdown")
+
+
+@pytest.mark.vm
+def test_noise_on_stdin(bundle):
+    result = bundle.command("start", stdin=os.urandom(1 << 20))
+    if result.code == 0:  # "no options" is as good an answer
+        with Task(bundle, result.text.strip().removeprefix("unix://")) as task:
+            task.call("Shutdown")
+    else:
+        assert result.error
+
+
+@pytest.mark.vm
+def test_bundle_that_does_not_exist(bundle, tmp_path):
+    result = bundle.command("-bundle", tmp_path / "nowhere", "start", cwd=tmp_path)
+    assert result.code != 0 and "config.json" in result.error
+    gone = bundle.command("-bundle", tmp_path / "nowhere", "delete", stdin=b"", cwd=tmp_path)
+    assert gone.code == 0
+
+
+@pytest.mark.vm
+def test_missing_configuration_file(bundle, tmp_path):
+    options = wire.encode({1: "runtimeoptions.v1.Options", 2: wire.encode({2: "/no/such.toml"})})
+    result = bundle.command("start", stdin=options)
+    assert result.code != 0 and "/no/such.toml" in result.error
+
+
+# The Task service
+
+
+@pytest.mark.vm
+def test_every_method_is_answered(running):
+    for service in ("containerd.task.v2.Task", "containerd.task.v3.Task"):
+        running.service = service
+        assert running.status() == 2
+        assert running.call("Pids")[1]
+        running.call("ResizePty", {3: 80, 4: 24})
+        running.call("CloseIO", {3: True})
+        for method in ("Pause", "Resume", "Checkpoint", "Stats"):
+            _refused(wire.UNIMPLEMENTED, running.call, method)
+        _refused(wire.UNIMPLEMENTED, running.call, "Update", {2: {1: "x", 2: b"{}"}})
+        running.call("Shutdown")  # with a task: nothing happens
+
+
+def test_unknown_service_and_method(running):
+    text = _refused(wire.UNIMPLEMENTED, running.connection.call, "no.such.Service", "X")
+    assert "no.such.Service" in text
+    assert "NoSuch" in _refused(wire.UNIMPLEMENTED, running.call, "NoSuch")
+
+
+def test_unknown_ids(running):
+    for method in ("State", "Delete", "Wait", "Kill"):
+        fields = {1: "nobody"} if method == "State" else {2: "nobody"}
+        _refused(wire.NOT_FOUND, running.call, method, fields)
+
+
+@pytest.mark.vm
+def test_existing_id(running):
+    _refused(wire.ALREADY_EXISTS, running.create)
+
+
+@pytest.mark.vm
+def test_unknown_signal(running):
+    _refused(wire.INVALID_ARGUMENT, running.call, "Kill", {3: 12345})
+
+
+@pytest.mark.vm
+def test_delete_of_a_running_task(running):
+    _refused(wire.FAILED_PRECONDITION, running.call, "Delete")
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize(
+    "process",
+    [
+        {"cwd": "/", "args": []},
+        {"cwd": "/"},
+        {"cwd": "", "args": ["true"]},
+        {"args": "true"},
+        "no JSON",
+        "",
+    ],
+)
+def test_bad_exec(running, process):
+    try:
+        running.exec("bad", process)
+    except Refused as refused:
+        assert refused.code == wire.INVALID_ARGUMENT, refused
+        return
+    with pytest.raises(Refused):
+        running.call("Start", {2: "bad"})
+    running.call("Delete", {2: "bad"})
+
+
+def test_exec_of_a_missing_program(running):
+    running.exec("lost", spec("/no/such/program")["process"])
+    with pytest.raises(Refused) as caught:
+        running.call("Start", {2: "lost"})
+    assert "no such file or directory" in caught.value.text
+    running.call("Delete", {2: "lost"})
+
+
+@pytest.mark.vm
+def test_oversized_frame(running):
+    size = (4 << 20) + 1
+    running.connection.send_frame(b"\0" * size)
+    with pytest.raises(Refused) as caught:
+        running.connection.receive_answer()
+    assert caught.value.code == wire.RESOURCE_EXHAUSTED
+
+
+def test_malformed_request(running):
+    running.connection.send_frame(b"\xff" * 100)
+    with pytest.raises(Refused) as caught:
+        running.connection.receive_answer()
+    assert caught.value.code == wire.INVALID_ARGUMENT
+
+
+@pytest.mark.vm
+def test_malformed_payload(running):
+    request = {1: running.service, 2: "State", 3: b"\xff" * 10}
+    running.connection.send_frame(wire.encode(request))
+    with pytest.raises(Refused) as caught:
+        running.connection.receive_answer()
+    assert caught.value.code == wire.INVALID_ARGUMENT
+
+
+def test_cut_off_frame(running, bundle):
+    path = running.connection.socket.getpeername()
+    with wire.Connection(path) as other:
+        other.send_frame(b"begin", length=1000)
+    with Task(bundle, path) as again:
+        assert again.status() == 2
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("field, stream", [(5, "stdin"), (6, "stdout"), (7, "stderr")])
+def test_fifo_that_does_not_exist(task, bundle, tmp_path, field, stream):
+    with pytest.raises(Refused) as caught:
+        task.create({field: str(tmp_path / f"no-{stream}")})
+    assert f"no-{stream}" in caught.value.text
+    task.call("Shutdown")
+    wait_until(lambda: not bundle.daemons(), "end of the daemon")
+
+
+@pytest.mark.vm
+def test_fifos_that_nobody_reads(bundle, tmp_path):
+    """The container runs as far as its output fits into the pipe, and dies when it is told to."""
+    for name in ("out", "err"):
+        os.mkfifo(tmp_path / name)
+    bundle.write_spec(spec("sh", "-c", "while :; do echo 0123456789abcdef; done"))
+    with Task(bundle, bundle.start()) as task:
+        task.create({6: str(tmp_path / "out"), 7: str(tmp_path / "err")})
+        task.call("Start")
+        assert task.status() == 2
+        assert task.end() == 137
+
+
+@pytest.mark.vm
+def test_unknown_scheme_of_output(task):
+    text = _refused(wire.INVALID_ARGUMENT, task.create, {6: "carrier-pigeon:///x"})
+    assert "carrier-pigeon" in text
+    task.call("Shutdown")
+
+
+@pytest.mark.vm
+def test_unknown_mount_type_of_rootfs(task):
+    mount = {1: "nosuchfs", 2: "/dev/null", 3: ""}
+    with pytest.raises(Refused) as caught:
+        task.create({3: mount})
+    assert "nosuchfs" in caught.value.text
+    task.call("Shutdown")
+
+
+def test_container_that_never_starts(task):
+    task.create()
+    task.call("Kill", {3: 9})
+    task.call("Wait")
+    task.call("Delete")
+    task.call("Shutdown")

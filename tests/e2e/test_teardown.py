@@ -1,0 +1,164 @@
+"""Whatever dies, and in whatever order: containers can be deleted, quickly, without a trace.
+
+The fixture `runner` looks for traces after each test."""
+
+import signal
+import time
+
+import pytest
+
+from conftest import both_versions
+from cppvmdev.waiting import wait_until
+from harness import session
+
+
+def _one(processes, what):
+    assert len(processes) == 1, f"{what}: {processes}"
+    return processes[0]
+
+
+@both_versions
+def test_kill_and_delete(runner):
+    box = runner.start()
+    assert box.delete() == 137
+
+
+def test_start_and_delete_at_once(runner):
+    """Five times in a row under one name: nothing of the last one is in the way."""
+    name = runner.start().name
+    for _ in range(4):
+        runner.boxes[-1].delete()
+        runner.start(name=name)
+    runner.boxes[-1].delete()
+
+
+@pytest.mark.vm
+@both_versions
+def test_killed_daemon(runner):
+    """containerd notices, runs the shim's `delete` and drops the task."""
+    box = runner.start()
+    daemon = _one(box.shims(), "shim daemon")
+    begin = time.monotonic()
+    daemon.kill()
+    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
+    wait_until(lambda: not box.helpers(""), "end of the VM", 5)
+    assert time.monotonic() - begin < 8
+    runner.ctr.command("containers", "delete", box.name).check()
+
+
+@pytest.mark.vm
+def test_killed_daemon_while_containerd_is_away(runner):
+    box = runner.start()
+    daemon = _one(box.shims(), "shim daemon")
+    runner.containerd.end(signal.SIGKILL)
+    daemon.kill()
+    runner.containerd.start()
+    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
+    runner.ctr.command("containers", "delete", box.name).check()
+
+
+@pytest.mark.vm
+@both_versions
+def test_killed_qemu(runner):
+    box = runner.start()
+    _one(box.helpers("qemu-system"), "QEMU").kill()
+    box.wait_status("STOPPED", 10)
+    assert box.delete() == 137
+
+
+@pytest.mark.vm
+def test_killed_qemu_while_in_the_foreground(runner):
+    box = runner.popen("sh", "-c", "echo up; sleep 1000000")
+    assert box.process.stdout.readline() == b"up\n"
+    _one(box.helpers("qemu-system"), "QEMU").kill()
+    assert box.wait_exit(20).code == 137
+
+
+@pytest.mark.vm
+def test_killed_qemu_while_an_exec_runs(runner):
+    box = runner.start()
+    process = box.popen_exec("sh", "-c", "echo up; sleep 1000000")
+    assert process.stdout.readline() == b"up\n"
+    _one(box.helpers("qemu-system"), "QEMU").kill()
+    process.communicate(timeout=20)
+    assert process.returncode == 137
+    box.delete()
+
+
+@pytest.mark.vm
+def test_stopped_qemu(runner):
+    """A guest that does not answer any more can be killed nevertheless."""
+    box = runner.start()
+    qemu = _one(box.helpers("qemu-system"), "QEMU")
+    qemu.kill(signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        box.kill().check()
+        box.wait_status("STOPPED", 20)
+        assert box.delete() == 137
+        assert time.monotonic() - begin < 25
+    finally:
+        qemu.kill(signal.SIGCONT)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("name", ["virtiofsd", "vhost-device-vs"])
+def test_killed_helper(runner, name):
+    """The VM is of little use then, but it can be deleted."""
+    box = runner.start()
+    helpers = box.helpers(name)
+    if not helpers and name != "virtiofsd":
+        pytest.skip("this kernel has vhost-vsock, so there is no such helper")
+    for process in helpers:
+        process.kill()
+    box.kill()
+    box.wait_status("STOPPED", 30)
+    box.delete()
+
+
+@pytest.mark.vm
+def test_killed_everything(runner):
+    box = runner.start()
+    for process in [*box.shims(), *box.helpers("")]:
+        process.kill()
+    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
+    runner.ctr.command("containers", "delete", box.name).check()
+
+
+@pytest.mark.vm
+def test_killed_daemon_while_the_vm_starts(runner):
+    process = runner.popen("true")
+    daemon = wait_until(lambda: process.shims(), "the daemon", 30)[0]
+    wait_until(lambda: process.helpers("qemu-system"), "QEMU", 30)
+    daemon.kill()
+    assert process.wait_exit(30).code != 0
+
+
+@pytest.mark.vm
+def test_killed_daemon_while_libvirtd_hangs(runner):
+    """`delete` must do without libvirtd, within containerd's 5 seconds."""
+    daemons = session.libvirt_daemons().started()
+    if not daemons:
+        pytest.skip("libvirtd was not started by these tests, so it is not theirs to stop")
+    box = runner.start()
+    for process in daemons:
+        process.kill(signal.SIGSTOP)
+    try:
+        _one(box.shims(), "shim daemon").kill()
+        wait_until(lambda: not box.status(), "containerd to drop the task", 15)
+        assert not box.helpers("qemu-system")
+    finally:
+        for process in daemons:
+            process.kill(signal.SIGCONT)
+    runner.ctr.command("containers", "delete", box.name).check()
+
+
+@pytest.mark.vm
+def test_client_that_goes_away(runner):
+    """`ctr run` in the foreground is killed: the container goes on and can be deleted."""
+    box = runner.popen("sleep", "1000000")
+    box.wait_running()
+    box.process.kill()
+    box.process.wait()
+    assert box.sh("echo well") == "well\n"
+    box.delete()

@@ -33,7 +33,9 @@ std::filesystem::path find_program(
     }
     std::vector<std::filesystem::path> places;
     std::error_code ignored;
-    places.push_back(std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path());
+    const auto here = std::filesystem::read_symlink("/proc/self/exe", ignored).parent_path();
+    places.push_back(here);
+    places.push_back(here.parent_path() / "libexec/cppvm"); // an installation that was moved
     places.emplace_back(CPPVM_LIBEXEC_DIR);
     places.insert(places.end(), directories.begin(), directories.end());
     const char* const path = std::getenv("PATH");

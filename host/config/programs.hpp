@@ -7,7 +7,8 @@
 namespace cppvm::config {
 
 /// Where a program of ours or one that we need is: `configured` if it is not empty, else the first
-/// of: beside this program, the installed libexec directory, `directories`, PATH.
+/// of: beside this program, libexec/cppvm of the installation that this program is in, the one that
+/// was configured when it was built, `directories`, PATH.
 /// Throws: Error (failed_precondition) that names the program, where it was looked for and, for
 /// `configured`, that the configuration named it.
 std::filesystem::path find_program(

@@ -1,6 +1,7 @@
 #include "host/standin/stand_in.hpp"
 
 #include <csignal>
+
 namespace cppvm {
 
 namespace {

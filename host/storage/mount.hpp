@@ -1,31 +1,25 @@
 #pragma once
 
-#include "host/storage/mount_spec.hpp"
-
 #include <filesystem>
+#include <span>
+#include <string>
 #include <vector>
 
 namespace cppvm::storage {
 
-/// Mounts containerd's list for a rootfs at `target`, in order; each at its own `target` below, which
-/// symbolic links in what is mounted already cannot lead outside.
-/// Blocks. Throws: Error naming type, source and the kernel's words; what was mounted stays mounted
-/// (`unmount_below` undoes it).
-void mount_all(const std::vector<MountSpec>& mounts, const std::filesystem::path& target);
-
-/// How `bind` mounts.
-struct BindOptions {
-    bool recursive = false;
-    unsigned long flags = 0;         ///< MS_RDONLY and the like, for the top mount
-    bool recursive_read_only = false; ///< for what is below it, too
+/// One mount as containerd describes it (containerd.types.Mount).
+struct MountSpec {
+    std::string type;   ///< "overlay", "bind", "erofs", …
+    std::string source; ///< directory, block device, or file with the option "loop"
+    std::string target; ///< path below the common target; usually empty
+    std::vector<std::string> options;
 };
 
-/// Bind-mounts a file or directory, which follows `source` (mounts that appear there later appear
-/// here) but never the other way round: to unmount something here does nothing there.
-/// Blocks. Throws: Error naming `source`; nothing is left then.
-void bind(
-    const std::filesystem::path& source, const std::filesystem::path& target,
-    const BindOptions& options
-);
+/// Mounts all of `mounts` at `target` in their order, one over the other where a mount has no
+/// target of its own. Binds are private copies: later mounts of the host do not show in them, nor
+/// does their end touch the host's mounts. A mount's own target is looked up below `target` and
+/// cannot lead out of it. After a failure nothing is mounted at `target`. Blocks. Throws: Error
+/// naming type, source, target and the kernel's words.
+void mount_all(std::span<const MountSpec> mounts, const std::filesystem::path& target);
 
 } // namespace cppvm::storage

@@ -1,25 +1,27 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
-#include <vector>
 
 namespace cppvm::storage {
 
-/// The options of one mount, sorted by who understands them. Plain data.
+/// What a list of mount options means to the kernel.
 struct MountOptions {
-    unsigned long flags = 0; ///< MS_* of mount(2)
+    unsigned long flags = 0; ///< MS_* for mount(2), without MS_BIND and propagation
+    std::uint64_t set = 0;   ///< MOUNT_ATTR_* to set and to clear, for mount_setattr(2)
+    std::uint64_t clear = 0;
+    std::uint64_t recursive_set = 0; ///< the same for options such as "rro"
+    std::uint64_t recursive_clear = 0;
+    unsigned long propagation = 0; ///< MS_SHARED and so on, with MS_REC; 0: not mentioned
     bool bind = false;
-    bool recursive = false; ///< of a bind mount
-    bool recursive_read_only = false;
-    std::string data; ///< for the file system, comma separated
+    bool recursive_bind = false; ///< with `bind`
+    bool loop = false;           ///< the source is a file to be put on a loop device
+    std::string data;            ///< for the file system: "lowerdir=/a:/b,index=off"
 };
 
-/// Sorts fstab-style options. Later ones win over earlier ones ("ro", then "rw").
-/// Throws: Error (unimplemented) for options that need something else than mount(2), such as "loop".
-MountOptions parse_mount_options(const std::vector<std::string>& options);
-
-/// The same flags as MOUNT_ATTR_* of mount_setattr(2).
-std::uint64_t to_mount_attributes(unsigned long flags) noexcept;
+/// Options as mount(8) and the OCI runtime specification name them; later ones win. What is unknown
+/// goes to `data`, as with mount(8); "x-…" options are for user space and left out.
+MountOptions parse_mount_options(std::span<const std::string> options);
 
 } // namespace cppvm::storage

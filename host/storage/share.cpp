@@ -1,12 +1,13 @@
 #include "host/storage/share.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
-#include "host/storage/mount.hpp"
-#include "host/storage/mount_table.hpp"
+#include "host/storage/detached_mount.hpp"
+#include "host/storage/share_tree.hpp"
+#include "host/storage/unmount.hpp"
 
 #include <cerrno>
-
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -15,127 +16,143 @@ namespace cppvm::storage {
 
 namespace {
 
-/// Removes empty directories and empty files, depth first. The kernel itself refuses to remove a
-/// mount point, and rmdir a directory with something in it.
-void remove_empty(const std::filesystem::path& path) {
-    std::error_code error;
-    const auto status = std::filesystem::symlink_status(path, error);
-    if (status.type() == std::filesystem::file_type::not_found) {
-        return;
+const char* kind_of(mode_t mode) {
+    switch (mode & S_IFMT) {
+    case S_IFSOCK:
+        return "socket";
+    case S_IFIFO:
+        return "fifo";
+    case S_IFCHR:
+    case S_IFBLK:
+        return "device";
+    default:
+        return nullptr;
     }
-    if (status.type() == std::filesystem::file_type::directory) {
-        for (const auto& entry : std::filesystem::directory_iterator(path)) {
-            remove_empty(entry.path());
-        }
-        if (::rmdir(path.c_str()) != 0 && errno != ENOENT) {
-            throw_errno("rmdir", path.native());
-        }
-        return;
-    }
-    if (status.type() != std::filesystem::file_type::regular ||
-        std::filesystem::file_size(path) != 0) {
-        throw Error(Code::internal, "remove " + path.native() + ": not an empty file of ours");
-    }
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
-        throw_errno("unlink", path.native());
-    }
-}
-
-void check_name(const std::string& id) {
-    if (id.empty() || id == "." || id == ".." || id.find('/') != std::string::npos) {
-        throw Error(Code::invalid_argument, "container id '" + id + "' is not a file name");
-    }
-}
-
-std::string warning_for(const VolumeSpec& volume, const struct stat& status) {
-    if (S_ISSOCK(status.st_mode)) {
-        return "volume " + volume.source.native() +
-               " is a socket: processes in the guest cannot connect to it";
-    }
-    return {};
 }
 
 } // namespace
 
-std::unique_ptr<Share> Share::create(const std::filesystem::path& directory) {
-    make_directory(directory, 0755);
-    std::unique_ptr<Share> share(new Share(directory));
-    if (::mount(directory.c_str(), directory.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
-        ::mount(nullptr, directory.c_str(), nullptr, MS_PRIVATE, nullptr) != 0 ||
-        ::mount(nullptr, directory.c_str(), nullptr, MS_SHARED, nullptr) != 0) {
-        throw_errno("make a shared mount of", directory.native());
+Share::Share(std::filesystem::path directory, Logger logger)
+    : directory_(std::filesystem::absolute(std::move(directory))), logger_(std::move(logger)) {
+    undo_leftovers(directory_);
+    make_directory(directory_, 0700); // as containerd's bundles: not for the host's other users
+    ScopeExit undo([this] {
+        ::umount2(directory_.c_str(), MNT_DETACH);
+        ::rmdir(directory_.c_str());
+    });
+    writable_ = open_file(directory_, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    DetachedMount mount(directory_, false);
+    // Private first: a group of its own instead of that of the mount around it.
+    constexpr auto attributes =
+        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+    mount.set_attributes(attributes, 0, MS_PRIVATE, false);
+    mount.attach(directory_);
+    if (::mount(nullptr, directory_.c_str(), nullptr, MS_SHARED, nullptr) != 0) {
+        throw_errno("make shared", directory_.native());
     }
-    return share;
+    undo.release();
 }
 
 Share::~Share() {
     try {
-        undo();
-    } catch (const std::exception&) {
-        // `delete` tries again, and says so if it cannot either
+        remove();
+    } catch (const std::exception& error) {
+        logger_.error("Cannot undo the share", {{"error", error.what()}});
     }
 }
 
-std::filesystem::path Share::container_dir(const std::string& id) const {
-    check_name(id);
-    return directory_ / id;
+void Share::add_container(const ContainerStorage& storage) {
+    check_container_id(storage.container_id);
+    try {
+        make_container_tree(writable_.get(), storage.container_id);
+    } catch (...) {
+        rethrow_with_context("prepare storage of container " + storage.container_id);
+    }
+    ScopeExit undo([&] {
+        try {
+            remove_container(storage.container_id);
+        } catch (const std::exception& error) {
+            logger_.error("Cannot undo a container's storage", {{"error", error.what()}});
+        }
+    });
+    try {
+        bind_rootfs(storage);
+        for (std::size_t i = 0; i < storage.volumes.size(); ++i) {
+            bind_volume(storage, i);
+        }
+    } catch (...) {
+        rethrow_with_context("prepare storage of container " + storage.container_id);
+    }
+    undo.release();
 }
 
-std::vector<std::string> Share::add_container(
-    const std::string& id, const std::vector<MountSpec>& rootfs,
-    const std::filesystem::path& rootfs_source, const std::vector<VolumeSpec>& volumes
-) {
-    const auto dir = container_dir(id);
-    make_directory(dir, 0755);
-    make_directory(dir / "rootfs", 0755);
-    if (rootfs.empty()) {
-        bind(rootfs_source, dir / "rootfs", {.recursive = true});
-    } else {
-        mount_all(rootfs, dir / "rootfs");
+void Share::bind_rootfs(const ContainerStorage& storage) {
+    const auto target = directory_ / storage.container_id / "rootfs";
+    if (!storage.rootfs_mounts.empty()) {
+        mount_all(storage.rootfs_mounts, target);
+        return;
     }
-    std::vector<std::string> warnings;
-    if (!volumes.empty()) {
-        make_directory(dir / "mounts", 0755);
+    DetachedMount mount(storage.rootfs, true);
+    mount.set_attributes(0, 0, MS_PRIVATE, true);
+    mount.attach(target);
+}
+
+void Share::bind_volume(const ContainerStorage& storage, std::size_t index) {
+    const VolumeSpec& volume = storage.volumes[index];
+    struct stat status{};
+    if (::stat(volume.source.c_str(), &status) != 0) {
+        throw_errno("find volume source", volume.source.native());
     }
-    for (std::size_t i = 0; i < volumes.size(); ++i) {
-        const VolumeSpec& volume = volumes[i];
-        struct stat status {};
-        if (::stat(volume.source.c_str(), &status) != 0) {
-            throw_errno("find the source of a bind mount,", volume.source.native());
-        }
-        const auto place = dir / "mounts" / std::to_string(i);
-        if (S_ISDIR(status.st_mode)) {
-            make_directory(place, 0755);
-        } else {
-            open_file(place, O_CREAT | O_EXCL | O_WRONLY, 0644);
-        }
-        bind(
-            volume.source, place,
-            {volume.recursive, volume.read_only ? static_cast<unsigned long>(MS_RDONLY) : 0UL}
+    if (const char* const kind = kind_of(status.st_mode)) {
+        logger_.warn(
+            "Volume is no file or directory, the guest cannot reach what is behind it",
+            {{"source", volume.source.native()}, {"kind", kind}}
         );
-        if (auto warning = warning_for(volume, status); !warning.empty()) {
-            warnings.push_back(std::move(warning));
+    }
+    DetachedMount mount(volume.source, volume.recursive);
+    // Never as a peer of the source: undoing our copy would then undo the host's mounts below it.
+    mount.set_attributes(0, 0, volume.propagate ? MS_SLAVE : MS_PRIVATE, true);
+    if (volume.read_only || volume.recursive_read_only) {
+        mount.set_attributes(MOUNT_ATTR_RDONLY, 0, 0, volume.recursive_read_only);
+    }
+    make_volume_point(writable_.get(), storage.container_id, index, S_ISDIR(status.st_mode));
+    mount.attach(directory_ / storage.container_id / "mounts" / std::to_string(index));
+}
+
+void Share::remove_container(const std::string& container_id) {
+    check_container_id(container_id);
+    if (!writable_) {
+        return;
+    }
+    unmount_all(directory_ / container_id);
+    remove_container_tree(writable_.get(), container_id);
+}
+
+void Share::remove() {
+    if (!writable_) {
+        return;
+    }
+    undo_leftovers(directory_);
+    writable_.reset();
+}
+
+void undo_leftovers(const std::filesystem::path& directory) {
+    unmount_all(directory);
+    const UniqueFd fd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) {
+        if (errno == ENOENT) {
+            return;
         }
+        throw_errno("open", directory.native());
     }
-    return warnings;
-}
-
-void Share::remove_container(const std::string& id) {
-    const auto dir = container_dir(id);
-    unmount_below(dir);
-    remove_empty(dir);
-}
-
-void Share::undo() {
-    if (!undone_) {
-        undo_leftovers(directory_);
-        undone_ = true;
+    try {
+        remove_all_trees(fd.get());
+    } catch (...) {
+        rethrow_with_context("clean up " + directory.native());
     }
-}
-
-void undo_leftovers(const std::filesystem::path& share_directory) {
-    unmount_below(share_directory);
-    remove_empty(share_directory);
+    if (::rmdir(directory.c_str()) != 0 && errno != ENOENT) {
+        throw_errno("remove", directory.native());
+    }
 }
 
 } // namespace cppvm::storage

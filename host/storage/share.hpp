@@ -1,59 +1,83 @@
 #pragma once
 
-#include "host/storage/mount_spec.hpp"
-#include "host/storage/volume_spec.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/log/logger.hpp"
+#include "host/storage/mount.hpp"
 
 #include <filesystem>
-#include <memory>
 #include <string>
 #include <vector>
 
 namespace cppvm::storage {
 
-/// The directory that a pod's one virtiofs device exports: for each container `<id>/rootfs` and
-/// `<id>/mounts/<n>`. It is a mount of its own, shared, so that what is mounted in it later appears
-/// in the mount namespace of virtiofsd and so in the guest.
+/// A directory or file of the host that a container gets.
+struct VolumeSpec {
+    std::filesystem::path source;
+    bool recursive = true;            ///< with what is mounted below it
+    bool read_only = false;           ///< the mount itself
+    bool recursive_read_only = false; ///< and what is mounted below it
+    bool propagate = false;           ///< what the host mounts there later shows in the guest
+};
+
+/// What of the host a container's file systems are made of.
+struct ContainerStorage {
+    std::string container_id;
+    std::vector<MountSpec> rootfs_mounts; ///< as containerd sent them; empty: `rootfs` is complete
+    std::filesystem::path rootfs;         ///< only used without `rootfs_mounts`
+    std::vector<VolumeSpec> volumes;      ///< the n-th appears as `<id>/mounts/<n>`
+};
+
+/// The pod's virtiofs export: a directory of which the guest sees everything, with
+/// `<container id>/rootfs` and `<container id>/mounts/<n>` for each container.
 ///
-/// Owns: the directory and every mount below it. Undo never deletes anything but empty directories
-/// and files: what it cannot unmount stays, so no volume can be emptied by accident.
-/// All functions block. Thread: any, one at a time.
+/// It is a mount of its own, shared, so that what is mounted in it after virtiofsd started still
+/// reaches virtiofsd's mount namespace; and read-only, so that the guest can write to volumes and
+/// root file systems but not fill the host's run directory.
+///
+/// Mounts made here never propagate back to where their sources are mounted: undoing them leaves
+/// the host's own mounts alone.
+///
+/// A socket, fifo or device among the volumes is only a name in the guest: nothing on the host is
+/// behind it there (virtiofs carries files). It is bound all the same, with a warning, because
+/// containers often have such a volume without using it.
+///
+/// Owns: the directory and every mount in it. Thread: any one at a time; every call blocks, so on
+/// the loop's thread only through a BlockingPool.
 class Share {
   public:
-    /// Makes `directory` (mode 0755) and mounts it on itself. Before virtiofsd starts.
-    /// Throws: Error; nothing is left then.
-    static std::unique_ptr<Share> create(const std::filesystem::path& directory);
-
+    /// Makes `directory` (its parent exists) and the mount on it. What a crashed predecessor left
+    /// there is undone first. Throws: Error; nothing is left then.
+    Share(std::filesystem::path directory, Logger logger);
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
-    /// `undo` was called, or the destructor does it and swallows its failure.
+    /// As `remove`; a failure is logged.
     ~Share();
-
-    /// Mounts a container's root (the list, or else `rootfs_source` as it is) and its volumes.
-    /// Returns what people should be warned of, one line each.
-    /// Throws: Error naming the mount; `remove_container` undoes what was done.
-    std::vector<std::string> add_container(
-        const std::string& id, const std::vector<MountSpec>& rootfs,
-        const std::filesystem::path& rootfs_source, const std::vector<VolumeSpec>& volumes
-    );
-
-    /// Idempotent. Throws: Error.
-    void remove_container(const std::string& id);
-
-    /// Removes all. Idempotent. Throws: Error.
-    void undo();
 
     const std::filesystem::path& directory() const noexcept { return directory_; }
 
-  private:
-    explicit Share(std::filesystem::path directory) : directory_(std::move(directory)) {}
+    /// Mounts a container's root file system and volumes. On failure nothing of it is left.
+    /// Throws: Error naming the container and the volume: a source that does not exist, a mount
+    /// that the kernel refuses, an id that is in use or is not a single path component.
+    void add_container(const ContainerStorage& storage);
 
-    std::filesystem::path container_dir(const std::string& id) const;
+    /// Unmounts and removes all of a container; never touches a file of a volume. Nothing there:
+    /// fine. Throws: Error naming what stays.
+    void remove_container(const std::string& container_id);
+
+    /// Undoes everything, the directory included. Idempotent. Throws: Error naming what stays.
+    void remove();
+
+  private:
+    void bind_rootfs(const ContainerStorage& storage);
+    void bind_volume(const ContainerStorage& storage, std::size_t index);
 
     std::filesystem::path directory_;
-    bool undone_ = false;
+    Logger logger_;
+    UniqueFd writable_; // the directory below the read-only mount
 };
 
-/// What `Share::undo` would do, for a share whose owner died. Nothing there is fine. Throws: Error.
-void undo_leftovers(const std::filesystem::path& share_directory);
+/// Undoes what a Share in `directory` left when its process died. Nothing there: fine. Blocks.
+/// Throws: Error naming what stays.
+void undo_leftovers(const std::filesystem::path& directory);
 
 } // namespace cppvm::storage

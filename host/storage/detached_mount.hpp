@@ -1,0 +1,32 @@
+#pragma once
+
+#include "common/base/unique_fd.hpp"
+
+#include <cstdint>
+#include <filesystem>
+
+namespace cppvm::storage {
+
+/// A bind mount that is nowhere yet (open_tree(2)): it is given its attributes first, so that no
+/// moment exists in which it is visible and, say, writable. Gone with this object unless attached.
+/// Blocks: every call. Throws: Error naming the source.
+class DetachedMount {
+  public:
+    /// A clone of the mount at `source` from there down; `recursive` takes the mounts below along.
+    /// Symbolic links are followed.
+    DetachedMount(std::filesystem::path source, bool recursive);
+
+    /// mount_setattr(2) with MOUNT_ATTR_* and, if not 0, one of MS_SHARED, MS_SLAVE, MS_PRIVATE.
+    void set_attributes(
+        std::uint64_t set, std::uint64_t clear, std::uint64_t propagation, bool recursive
+    );
+
+    /// Shows it at `target`: a directory for a directory, else a file.
+    void attach(const std::filesystem::path& target);
+
+  private:
+    std::filesystem::path source_;
+    UniqueFd fd_;
+};
+
+} // namespace cppvm::storage

@@ -1,0 +1,126 @@
+#pragma once
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "host/storage/mountinfo.hpp"
+#include "host/storage/unmount.hpp"
+#include "tests/support/log_capture.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <csignal>
+#include <fcntl.h>
+#include <filesystem>
+#include <optional>
+#include <sched.h>
+#include <string>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace cppvm::storage {
+
+/// Each test in a mount namespace of its own, on a tmpfs that is shared as a host's mounts are
+/// under systemd.
+class MountTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        if (::geteuid() != 0) {
+            GTEST_SKIP() << "needs root for mounts";
+        }
+        ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+        ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr), 0);
+        mount_tmpfs(dir.path());
+        ASSERT_EQ(::mount(nullptr, dir.path().c_str(), nullptr, MS_SHARED, nullptr), 0);
+    }
+
+    void TearDown() override {
+        if (::geteuid() == 0) {
+            unmount_all(dir.path());
+        }
+    }
+
+    std::string make_dir(const std::string& name) const {
+        const auto path = dir / name;
+        std::filesystem::create_directories(path);
+        return path;
+    }
+
+    static void mount_tmpfs(const std::filesystem::path& path) {
+        std::filesystem::create_directories(path);
+        ASSERT_EQ(::mount("tmpfs", path.c_str(), "tmpfs", 0, nullptr), 0) << path;
+    }
+
+    static std::string content(const std::filesystem::path& path) { return read_file(path, 4096); }
+
+    /// 0, or the errno of creating a file there.
+    static int try_write(const std::filesystem::path& path) {
+        const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+        return fd ? 0 : errno;
+    }
+
+    static std::size_t mounts_at(const std::filesystem::path& path) {
+        return mounts_below(read_mountinfo(), path).size();
+    }
+
+    testing::TempDir dir;
+    testing::LogCapture log;
+};
+
+/// A process in a mount namespace that only receives: as virtiofsd is, started now.
+class SlaveNamespace {
+  public:
+    SlaveNamespace() {
+        std::array<int, 2> ready{};
+        EXPECT_EQ(::pipe2(ready.data(), O_CLOEXEC), 0);
+        pid_ = ::fork();
+        if (pid_ == 0) {
+            const bool done = ::unshare(CLONE_NEWNS) == 0 &&
+                              ::mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0;
+            [[maybe_unused]] const auto written = ::write(ready[1], done ? "y" : "n", 1);
+            ::pause();
+            ::_exit(0);
+        }
+        char answer = 0;
+        EXPECT_EQ(::read(ready[0], &answer, 1), 1);
+        EXPECT_EQ(answer, 'y');
+        ::close(ready[0]);
+        ::close(ready[1]);
+    }
+    SlaveNamespace(const SlaveNamespace&) = delete;
+    SlaveNamespace& operator=(const SlaveNamespace&) = delete;
+    ~SlaveNamespace() {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+
+    /// How a path of the namespace is reached from here.
+    std::filesystem::path view(const std::filesystem::path& path) const {
+        return "/proc/" + std::to_string(pid_) + "/root" + path.native();
+    }
+
+    std::size_t mounts_at(const std::filesystem::path& path) const {
+        const auto text = read_file("/proc/" + std::to_string(pid_) + "/mountinfo", 1 << 20);
+        return mounts_below(parse_mountinfo(text).value(), path).size();
+    }
+
+  private:
+    pid_t pid_ = -1;
+};
+
+/// The text of the Error that `function` throws.
+template <class F>
+std::string error_of(F function) {
+    try {
+        function();
+    } catch (const Error& error) {
+        return error.message();
+    }
+    return "nothing was thrown";
+}
+
+} // namespace cppvm::storage

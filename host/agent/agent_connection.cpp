@@ -13,9 +13,8 @@ namespace cppvm::agent {
 
 namespace {
 
-Awaitable<StreamSocket> dial(
-    vm::VirtualMachine& machine, wire::Preamble preamble, Deadline deadline
-) {
+Awaitable<StreamSocket>
+dial(vm::VirtualMachine& machine, wire::Preamble preamble, Deadline deadline) {
     StreamSocket socket = co_await machine.dial(wire::agent_port, deadline);
     const auto head = wire::encode(preamble);
     co_await asio::async_write(socket, asio::buffer(head), asio::use_awaitable);
@@ -23,9 +22,7 @@ Awaitable<StreamSocket> dial(
     auto [error, size] =
         co_await asio::async_read(socket, asio::buffer(&answer, sizeof answer), use_tuple);
     if (error) {
-        throw Error(
-            Code::unavailable, "open connection to guest agent: " + error.message(), error
-        );
+        throw Error(Code::unavailable, "open connection to guest agent: " + error.message(), error);
     }
     if (answer != wire::accepted) {
         throw Error(
@@ -37,9 +34,8 @@ Awaitable<StreamSocket> dial(
 
 } // namespace
 
-Awaitable<std::unique_ptr<AgentConnection>> AgentConnection::open(
-    vm::VirtualMachine& machine, Logger logger, Deadline deadline
-) {
+Awaitable<std::unique_ptr<AgentConnection>>
+AgentConnection::open(vm::VirtualMachine& machine, Logger logger, Deadline deadline) {
     auto executor = co_await asio::this_coro::executor;
     StreamSocket socket = co_await with_timeout(
         dial(machine, {wire::ConnectionKind::rpc, 0}, deadline), deadline, "connect to guest agent"
@@ -48,7 +44,9 @@ Awaitable<std::unique_ptr<AgentConnection>> AgentConnection::open(
 }
 
 AgentConnection::AgentConnection(
-    const asio::any_io_executor& executor, vm::VirtualMachine& machine, StreamSocket socket,
+    const asio::any_io_executor& executor,
+    vm::VirtualMachine& machine,
+    StreamSocket socket,
     Logger logger
 )
     : machine_(machine), client_(std::move(socket), logger), rpc_(client_), closed_(executor),
@@ -77,7 +75,9 @@ Awaitable<StreamSocket> AgentConnection::open_stream(std::uint64_t token, Deadli
     );
 }
 
-Awaitable<> AgentConnection::wait_closed() { co_await closed_.wait(); }
+Awaitable<> AgentConnection::wait_closed() {
+    co_await closed_.wait();
+}
 
 Awaitable<> AgentConnection::stop() {
     co_await client_.stop();

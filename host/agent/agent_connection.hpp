@@ -17,12 +17,13 @@ class AgentConnection {
   public:
     /// Dials the agent and opens the RPC connection. Only after the machine's hello.
     /// Throws: Error (unavailable, deadline_exceeded). Cancels: nothing is left.
-    static Awaitable<std::unique_ptr<AgentConnection>> open(
-        vm::VirtualMachine& machine, Logger logger, Deadline deadline
-    );
+    static Awaitable<std::unique_ptr<AgentConnection>>
+    open(vm::VirtualMachine& machine, Logger logger, Deadline deadline);
 
     AgentConnection(
-        const asio::any_io_executor& executor, vm::VirtualMachine& machine, StreamSocket socket,
+        const asio::any_io_executor& executor,
+        vm::VirtualMachine& machine,
+        StreamSocket socket,
         Logger logger
     );
 

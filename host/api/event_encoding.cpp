@@ -69,17 +69,30 @@ const char* fill(messages::TaskDelete& message, const sandbox::TaskDeleted& even
 }
 
 // The message of each event.
-messages::TaskCreate message_for(const sandbox::TaskCreated&) { return {}; }
-messages::TaskStart message_for(const sandbox::TaskStarted&) { return {}; }
-messages::TaskExecAdded message_for(const sandbox::ExecAdded&) { return {}; }
-messages::TaskExecStarted message_for(const sandbox::ExecStarted&) { return {}; }
-messages::TaskExit message_for(const sandbox::TaskExited&) { return {}; }
-messages::TaskDelete message_for(const sandbox::TaskDeleted&) { return {}; }
+messages::TaskCreate message_for(const sandbox::TaskCreated&) {
+    return {};
+}
+messages::TaskStart message_for(const sandbox::TaskStarted&) {
+    return {};
+}
+messages::TaskExecAdded message_for(const sandbox::ExecAdded&) {
+    return {};
+}
+messages::TaskExecStarted message_for(const sandbox::ExecStarted&) {
+    return {};
+}
+messages::TaskExit message_for(const sandbox::TaskExited&) {
+    return {};
+}
+messages::TaskDelete message_for(const sandbox::TaskDeleted&) {
+    return {};
+}
 
 } // namespace
 
 EncodedEvent encode_event(
-    const sandbox::TaskEvent& event, const std::string& containerd_namespace,
+    const sandbox::TaskEvent& event,
+    const std::string& containerd_namespace,
     sandbox::WallClock::time_point now
 ) {
     ::containerd::services::events::ttrpc::v1::ForwardRequest request;

@@ -15,7 +15,8 @@ struct EncodedEvent {
 /// `now` becomes the envelope's timestamp. Topics and messages: contract section 6, that is
 /// containerd's api/events and runtime events.go.
 EncodedEvent encode_event(
-    const sandbox::TaskEvent& event, const std::string& containerd_namespace,
+    const sandbox::TaskEvent& event,
+    const std::string& containerd_namespace,
     sandbox::WallClock::time_point now
 );
 

@@ -26,7 +26,9 @@ constexpr const char* namespace_key = "containerd-namespace-ttrpc";
 } // namespace
 
 EventPublisher::EventPublisher(
-    const asio::any_io_executor& executor, Logger logger, std::string address,
+    const asio::any_io_executor& executor,
+    Logger logger,
+    std::string address,
     std::string containerd_namespace
 )
     : executor_(executor), logger_(std::move(logger)), address_(std::move(address)),
@@ -94,8 +96,9 @@ Awaitable<StreamSocket> connect(std::string path) {
 } // namespace
 
 Awaitable<> EventPublisher::run_connection() {
-    StreamSocket socket =
-        co_await with_timeout(connect(address_), deadline_in(call_timeout), "connect to containerd");
+    StreamSocket socket = co_await with_timeout(
+        connect(address_), deadline_in(call_timeout), "connect to containerd"
+    );
     ttrpc::Client client(std::move(socket), logger_);
     TaskGroup connection(executor_, logger_);
     connection.spawn("event connection", client.run());
@@ -145,7 +148,9 @@ Awaitable<> EventPublisher::send_front(ttrpc::Client& client) {
     }
 }
 
-Awaitable<> EventPublisher::wait_drained() { co_await drained_.wait(); }
+Awaitable<> EventPublisher::wait_drained() {
+    co_await drained_.wait();
+}
 
 Awaitable<> EventPublisher::stop(Deadline deadline) {
     try {

@@ -20,7 +20,9 @@ class EventPublisher : public sandbox::TaskEventSink {
 
     /// `address`: path of containerd's ttrpc socket; empty switches publishing off.
     EventPublisher(
-        const asio::any_io_executor& executor, Logger logger, std::string address,
+        const asio::any_io_executor& executor,
+        Logger logger,
+        std::string address,
         std::string containerd_namespace
     );
     ~EventPublisher() override; ///< `stop` must have been awaited

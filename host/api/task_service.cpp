@@ -20,7 +20,9 @@ constexpr const char* process_type_url =
     "types.containerd.io/opencontainers/runtime-spec/1/Process";
 constexpr std::size_t max_mounts = 1024;
 
-std::uint32_t to_wire(pid_t pid) { return static_cast<std::uint32_t>(pid); }
+std::uint32_t to_wire(pid_t pid) {
+    return static_cast<std::uint32_t>(pid);
+}
 
 // An exec id becomes a part of names only, never of a path, but containerd's rule holds for it too.
 void check_exec_id(const std::string& exec_id) {
@@ -82,11 +84,12 @@ TaskService::TaskService(
 )
     : logger_(std::move(logger)), sandbox_(sandbox), shutdown_(executor) {}
 
-Awaitable<> TaskService::wait_shutdown() { co_await shutdown_.wait(); }
+Awaitable<> TaskService::wait_shutdown() {
+    co_await shutdown_.wait();
+}
 
-Awaitable<messages::CreateTaskResponse> TaskService::create(
-    Context&, const messages::CreateTaskRequest& request
-) {
+Awaitable<messages::CreateTaskResponse>
+TaskService::create(Context&, const messages::CreateTaskRequest& request) {
     messages::CreateTaskResponse response;
     auto spec = to_spec(request);
     // A new task after a Shutdown that came while others ran: the shim is wanted again.
@@ -97,24 +100,20 @@ Awaitable<messages::CreateTaskResponse> TaskService::create(
     co_return response;
 }
 
-Awaitable<messages::StartResponse> TaskService::start(
-    Context&, const messages::StartRequest& request
-) {
+Awaitable<messages::StartResponse>
+TaskService::start(Context&, const messages::StartRequest& request) {
     messages::StartResponse response;
     const auto container = sandbox_.container(request.id());
-    const pid_t pid =
-        co_await shielded(container->start(request.exec_id()), no_deadline, "start");
+    const pid_t pid = co_await shielded(container->start(request.exec_id()), no_deadline, "start");
     response.set_pid(to_wire(pid));
     co_return response;
 }
 
-Awaitable<messages::DeleteResponse> TaskService::delete_(
-    Context& context, const messages::DeleteRequest& request
-) {
+Awaitable<messages::DeleteResponse>
+TaskService::delete_(Context& context, const messages::DeleteRequest& request) {
     messages::DeleteResponse response;
-    const ProcessStatus status = co_await shielded(
-        sandbox_.remove(request.id(), request.exec_id()), no_deadline, "delete"
-    );
+    const ProcessStatus status =
+        co_await shielded(sandbox_.remove(request.id(), request.exec_id()), no_deadline, "delete");
     response.set_pid(to_wire(status.pid));
     if (status.exit) {
         response.set_exit_status(status.exit->status);
@@ -147,9 +146,8 @@ Awaitable<Empty> TaskService::exec(Context&, const messages::ExecProcessRequest&
     co_return Empty();
 }
 
-Awaitable<messages::StateResponse> TaskService::state(
-    Context&, const messages::StateRequest& request
-) {
+Awaitable<messages::StateResponse>
+TaskService::state(Context&, const messages::StateRequest& request) {
     messages::StateResponse response;
     const auto container = sandbox_.container(request.id());
     const ProcessStatus status = container->status(request.exec_id());
@@ -169,9 +167,8 @@ Awaitable<messages::StateResponse> TaskService::state(
     co_return response;
 }
 
-Awaitable<messages::WaitResponse> TaskService::wait(
-    Context&, const messages::WaitRequest& request
-) {
+Awaitable<messages::WaitResponse>
+TaskService::wait(Context&, const messages::WaitRequest& request) {
     messages::WaitResponse response;
     const auto container = sandbox_.container(request.id());
     const sandbox::Exit exit = co_await container->wait(request.exec_id());
@@ -188,9 +185,8 @@ Awaitable<Empty> TaskService::kill(Context&, const messages::KillRequest& reques
     co_return Empty();
 }
 
-Awaitable<messages::PidsResponse> TaskService::pids(
-    Context&, const messages::PidsRequest& request
-) {
+Awaitable<messages::PidsResponse>
+TaskService::pids(Context&, const messages::PidsRequest& request) {
     messages::PidsResponse response;
     const auto container = sandbox_.container(request.id());
     const auto entries = co_await container->processes();
@@ -207,9 +203,7 @@ Awaitable<messages::PidsResponse> TaskService::pids(
     co_return response;
 }
 
-Awaitable<Empty> TaskService::resize_pty(
-    Context&, const messages::ResizePtyRequest& request
-) {
+Awaitable<Empty> TaskService::resize_pty(Context&, const messages::ResizePtyRequest& request) {
     const auto container = sandbox_.container(request.id());
     co_await container->resize_console(request.exec_id(), request.width(), request.height());
     co_return Empty();
@@ -224,9 +218,8 @@ Awaitable<Empty> TaskService::close_io(Context&, const messages::CloseIORequest&
 }
 
 // containerd connects before Create and with ids that we do not know: never an error.
-Awaitable<messages::ConnectResponse> TaskService::connect(
-    Context&, const messages::ConnectRequest& request
-) {
+Awaitable<messages::ConnectResponse>
+TaskService::connect(Context&, const messages::ConnectRequest& request) {
     messages::ConnectResponse response;
     response.set_shim_pid(to_wire(::getpid()));
     response.set_version(std::string(version()));

@@ -22,42 +22,30 @@ class TaskService : public ::containerd::task::v3::TaskService {
 
     using Context = ttrpc::CallContext;
 
-    Awaitable<::containerd::task::v3::CreateTaskResponse> create(
-        Context& context, const ::containerd::task::v3::CreateTaskRequest& request
-    ) override;
-    Awaitable<::containerd::task::v3::StartResponse> start(
-        Context& context, const ::containerd::task::v3::StartRequest& request
-    ) override;
-    Awaitable<::containerd::task::v3::DeleteResponse> delete_(
-        Context& context, const ::containerd::task::v3::DeleteRequest& request
-    ) override;
-    Awaitable<::google::protobuf::Empty> exec(
-        Context& context, const ::containerd::task::v3::ExecProcessRequest& request
-    ) override;
-    Awaitable<::containerd::task::v3::StateResponse> state(
-        Context& context, const ::containerd::task::v3::StateRequest& request
-    ) override;
-    Awaitable<::containerd::task::v3::WaitResponse> wait(
-        Context& context, const ::containerd::task::v3::WaitRequest& request
-    ) override;
-    Awaitable<::google::protobuf::Empty> kill(
-        Context& context, const ::containerd::task::v3::KillRequest& request
-    ) override;
-    Awaitable<::containerd::task::v3::PidsResponse> pids(
-        Context& context, const ::containerd::task::v3::PidsRequest& request
-    ) override;
-    Awaitable<::google::protobuf::Empty> resize_pty(
-        Context& context, const ::containerd::task::v3::ResizePtyRequest& request
-    ) override;
-    Awaitable<::google::protobuf::Empty> close_io(
-        Context& context, const ::containerd::task::v3::CloseIORequest& request
-    ) override;
-    Awaitable<::containerd::task::v3::ConnectResponse> connect(
-        Context& context, const ::containerd::task::v3::ConnectRequest& request
-    ) override;
-    Awaitable<::google::protobuf::Empty> shutdown(
-        Context& context, const ::containerd::task::v3::ShutdownRequest& request
-    ) override;
+    Awaitable<::containerd::task::v3::CreateTaskResponse>
+    create(Context& context, const ::containerd::task::v3::CreateTaskRequest& request) override;
+    Awaitable<::containerd::task::v3::StartResponse>
+    start(Context& context, const ::containerd::task::v3::StartRequest& request) override;
+    Awaitable<::containerd::task::v3::DeleteResponse>
+    delete_(Context& context, const ::containerd::task::v3::DeleteRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    exec(Context& context, const ::containerd::task::v3::ExecProcessRequest& request) override;
+    Awaitable<::containerd::task::v3::StateResponse>
+    state(Context& context, const ::containerd::task::v3::StateRequest& request) override;
+    Awaitable<::containerd::task::v3::WaitResponse>
+    wait(Context& context, const ::containerd::task::v3::WaitRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    kill(Context& context, const ::containerd::task::v3::KillRequest& request) override;
+    Awaitable<::containerd::task::v3::PidsResponse>
+    pids(Context& context, const ::containerd::task::v3::PidsRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    resize_pty(Context& context, const ::containerd::task::v3::ResizePtyRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    close_io(Context& context, const ::containerd::task::v3::CloseIORequest& request) override;
+    Awaitable<::containerd::task::v3::ConnectResponse>
+    connect(Context& context, const ::containerd::task::v3::ConnectRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    shutdown(Context& context, const ::containerd::task::v3::ShutdownRequest& request) override;
     // Pause, Resume, Update, Stats and Checkpoint are not overridden: Unimplemented.
 
   private:

@@ -5,9 +5,8 @@
 #include "common/os/file.hpp"
 
 #include <csignal>
-#include <utility>
-
 #include <fcntl.h>
+#include <utility>
 
 namespace cppvm::sandbox {
 
@@ -101,15 +100,10 @@ Awaitable<> Container::prepare_storage(const GuestSpec& guest_spec) {
     undo_.add("unmount", [this, share] {
         return environment_.blocking.run([share, id = spec_.id] { share->remove_container(id); });
     });
-    const auto warnings = co_await environment_.blocking.run(
-        [share, id = spec_.id, rootfs = spec_.rootfs, source = guest_spec.rootfs_source,
-         volumes = guest_spec.volumes] {
-            return share->add_container(id, rootfs, source, volumes);
-        }
-    );
-    for (const std::string& warning : warnings) {
-        logger_.warn("Volume will not work as on the host", {{"detail", warning}});
-    }
+    const storage::ContainerStorage storage = {
+        spec_.id, spec_.rootfs, guest_spec.rootfs_source, guest_spec.volumes
+    };
+    co_await environment_.blocking.run([share, storage] { share->add_container(storage); });
 }
 
 Awaitable<> Container::open_io(ProcessHandle process) {
@@ -146,9 +140,8 @@ std::unique_ptr<StandIn> Container::make_stand_in(const network::NamespaceSpec& 
     );
 }
 
-Awaitable<agent::v1::Stdio> Container::open_stdio(
-    const ProcessHandle& process, agent::AgentConnection& agent
-) {
+Awaitable<agent::v1::Stdio>
+Container::open_stdio(const ProcessHandle& process, agent::AgentConnection& agent) {
     agent::v1::Stdio stdio;
     stdio.set_terminal(process->stdio.terminal);
     std::optional<StreamSocket> in;
@@ -171,9 +164,8 @@ Awaitable<agent::v1::Stdio> Container::open_stdio(
     co_return stdio;
 }
 
-void Container::report_not_honoured(
-    const Process& process, const std::vector<std::string>& paths
-) const {
+void Container::report_not_honoured(const Process& process, const std::vector<std::string>& paths)
+    const {
     if (paths.empty()) {
         return;
     }
@@ -232,7 +224,9 @@ Awaitable<> Container::kill_created() {
     co_await kill("", SIGKILL, false);
     try {
         co_await with_timeout(
-            init_->state.wait(), deadline_in(delete_timeout), "wait for the exit of " + init_->name()
+            init_->state.wait(),
+            deadline_in(delete_timeout),
+            "wait for the exit of " + init_->name()
         );
         co_return;
     } catch (const Error& error) {

@@ -51,8 +51,8 @@ struct ProcessEntry {
 ///
 /// Operations that change something run to their end: they must not be cancelled (the API shields
 /// them), and each wait in them is bounded. On failure what was done is undone.
-/// Throws: Error with the codes of the Task API (not_found, already_exists, failed_precondition, …).
-/// Thread: the loop's only.
+/// Throws: Error with the codes of the Task API (not_found, already_exists, failed_precondition,
+/// …). Thread: the loop's only.
 class Container {
   public:
     Container(ContainerEnvironment environment, ContainerSpec spec);
@@ -102,9 +102,8 @@ class Container {
 
     Awaitable<> prepare();
     Awaitable<> prepare_storage(const GuestSpec& guest_spec);
-    Awaitable<agent::v1::Stdio> open_stdio(
-        const ProcessHandle& process, agent::AgentConnection& agent
-    );
+    Awaitable<agent::v1::Stdio>
+    open_stdio(const ProcessHandle& process, agent::AgentConnection& agent);
     void report_not_honoured(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
     void start_stand_in(const ProcessHandle& process);
@@ -126,7 +125,8 @@ class Container {
     GuestSpec guest_spec_;
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
-    /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by `processes`.
+    /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
+    /// `processes`.
     std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
     bool removing_ = false;
     Rollback undo_;

@@ -245,8 +245,7 @@ Awaitable<> Container::kill(std::string exec_id, std::uint32_t signal, bool all)
         co_return;
     }
     const Status status = to_status(failure);
-    const bool silent =
-        status.code == Code::deadline_exceeded || status.code == Code::unavailable;
+    const bool silent = status.code == Code::deadline_exceeded || status.code == Code::unavailable;
     if (!silent || signal != SIGKILL || !process->is_init()) {
         std::rethrow_exception(with_context(failure, operation));
     }
@@ -257,11 +256,12 @@ Awaitable<> Container::kill(std::string exec_id, std::uint32_t signal, bool all)
     co_await environment_.destroy_machine();
 }
 
-ProcessStatus Container::status(const std::string& exec_id) const { return find(exec_id)->status(); }
+ProcessStatus Container::status(const std::string& exec_id) const {
+    return find(exec_id)->status();
+}
 
-Awaitable<> Container::resize_console(
-    std::string exec_id, std::uint32_t width, std::uint32_t height
-) {
+Awaitable<>
+Container::resize_console(std::string exec_id, std::uint32_t width, std::uint32_t height) {
     const ProcessHandle process = find(exec_id);
     if (!process->stdio.terminal || process->state.exit()) {
         co_return;

@@ -116,7 +116,11 @@ class Translation {
             }
             mount["source"] = guest_dir_ + "/mounts/" + std::to_string(result_.volumes.size());
             result_.volumes.push_back(
-                {source.is_absolute() ? source : bundle_ / source, recursive, has("ro")}
+                {.source = source.is_absolute() ? source : bundle_ / source,
+                 .recursive = recursive,
+                 .read_only = has("ro") || has("rro"),
+                 .recursive_read_only = has("rro"),
+                 .propagate = has("slave") || has("rslave") || has("shared") || has("rshared")}
             );
             return;
         }
@@ -145,8 +149,7 @@ class Translation {
     // The machine is the pod: a namespace that a container shares with others on the host is the
     // machine's own in the guest.
     void translate_namespaces(Json& linux_part) {
-        Json* const namespaces =
-            find_container(linux_part, "namespaces", "linux.namespaces", true);
+        Json* const namespaces = find_container(linux_part, "namespaces", "linux.namespaces", true);
         if (namespaces == nullptr) {
             return;
         }
@@ -177,7 +180,8 @@ class Translation {
         }
         if (type == "mount" || type == "user") {
             throw Error(
-                Code::unimplemented, path + ".path: a shared " + type + " namespace is not supported"
+                Code::unimplemented,
+                path + ".path: a shared " + type + " namespace is not supported"
             );
         }
         if (type == "pid") {

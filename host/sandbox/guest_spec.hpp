@@ -1,7 +1,7 @@
 #pragma once
 
 #include "host/network/namespace_spec.hpp"
-#include "host/storage/volume_spec.hpp"
+#include "host/storage/share.hpp"
 
 #include <filesystem>
 #include <string>
@@ -12,8 +12,8 @@ namespace cppvm::sandbox {
 
 /// An OCI spec made fit for the guest, and what the host has to do for it. Plain data.
 struct GuestSpec {
-    /// The spec for the agent (JSON). It names no path of the host: root and bind mounts point below
-    /// the share (wire::guest_share_path).
+    /// The spec for the agent (JSON). It names no path of the host: root and bind mounts point
+    /// below the share (wire::guest_share_path).
     std::string text;
     /// root.path as the bundle has it, for a container without rootfs mounts. Absolute.
     std::filesystem::path rootfs_source;

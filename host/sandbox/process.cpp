@@ -3,7 +3,9 @@
 namespace cppvm::sandbox {
 
 Process::Process(
-    const asio::any_io_executor& executor, std::string container, std::string exec,
+    const asio::any_io_executor& executor,
+    std::string container,
+    std::string exec,
     io::StdioSpec spec
 )
     : container_id(std::move(container)), exec_id(std::move(exec)), stdio(std::move(spec)),

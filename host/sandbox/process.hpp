@@ -29,7 +29,9 @@ struct ProcessStatus {
 /// Thread: the loop's only.
 struct Process {
     Process(
-        const asio::any_io_executor& executor, std::string container, std::string exec,
+        const asio::any_io_executor& executor,
+        std::string container,
+        std::string exec,
         io::StdioSpec spec
     );
 

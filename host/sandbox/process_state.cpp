@@ -54,6 +54,8 @@ Awaitable<Exit> ProcessState::wait() {
     co_return std::get<Stopped>(state_).exit;
 }
 
-Awaitable<> ProcessState::wait_start_settled() { co_await settled_.wait(); }
+Awaitable<> ProcessState::wait_start_settled() {
+    co_await settled_.wait();
+}
 
 } // namespace cppvm::sandbox

@@ -24,8 +24,11 @@ std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
 } // namespace
 
 Sandbox::Sandbox(
-    const asio::any_io_executor& executor, Logger logger, SandboxSpec spec,
-    vm::Hypervisor& hypervisor, TaskEventSink& events
+    const asio::any_io_executor& executor,
+    Logger logger,
+    SandboxSpec spec,
+    vm::Hypervisor& hypervisor,
+    TaskEventSink& events
 )
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
       hypervisor_(hypervisor), events_(events), share_ready_(executor), agent_ready_(executor),
@@ -50,7 +53,8 @@ Awaitable<> Sandbox::run_boot() {
     }
     if (failure && !stopping_) {
         fail_boot(failure);
-        // `stop` may cancel this task now that the failure is known; the undo still runs to its end.
+        // `stop` may cancel this task now that the failure is known; the undo still runs to its
+        // end.
         co_await shielded(destroy_machine(), deadline_in(stop_timeout), "destroy machine");
     }
 }
@@ -64,15 +68,16 @@ void Sandbox::fail_boot(const std::exception_ptr& failure) {
 
 Awaitable<> Sandbox::start_machine() {
     const auto share_dir = spec_.run_dir / "share";
-    share_ = co_await blocking_.run([share_dir] { return storage::Share::create(share_dir); });
+    share_ = co_await blocking_.run([share_dir, logger = logger_] {
+        return std::make_unique<storage::Share>(share_dir, logger);
+    });
     share_ready_.set();
 
     const config::Vm& vm = spec_.config.vm;
     vm::VmSpec machine;
     machine.name = spec_.identity.domain_name();
     machine.uuid = spec_.identity.uuid();
-    machine.title =
-        spec_.identity.containerd_namespace() + "/" + spec_.identity.sandbox_id();
+    machine.title = spec_.identity.containerd_namespace() + "/" + spec_.identity.sandbox_id();
     machine.vcpus = vm.vcpus;
     machine.memory_mib = vm.memory_mib;
     machine.kernel = vm.kernel;
@@ -80,9 +85,7 @@ Awaitable<> Sandbox::start_machine() {
     machine.command_line = vm.kernel_parameters;
     machine.run_dir = spec_.run_dir;
     machine.share_dir = share_dir;
-    machine_ = co_await hypervisor_.start(
-        std::move(machine), deadline_in(machine_start_timeout)
-    );
+    machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(machine_start_timeout));
     tasks_.spawn("watch machine", watch_machine());
 }
 
@@ -127,9 +130,7 @@ void Sandbox::log_boot(const vm::AgentHello& hello) const {
 Awaitable<> Sandbox::watch_machine() {
     co_await machine_->wait_gone();
     if (!stopping_) {
-        logger_.warn(
-            "The VM has ended", {{"console", machine_->console_tail(512)}}
-        );
+        logger_.warn("The VM has ended", {{"console", machine_->console_tail(512)}});
     }
     if (!agent_ready_.is_set()) {
         co_return; // the boot reports it
@@ -255,7 +256,7 @@ Awaitable<> Sandbox::stop() {
     if (share_) {
         try {
             co_await with_timeout(
-                blocking_.run([share = share_.get()] { share->undo(); }),
+                blocking_.run([share = share_.get()] { share->remove(); }),
                 deadline_in(stop_timeout),
                 "unmount share"
             );

@@ -27,8 +27,11 @@ class Sandbox {
   public:
     /// Borrows: `hypervisor` and `events`, which must outlive it.
     Sandbox(
-        const asio::any_io_executor& executor, Logger logger, SandboxSpec spec,
-        vm::Hypervisor& hypervisor, TaskEventSink& events
+        const asio::any_io_executor& executor,
+        Logger logger,
+        SandboxSpec spec,
+        vm::Hypervisor& hypervisor,
+        TaskEventSink& events
     );
     Sandbox(const Sandbox&) = delete;
     Sandbox& operator=(const Sandbox&) = delete;
@@ -37,7 +40,8 @@ class Sandbox {
     /// Starts the boot and returns at once. A failure is what `create` reports.
     void boot();
 
-    /// Throws: Error (already_exists), or why the container could not be made; then nothing is left.
+    /// Throws: Error (already_exists), or why the container could not be made; then nothing is
+    /// left.
     Awaitable<pid_t> create(ContainerSpec spec);
 
     /// Throws: Error (not_found).

@@ -1,14 +1,13 @@
 #pragma once
 
 #include "host/sandbox/task_record.hpp"
-#include "host/storage/mount_spec.hpp"
+#include "host/storage/mount.hpp"
 
 #include <chrono>
 #include <string>
+#include <sys/types.h>
 #include <variant>
 #include <vector>
-
-#include <sys/types.h>
 
 namespace cppvm::sandbox {
 

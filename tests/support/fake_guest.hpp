@@ -58,9 +58,8 @@ class FakeAgent : public agent::v1::AgentService {
         co_return response;
     }
 
-    Awaitable<agent::v1::Empty> start_container(
-        ttrpc::CallContext&, const agent::v1::StartContainerRequest& request
-    ) override {
+    Awaitable<agent::v1::Empty>
+    start_container(ttrpc::CallContext&, const agent::v1::StartContainerRequest& request) override {
         const std::string id = request.container_id();
         bool failed = false;
         try {
@@ -75,17 +74,15 @@ class FakeAgent : public agent::v1::AgentService {
         co_return agent::v1::Empty();
     }
 
-    Awaitable<agent::v1::StartExecResponse> start_exec(
-        ttrpc::CallContext&, const agent::v1::StartExecRequest& request
-    ) override {
+    Awaitable<agent::v1::StartExecResponse>
+    start_exec(ttrpc::CallContext&, const agent::v1::StartExecRequest& request) override {
         co_await enter("start_exec");
         add(request.container_id(), request.exec_id(), request.stdio());
         co_return agent::v1::StartExecResponse();
     }
 
-    Awaitable<agent::v1::WaitProcessResponse> wait_process(
-        ttrpc::CallContext&, const agent::v1::ProcessRef& request
-    ) override {
+    Awaitable<agent::v1::WaitProcessResponse>
+    wait_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) override {
         const auto process = find(request);
         co_await enter("wait_process");
         co_await process->exited.wait();
@@ -94,9 +91,8 @@ class FakeAgent : public agent::v1::AgentService {
         co_return response;
     }
 
-    Awaitable<agent::v1::Empty> signal_process(
-        ttrpc::CallContext&, const agent::v1::SignalProcessRequest& request
-    ) override {
+    Awaitable<agent::v1::Empty>
+    signal_process(ttrpc::CallContext&, const agent::v1::SignalProcessRequest& request) override {
         co_await enter("signal_process");
         const auto process = find(request.process());
         if (request.signal() == 9) {
@@ -105,16 +101,14 @@ class FakeAgent : public agent::v1::AgentService {
         co_return agent::v1::Empty();
     }
 
-    Awaitable<agent::v1::Empty> resize_console(
-        ttrpc::CallContext&, const agent::v1::ResizeConsoleRequest&
-    ) override {
+    Awaitable<agent::v1::Empty>
+    resize_console(ttrpc::CallContext&, const agent::v1::ResizeConsoleRequest&) override {
         co_await enter("resize_console");
         co_return agent::v1::Empty();
     }
 
-    Awaitable<agent::v1::ListProcessesResponse> list_processes(
-        ttrpc::CallContext&, const agent::v1::ListProcessesRequest& request
-    ) override {
+    Awaitable<agent::v1::ListProcessesResponse>
+    list_processes(ttrpc::CallContext&, const agent::v1::ListProcessesRequest& request) override {
         co_await enter("list_processes");
         agent::v1::ListProcessesResponse response;
         std::int32_t pid = 100;
@@ -132,9 +126,8 @@ class FakeAgent : public agent::v1::AgentService {
         co_return response;
     }
 
-    Awaitable<agent::v1::Empty> delete_process(
-        ttrpc::CallContext&, const agent::v1::ProcessRef& request
-    ) override {
+    Awaitable<agent::v1::Empty>
+    delete_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) override {
         co_await enter("delete_process");
         find(request);
         processes_.erase({request.container_id(), request.exec_id()});

@@ -16,7 +16,8 @@ class SandboxFailureTest : public SandboxTest {
   protected:
     /// Runs create in a sandbox that `arrange` has spoilt.
     void expect_clean_failure(
-        const std::function<void(Bench&)>& arrange, const ContainerSpec& spec,
+        const std::function<void(Bench&)>& arrange,
+        const ContainerSpec& spec,
         const std::string& expected
     ) {
         with_sandbox(sandbox_spec(), [&](Bench& bench) -> Awaitable<> {
@@ -43,7 +44,8 @@ TEST_F(SandboxFailureTest, LeavesNothingWhenTheGuestFailsAtAnyStep) {
         {"hello",
          [](Bench& b) { b.hypervisor.on_hello = [] { throw Error(Code::unknown, "panic"); }; },
          "create task c1: boot sandbox s1: panic"},
-        {"build id", [](Bench& b) { b.hypervisor.build_id = "0.0.0-other"; },
+        {"build id",
+         [](Bench& b) { b.hypervisor.build_id = "0.0.0-other"; },
          "guest agent 0.0.0-other does not match this shim"},
         {"rpc connection",
          [](Bench& b) { b.hypervisor.on_dial = [] { throw Error(Code::unavailable, "reset"); }; },
@@ -79,7 +81,7 @@ TEST_F(SandboxFailureTest, LeavesNothingWhenTheHostFailsAtAnyStep) {
     spec.stdio.stdin_uri = fifo("stdin");
     spec.stdio.stdout_uri = fifo("stdout");
     const auto refuse_streams = [](Bench& bench) {
-        bench.hypervisor.on_dial = [&bench, dials = 0]() mutable {
+        bench.hypervisor.on_dial = [dials = 0]() mutable {
             if (++dials == 3) { // RPC and stdin are open, stdout fails
                 throw Error(Code::unavailable, "stream refused");
             }

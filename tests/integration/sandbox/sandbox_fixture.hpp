@@ -10,12 +10,11 @@
 
 #include <filesystem>
 #include <functional>
-#include <string>
-#include <vector>
-
 #include <sched.h>
+#include <string>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <vector>
 
 namespace cppvm::sandbox {
 
@@ -82,7 +81,9 @@ class SandboxTest : public ::testing::Test {
 
     SandboxSpec sandbox_spec() const {
         return {
-            Identity("/run/test.sock", "tests", "s1"), config::Config(), path("run"),
+            Identity("/run/test.sock", "tests", "s1"),
+            config::Config(),
+            path("run"),
             CPPVM_STANDIN_PROGRAM
         };
     }
@@ -90,7 +91,8 @@ class SandboxTest : public ::testing::Test {
     static std::string mounts_below(const std::string& directory) {
         std::string found;
         const std::string table = read_file("/proc/self/mountinfo", 16 * 1024 * 1024);
-        for (std::size_t at = 0; (at = table.find(" " + directory, at)) != std::string::npos; ++at) {
+        for (std::size_t at = 0; (at = table.find(" " + directory, at)) != std::string::npos;
+             ++at) {
             found.append(table.substr(at, table.find(' ', at + 1) - at));
         }
         return found;
@@ -111,23 +113,21 @@ struct Bench {
 
 /// Runs `body` with a sandbox, then stops it and checks that no machine is left.
 inline void with_sandbox(SandboxSpec spec, std::function<Awaitable<>(Bench&)> body) {
-    testing::co_test(
-        [](SandboxSpec owned, std::function<Awaitable<>(Bench&)> run) -> Awaitable<> {
-            Bench bench(co_await asio::this_coro::executor, std::move(owned));
-            std::exception_ptr failure;
-            try {
-                co_await run(bench);
-            } catch (...) {
-                failure = std::current_exception();
-            }
-            co_await bench.sandbox.stop();
-            co_await bench.hypervisor.stop();
-            EXPECT_EQ(bench.hypervisor.machines, 0);
-            if (failure) {
-                std::rethrow_exception(failure);
-            }
-        }(std::move(spec), std::move(body))
-    );
+    testing::co_test([](SandboxSpec owned, std::function<Awaitable<>(Bench&)> run) -> Awaitable<> {
+        Bench bench(co_await asio::this_coro::executor, std::move(owned));
+        std::exception_ptr failure;
+        try {
+            co_await run(bench);
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        co_await bench.sandbox.stop();
+        co_await bench.hypervisor.stop();
+        EXPECT_EQ(bench.hypervisor.machines, 0);
+        if (failure) {
+            std::rethrow_exception(failure);
+        }
+    }(std::move(spec), std::move(body)));
 }
 
 /// Waits, turn by turn of the loop, until `condition` holds; co_test bounds it.

@@ -1,6 +1,5 @@
-#include "tests/integration/sandbox/sandbox_fixture.hpp"
-
 #include "common/os/process_id.hpp"
+#include "tests/integration/sandbox/sandbox_fixture.hpp"
 
 #include <csignal>
 
@@ -47,9 +46,9 @@ TEST_F(SandboxTest, ReportsExitsOfExecsBeforeThatOfTheInit) {
         bench.hypervisor.agent.exit_process("c1", "", 0);
         bench.hypervisor.agent.exit_process("c1", "e1", 137);
         co_await c1->wait("");
-        const std::vector<std::string> expected = {"create c1",       "start c1",
-                                                   "exec-added e1",   "exec-started e1",
-                                                   "exit e1 137",     "exit c1 0"};
+        const std::vector<std::string> expected = {
+            "create c1", "start c1", "exec-added e1", "exec-started e1", "exit e1 137", "exit c1 0"
+        };
         EXPECT_EQ(bench.events.lines, expected);
         const auto exec = co_await bench.sandbox.remove("c1", "e1");
         EXPECT_EQ(exec.exit->status, 137U);
@@ -142,8 +141,10 @@ TEST_F(SandboxTest, RefusesWhatTheStateDoesNotAllow) {
         EXPECT_EQ(unknown.code, Code::not_found);
         c1->add_exec("e1", {}, exec_process);
         const Status not_started = co_await status_of(c1->kill("e1", SIGTERM, false));
-        EXPECT_EQ(not_started, (Status{Code::failed_precondition,
-                                       "kill exec e1 of container c1: process not created"}));
+        EXPECT_EQ(
+            not_started,
+            (Status{Code::failed_precondition, "kill exec e1 of container c1: process not created"})
+        );
         EXPECT_THROW(c1->add_exec("e1", {}, exec_process), Error);
         const Status no_args = co_await status_of([](Container& target) -> Awaitable<> {
             target.add_exec("e2", {}, R"({"cwd": "/", "args": []})");

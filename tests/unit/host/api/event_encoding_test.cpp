@@ -1,5 +1,4 @@
 #include "host/api/event_encoding.hpp"
-
 #include "proto/containerd/events.pb.h"
 #include "proto/containerd/forward.pb.h"
 

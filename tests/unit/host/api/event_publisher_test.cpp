@@ -1,12 +1,12 @@
-#include "host/api/event_publisher.hpp"
-
 #include "common/base/error.hpp"
 #include "common/ttrpc/server.hpp"
+#include "host/api/event_publisher.hpp"
 #include "proto/containerd/forward.ttrpc.hpp"
 #include "tests/support/co_test.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -23,9 +23,8 @@ class FakeEvents : public forward::EventsService {
   public:
     explicit FakeEvents(const asio::any_io_executor& executor) : arrived(executor) {}
 
-    Awaitable<::google::protobuf::Empty> forward(
-        ttrpc::CallContext& context, const forward::ForwardRequest& request
-    ) override {
+    Awaitable<::google::protobuf::Empty>
+    forward(ttrpc::CallContext& context, const forward::ForwardRequest& request) override {
         EXPECT_EQ(context.metadata.at(0).first, "containerd-namespace-ttrpc");
         EXPECT_EQ(context.metadata.at(0).second, "ns");
         on_event(request.envelope().topic());
@@ -108,6 +107,9 @@ TEST_F(EventPublisherTest, KeepsEventsWhileContainerdIsAway) {
         publisher.publish(sandbox::TaskExited{});
         Containerd second(executor, path, service);
         co_await publisher.stop(deadline_in(std::chrono::seconds(10)));
+        // At least once: the first one's answer may have been lost with its connection.
+        const auto repeated = std::unique(service.topics.begin(), service.topics.end());
+        service.topics.erase(repeated, service.topics.end());
         const std::vector<std::string> expected = {"/tasks/create", "/tasks/start", "/tasks/exit"};
         EXPECT_EQ(service.topics, expected);
         co_await second.stop();

@@ -1,6 +1,5 @@
-#include "host/sandbox/guest_spec.hpp"
-
 #include "common/base/error.hpp"
+#include "host/sandbox/guest_spec.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -24,7 +23,9 @@ json minimal() {
     })");
 }
 
-GuestSpec translate(const json& config) { return make_guest_spec(config.dump(), "/bundle", "c1"); }
+GuestSpec translate(const json& config) {
+    return make_guest_spec(config.dump(), "/bundle", "c1");
+}
 
 Status failure_of(const json& config) {
     try {
@@ -52,7 +53,7 @@ TEST(GuestSpecTest, NumbersBindMountsAndTellsTheHostWhatToBind) {
     auto config = minimal();
     config["mounts"] = json::parse(R"([
         {"destination": "/proc", "type": "proc", "source": "proc"},
-        {"destination": "/a", "type": "bind", "source": "/host/a", "options": ["rbind", "ro"]},
+        {"destination": "/a", "type": "bind", "source": "/host/a", "options": ["rbind", "ro", "rslave"]},
         {"destination": "/b", "source": "relative/b", "options": ["bind"]},
         {"destination": "/c", "type": "bind", "source": "/host/c", "options": null}
     ])");
@@ -62,10 +63,17 @@ TEST(GuestSpecTest, NumbersBindMountsAndTellsTheHostWhatToBind) {
     EXPECT_EQ(mounts[1]["source"], "/run/cppvm/share/c1/mounts/0");
     EXPECT_EQ(mounts[2]["source"], "/run/cppvm/share/c1/mounts/1");
     EXPECT_EQ(mounts[3]["source"], "/run/cppvm/share/c1/mounts/2");
-    const std::vector<storage::VolumeSpec> expected = {
-        {"/host/a", true, true}, {"/bundle/relative/b", false, false}, {"/host/c", false, false}
-    };
-    EXPECT_EQ(spec.volumes, expected);
+    ASSERT_EQ(spec.volumes.size(), 3U);
+    EXPECT_EQ(spec.volumes[0].source, "/host/a");
+    EXPECT_TRUE(spec.volumes[0].recursive);
+    EXPECT_TRUE(spec.volumes[0].read_only);
+    EXPECT_FALSE(spec.volumes[0].recursive_read_only);
+    EXPECT_TRUE(spec.volumes[0].propagate);
+    EXPECT_EQ(spec.volumes[1].source, "/bundle/relative/b");
+    EXPECT_FALSE(spec.volumes[1].recursive);
+    EXPECT_FALSE(spec.volumes[1].read_only);
+    EXPECT_FALSE(spec.volumes[1].propagate);
+    EXPECT_EQ(spec.volumes[2].source, "/host/c");
 }
 
 TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
@@ -84,9 +92,7 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
         ]})");
     const GuestSpec spec = translate(config);
     EXPECT_EQ(spec.text.find("hostsecret"), std::string::npos) << spec.text;
-    EXPECT_EQ(
-        spec.not_honoured, (std::vector<std::string>{"linux.namespaces[2].path", "hooks"})
-    );
+    EXPECT_EQ(spec.not_honoured, (std::vector<std::string>{"linux.namespaces[2].path", "hooks"}));
 }
 
 TEST(GuestSpecTest, SplitsNamespacesBetweenHostAndGuest) {

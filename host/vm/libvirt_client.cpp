@@ -7,13 +7,11 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
 
 #include <array>
 #include <charconv>
 #include <fcntl.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 namespace cppvm::vm {
@@ -107,21 +105,27 @@ Awaitable<std::string> read_answer(asio::posix::stream_descriptor& pipe) {
     }
 }
 
+// Unlike a pipe, an unnamed file takes all of the input, and does not mind a helper that ends
+// early.
+UniqueFd make_input(std::string_view text) {
+    UniqueFd file(::memfd_create("libvirt-helper-input", MFD_CLOEXEC));
+    if (!file) {
+        throw_errno("make the input of", "the libvirt helper");
+    }
+    write_all(file.get(), "the libvirt helper's input", text);
+    if (::lseek(file.get(), 0, SEEK_SET) != 0) {
+        throw_errno("rewind the input of", "the libvirt helper");
+    }
+    return file;
+}
+
 Awaitable<std::string> run_helper(ChildSpec spec, std::string input) {
     auto executor = co_await asio::this_coro::executor;
-    Pipe in = make_pipe();
+    const UniqueFd in = make_input(input);
     Pipe out = make_pipe();
-    // The whole input fits into the pipe, so that no write waits for the helper.
-    const int capacity = ::fcntl(in.write.get(), F_GETPIPE_SZ);
-    if (capacity >= 0 && static_cast<std::size_t>(capacity) < input.size()) {
-        throw Error(Code::internal, "domain XML of " + std::to_string(input.size()) + " bytes");
-    }
-    spec.descriptors = {{in.read.get(), 0}, {out.write.get(), 1}};
+    spec.descriptors = {{in.get(), 0}, {out.write.get(), 1}};
     ChildProcess helper(executor, spec);
-    in.read.reset();
     out.write.reset();
-    write_all(in.write.get(), "the libvirt helper's input", input);
-    in.write.reset();
     asio::posix::stream_descriptor pipe(executor, out.read.release());
     std::string answer = co_await read_answer(pipe);
     const ChildExit exit = co_await helper.wait();

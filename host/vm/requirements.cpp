@@ -306,6 +306,9 @@ Check HostChecks::run_dir() const {
     while (::access(existing.c_str(), F_OK) != 0 && existing.has_relative_path()) {
         existing = existing.parent_path();
     }
+    if (!std::filesystem::is_directory(existing)) {
+        return missing(name, existing.native() + ": not a directory", "set run_dir");
+    }
     if (::access(existing.c_str(), W_OK | X_OK) != 0) {
         return missing(
             name, existing.native() + ": " + reason(errno), "run as root, or set run_dir"

@@ -1,0 +1,122 @@
+#include "common/os/file.hpp"
+#include "host/vm/console.hpp"
+#include "host/vm/unix_socket.hpp"
+#include "tests/support/co_test.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace cppvm::vm {
+namespace {
+
+class CappedFileTest : public ::testing::Test {
+  protected:
+    testing::TempDir directory_;
+};
+
+TEST_F(CappedFileTest, StaysBelowItsLimitAndKeepsTheEnd) {
+    CappedFile file(directory_ / "log", 100);
+    std::string all;
+    for (int i = 0; i < 1000; ++i) {
+        const std::string line = "line " + std::to_string(i) + "\n";
+        file.write(line);
+        all.append(line);
+        const auto older = std::filesystem::exists(directory_ / "log.1")
+                               ? std::filesystem::file_size(directory_ / "log.1")
+                               : 0;
+        ASSERT_LE(std::filesystem::file_size(directory_ / "log") + older, 100U);
+    }
+    const std::string tail = file.tail(1000);
+    EXPECT_GE(tail.size(), 50U);
+    EXPECT_TRUE(all.ends_with(tail)) << tail;
+}
+
+TEST_F(CappedFileTest, TakesMoreThanItsLimitAtOnce) {
+    CappedFile file(directory_ / "log", 64);
+    file.write(std::string(1000, 'a') + "end");
+    EXPECT_TRUE(file.tail(10).ends_with("end"));
+    EXPECT_LE(std::filesystem::file_size(directory_ / "log"), 32U);
+}
+
+TEST_F(CappedFileTest, BeginsItsTailAtALine) {
+    CappedFile file(directory_ / "log", 1000);
+    file.write("first\nsecond\nthird\n");
+    EXPECT_EQ(file.tail(10), "third\n");
+    EXPECT_EQ(file.tail(1000), "first\nsecond\nthird\n");
+    EXPECT_EQ(file.tail(3), "rd\n"); // no line fits
+}
+
+TEST_F(CappedFileTest, HasAnEmptyTailBeforeTheFirstWriteAndAfterRemoval) {
+    CappedFile file(directory_ / "log", 1000);
+    EXPECT_EQ(file.tail(10), "");
+    file.write("x");
+    file.remove();
+    EXPECT_EQ(file.tail(10), "");
+    EXPECT_FALSE(std::filesystem::exists(directory_ / "log"));
+}
+
+TEST_F(CappedFileTest, DoesNotWriteThroughALink) {
+    const auto target = directory_.write("target", "precious");
+    std::filesystem::create_symlink(target, directory_ / "log");
+    CappedFile file(directory_ / "log", 1000);
+    EXPECT_ANY_THROW(file.write("x"));
+    EXPECT_EQ(read_file(target, 100), "precious");
+}
+
+TEST(ConsoleTest, LogsWhatTheMachinePrintsUntilItCloses) {
+    testing::TempDir directory;
+    testing::co_test([](std::filesystem::path run_dir) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        Console console(executor, run_dir, 1024);
+        struct stat status{};
+        EXPECT_EQ(::stat(console.socket_path().c_str(), &status), 0);
+        EXPECT_EQ(status.st_mode & 0777, 0600U);
+        auto machine = co_await connect_unix(console.socket_path());
+        const pid_t pid = co_await console.accept();
+        EXPECT_EQ(pid, ::getpid());
+        const std::string text = "Kernel panic\n";
+        co_await asio::async_write(machine, asio::buffer(text), asio::use_awaitable);
+        machine.close();
+        co_await console.run();
+        EXPECT_EQ(console.tail(100), text);
+    }(directory.path()));
+    EXPECT_FALSE(std::filesystem::exists(directory / "console.sock"));
+    EXPECT_TRUE(std::filesystem::exists(directory / "console.log"));
+}
+
+TEST(ConsoleTest, DropsWhatItCannotLog) {
+    testing::TempDir directory;
+    testing::co_test([](std::filesystem::path run_dir) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        std::filesystem::create_directory(run_dir / "console.log");
+        Console console(executor, run_dir, 1024);
+        auto machine = co_await connect_unix(console.socket_path());
+        co_await console.accept();
+        const std::string text(100, 'x');
+        co_await asio::async_write(machine, asio::buffer(text), asio::use_awaitable);
+        machine.close();
+        co_await console.run();
+    }(directory.path()));
+}
+
+TEST(UnixSocketTest, RefusesPathsThatAreTooLong) {
+    asio::io_context loop;
+    EXPECT_ANY_THROW(listen_unix(loop.get_executor(), "/tmp/" + std::string(110, 'x')));
+}
+
+TEST(UnixSocketTest, ReplacesAStaleSocket) {
+    testing::TempDir directory;
+    asio::io_context loop;
+    {
+        const auto first = listen_unix(loop.get_executor(), directory / "s");
+    }
+    const auto second = listen_unix(loop.get_executor(), directory / "s");
+    EXPECT_TRUE(second.is_open());
+}
+
+} // namespace
+} // namespace cppvm::vm

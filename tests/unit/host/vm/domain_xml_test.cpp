@@ -1,0 +1,144 @@
+#include "host/vm/domain_xml.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pugixml.hpp>
+
+namespace cppvm::vm {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+DomainSpec domain_spec() {
+    DomainSpec spec;
+    spec.machine.name = "cppvm-0011223344556677";
+    spec.machine.uuid = "00112233-4455-8677-8899-aabbccddeeff";
+    spec.machine.title = "k8s.io/pod1";
+    spec.machine.vcpus = 3;
+    spec.machine.memory_mib = 512;
+    spec.machine.kernel = "/usr/share/cppvm/vmlinuz";
+    spec.machine.initramfs = "/usr/share/cppvm/initramfs.img";
+    spec.machine.share_dir = "/run/cppvm/0011223344556677/share";
+    spec.emulator = "/usr/bin/qemu-system-x86_64";
+    spec.virtiofsd = "/usr/lib/qemu/virtiofsd";
+    spec.console_socket = "/run/cppvm/0011223344556677/console.sock";
+    spec.command_line = "console=ttyS0 quiet";
+    return spec;
+}
+
+// The domain as libvirt would read it.
+class ParsedDomain {
+  public:
+    explicit ParsedDomain(const DomainSpec& spec) : text_(to_domain_xml(spec)) {
+        EXPECT_TRUE(document_.load_string(text_.c_str())) << text_;
+    }
+
+    std::string at(const char* path) const {
+        const auto node = document_.select_node(path);
+        return node.attribute() ? node.attribute().value() : node.node().text().as_string();
+    }
+    bool has(const char* path) const { return static_cast<bool>(document_.select_node(path)); }
+
+  private:
+    std::string text_;
+    pugi::xml_document document_;
+};
+
+TEST(DomainXmlTest, DescribesTheMachine) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("/domain/@type"), "kvm");
+    EXPECT_EQ(domain.at("/domain/name"), "cppvm-0011223344556677");
+    EXPECT_EQ(domain.at("/domain/uuid"), "00112233-4455-8677-8899-aabbccddeeff");
+    EXPECT_EQ(domain.at("/domain/title"), "k8s.io/pod1");
+    EXPECT_EQ(domain.at("/domain/memory"), "512");
+    EXPECT_EQ(domain.at("/domain/memory/@unit"), "MiB");
+    EXPECT_EQ(domain.at("/domain/vcpu"), "3");
+    EXPECT_EQ(domain.at("/domain/os/kernel"), "/usr/share/cppvm/vmlinuz");
+    EXPECT_EQ(domain.at("/domain/os/initrd"), "/usr/share/cppvm/initramfs.img");
+    EXPECT_EQ(domain.at("/domain/os/cmdline"), "console=ttyS0 quiet");
+    EXPECT_EQ(domain.at("/domain/cpu/@mode"), "host-passthrough");
+    EXPECT_EQ(domain.at("/domain/memoryBacking/access/@mode"), "shared");
+}
+
+TEST(DomainXmlTest, EndsTheMachineWhateverEndsTheGuest) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("/domain/on_poweroff"), "destroy");
+    EXPECT_EQ(domain.at("/domain/on_reboot"), "destroy");
+    EXPECT_EQ(domain.at("/domain/on_crash"), "destroy");
+}
+
+TEST(DomainXmlTest, ConnectsShareAndConsole) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("//filesystem/driver/@type"), "virtiofs");
+    EXPECT_EQ(domain.at("//filesystem/binary/@path"), "/usr/lib/qemu/virtiofsd");
+    EXPECT_EQ(domain.at("//filesystem/source/@dir"), "/run/cppvm/0011223344556677/share");
+    EXPECT_EQ(domain.at("//filesystem/target/@dir"), "cppvm");
+    EXPECT_EQ(domain.at("//serial/@type"), "unix");
+    EXPECT_EQ(domain.at("//serial/source/@mode"), "connect");
+    EXPECT_EQ(domain.at("//serial/source/@path"), "/run/cppvm/0011223344556677/console.sock");
+}
+
+TEST(DomainXmlTest, HasNoDeviceThatNobodyNeeds) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("//controller[@type='usb']/@model"), "none");
+    EXPECT_EQ(domain.at("//memballoon/@model"), "none");
+    EXPECT_FALSE(domain.has("//graphics"));
+    EXPECT_FALSE(domain.has("//video"));
+    EXPECT_FALSE(domain.has("//interface"));
+}
+
+TEST(DomainXmlTest, LetsLibvirtChooseTheVsockAddress) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("//vsock/cid/@auto"), "yes");
+    EXPECT_FALSE(domain.has("/domain/*[name()='qemu:commandline']"));
+}
+
+TEST(DomainXmlTest, PassesTheUserVsockToQemuAndDoublesCommas) {
+    DomainSpec spec = domain_spec();
+    spec.vsock_socket = "/run/a,b/vhost-vsock.sock";
+    const ParsedDomain domain(spec);
+    EXPECT_FALSE(domain.has("//vsock"));
+    const std::string text = to_domain_xml(spec);
+    EXPECT_THAT(text, HasSubstr("path=/run/a,,b/vhost-vsock.sock"));
+    EXPECT_THAT(text, HasSubstr("vhost-user-vsock-pci"));
+}
+
+TEST(DomainXmlTest, UsesAPlainProcessorForEmulation) {
+    DomainSpec spec = domain_spec();
+    spec.emulation = true;
+    const ParsedDomain domain(spec);
+    EXPECT_EQ(domain.at("/domain/@type"), "qemu");
+    EXPECT_EQ(domain.at("/domain/cpu/@mode"), "maximum");
+}
+
+TEST(DomainXmlTest, EscapesWhatIsMarkup) {
+    DomainSpec spec = domain_spec();
+    spec.machine.title = "a</title><name>b</name>\"'&";
+    spec.machine.share_dir = "/run/x'/><disk type=\"file\">&amp;";
+    spec.command_line = "quiet root=<&>";
+    const ParsedDomain domain(spec);
+    EXPECT_EQ(domain.at("/domain/title"), spec.machine.title);
+    EXPECT_EQ(domain.at("//filesystem/source/@dir"), spec.machine.share_dir.native());
+    EXPECT_EQ(domain.at("/domain/os/cmdline"), spec.command_line);
+    EXPECT_FALSE(domain.has("//disk"));
+}
+
+TEST(DomainXmlTest, LeavesAnEmptyTitleOut) {
+    DomainSpec spec = domain_spec();
+    spec.machine.title.clear();
+    EXPECT_FALSE(ParsedDomain(spec).has("/domain/title"));
+}
+
+TEST(KernelCommandLineTest, NamesConsoleAndBootPortAndEndsWithTheOwnParameters) {
+    VmSpec machine;
+    EXPECT_THAT(kernel_command_line(machine, 1025), HasSubstr("cppvm.boot_port=1025"));
+    machine.command_line = "cppvm.log=debug quiet";
+    const std::string line = kernel_command_line(machine, 7);
+    EXPECT_THAT(line, HasSubstr("console=ttyS0 "));
+    EXPECT_THAT(line, HasSubstr("panic=-1"));
+    EXPECT_TRUE(line.ends_with(" cppvm.boot_port=7 cppvm.log=debug quiet")) << line;
+}
+
+} // namespace
+} // namespace cppvm::vm

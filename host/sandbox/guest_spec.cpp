@@ -23,6 +23,9 @@ constexpr std::array<std::string_view, 8> guest_types = {
     "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs"
 };
 
+// Each is a mount on the host, a file descriptor of virtiofsd and an inode in the guest.
+constexpr std::size_t max_volumes = 1024;
+
 [[noreturn]] void refuse(const std::string& path, const std::string& problem) {
     throw Error(Code::invalid_argument, path + ": " + problem);
 }
@@ -66,8 +69,15 @@ class Translation {
         if (Json* const linux_part = find_container(config, "linux", "linux", false)) {
             translate_namespaces(*linux_part);
             linux_part->erase("cgroupsPath"); // a name on the host; the guest has its own tree
+            if (Json* const seccomp =
+                    find_container(*linux_part, "seccomp", "linux.seccomp", false)) {
+                drop(*seccomp, "listenerPath", "linux.seccomp."); // a socket on the host
+            }
         }
-        drop(config, "hooks");
+        // Programs on the host, and parts for other kinds of host ("vm" names the host's kernels).
+        for (const char* const key : {"hooks", "vm", "windows", "solaris", "zos"}) {
+            drop(config, key, "");
+        }
         config.erase("annotations"); // for runtimes on the host; they tell host paths
         result_.text = config.dump();
         return std::move(result_);
@@ -114,6 +124,13 @@ class Translation {
             if (source.empty()) {
                 refuse(path + ".source", "must not be empty");
             }
+            if (result_.volumes.size() == max_volumes) {
+                refuse(path, "more than " + std::to_string(max_volumes) + " bind mounts");
+            }
+            if (has("shared") || has("rshared")) {
+                // What the host mounts shows in the guest; the other way there is none.
+                result_.not_honoured.push_back(path + ".options[shared]");
+            }
             mount["source"] = guest_dir_ + "/mounts/" + std::to_string(result_.volumes.size());
             result_.volumes.push_back(
                 {.source = source.is_absolute() ? source : bundle_ / source,
@@ -131,6 +148,7 @@ class Translation {
                     "' cannot be mounted in the guest; bind-mount it from the host instead"
             );
         }
+        mount["source"] = type; // a mere label, which could be a path of the host
     }
 
     static std::vector<std::string> read_options(Json& mount, const std::string& path) {
@@ -193,11 +211,11 @@ class Translation {
         return false;
     }
 
-    void drop(Json& config, const char* key) {
-        if (const Json* const value = find(config, key); value != nullptr && !value->empty()) {
-            result_.not_honoured.emplace_back(key);
+    void drop(Json& object, const char* key, const std::string& parent) {
+        if (const Json* const value = find(object, key); value != nullptr && !value->empty()) {
+            result_.not_honoured.push_back(parent + key);
         }
-        config.erase(key);
+        object.erase(key);
     }
 
     std::filesystem::path bundle_;

@@ -81,18 +81,52 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     config["root"]["path"] = "/hostsecret/rootfs";
     config["annotations"]["io.kubernetes.cri.sandbox-log-directory"] = "/hostsecret/log";
     config["hooks"]["createRuntime"] = json::parse(R"([{"path": "/hostsecret/hook"}])");
-    config["mounts"] = json::parse(
-        R"([{"destination": "/a", "type": "bind", "source": "/hostsecret/a", "options": ["rbind"]}])"
-    );
+    config["vm"]["kernel"]["path"] = "/hostsecret/kernel";
+    config["mounts"] = json::parse(R"([
+        {"destination": "/a", "type": "bind", "source": "/hostsecret/a", "options": ["rbind"]},
+        {"destination": "/b", "type": "tmpfs", "source": "/hostsecret/b"}
+    ])");
     config["linux"] = json::parse(R"({
         "cgroupsPath": "/hostsecret/cgroup",
+        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/hostsecret/socket"},
         "namespaces": [
             {"type": "network", "path": "/hostsecret/net"}, {"type": "ipc", "path": "/hostsecret/ipc"},
             {"type": "pid", "path": "/hostsecret/pid"}
         ]})");
     const GuestSpec spec = translate(config);
     EXPECT_EQ(spec.text.find("hostsecret"), std::string::npos) << spec.text;
-    EXPECT_EQ(spec.not_honoured, (std::vector<std::string>{"linux.namespaces[2].path", "hooks"}));
+    EXPECT_EQ(
+        spec.not_honoured,
+        (std::vector<std::string>{
+            "linux.namespaces[2].path", "linux.seccomp.listenerPath", "hooks", "vm"
+        })
+    );
+    EXPECT_EQ(
+        json::parse(spec.text)["linux"]["seccomp"],
+        json::parse(R"({"defaultAction": "SCMP_ACT_ALLOW"})")
+    );
+}
+
+TEST(GuestSpecTest, ReportsThatMountsOfTheGuestDoNotShowOnTheHost) {
+    auto config = minimal();
+    config["mounts"] = json::parse(
+        R"([{"destination": "/a", "type": "bind", "source": "/x", "options": ["rbind", "rshared"]}])"
+    );
+    const GuestSpec spec = translate(config);
+    EXPECT_TRUE(spec.volumes.at(0).propagate);
+    EXPECT_EQ(spec.not_honoured, std::vector<std::string>{"mounts[0].options[shared]"});
+}
+
+TEST(GuestSpecTest, BoundsTheNumberOfVolumes) {
+    auto config = minimal();
+    const auto mount = json::parse(R"({"destination": "/a", "type": "bind", "source": "/x"})");
+    config["mounts"] = json::array();
+    for (int i = 0; i < 1024; ++i) {
+        config["mounts"].push_back(mount);
+    }
+    EXPECT_EQ(translate(config).volumes.size(), 1024U);
+    config["mounts"].push_back(mount);
+    EXPECT_EQ(failure_of(config).message, "mounts[1024]: more than 1024 bind mounts");
 }
 
 TEST(GuestSpecTest, SplitsNamespacesBetweenHostAndGuest) {

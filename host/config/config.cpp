@@ -4,7 +4,6 @@
 #include "common/log/logger.hpp"
 #include "common/os/file.hpp"
 
-#define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
 #include <algorithm>
@@ -18,7 +17,7 @@ namespace cppvm::config {
 
 namespace {
 
-constexpr std::size_t max_file_bytes = 1024 * 1024;
+constexpr std::size_t max_file_bytes = 1024UL * 1024;
 constexpr std::size_t max_text_bytes = 4096;
 // `<run_dir>/<16 digits>/<name>` must fit into the 107 bytes of a unix socket's path.
 constexpr std::size_t max_run_dir_bytes = 48;

@@ -37,7 +37,7 @@ struct Vm {
     std::filesystem::path initramfs = "/usr/share/cppvm/initramfs.img";
     std::string kernel_parameters; ///< appended to the command line
     std::chrono::seconds boot_timeout{30};
-    std::size_t console_log_bytes = 1024 * 1024;
+    std::size_t console_log_bytes = 1024UL * 1024;
 };
 
 struct Log {

@@ -1,35 +1,59 @@
 #include "host/sandbox/leftovers.hpp"
 
 #include "common/base/error.hpp"
+#include "host/storage/share.hpp"
+#include "host/storage/unmount.hpp"
 #include "host/vm/leftovers.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 
-#include <cerrno>
 #include <exception>
-#include <sys/mount.h>
-#include <system_error>
+#include <string_view>
 
 namespace cppvm {
 
 namespace {
 
-// Detaches what is mounted on `path`, with all below it; several mounts may lie on each other.
-bool detach_mounts(const std::filesystem::path& path, const Logger& logger) noexcept {
-    constexpr int max_stacked = 64;
-    for (int count = 0; count < max_stacked; ++count) {
-        if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
-            continue;
-        }
-        if (errno == EINVAL || errno == ENOENT || errno == ENOTDIR) { // no mount, or nothing there
-            return true;
-        }
-        const std::error_code error(errno, std::system_category());
-        logger.warn("Could not unmount", {{"path", path.native()}, {"error", error.message()}});
+// Runs `undo`; false if it throws, with a warning.
+template <class F>
+bool attempt(const Logger& logger, std::string_view what, F undo) noexcept {
+    try {
+        undo();
+        return true;
+    } catch (...) {
+        logger.warn(what, {{"error", to_status(std::current_exception()).message}});
         return false;
     }
-    logger.warn("Could not unmount: too many mounts on each other", {{"path", path.native()}});
-    return false;
+}
+
+bool undo_machine(
+    const Identity& identity,
+    const config::Config& config,
+    const std::filesystem::path& share_dir,
+    const Logger& logger,
+    Deadline deadline
+) {
+    asio::io_context loop;
+    std::exception_ptr failure;
+    bool done = false;
+    asio::co_spawn(
+        loop,
+        vm::undo_leftovers(
+            {identity.domain_name(), identity.uuid(), identity.run_dir(config.run_dir), share_dir},
+            config,
+            logger,
+            deadline
+        ),
+        [&](const std::exception_ptr& exception, bool result) {
+            failure = exception;
+            done = result;
+        }
+    );
+    loop.run();
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+    return done;
 }
 
 } // namespace
@@ -37,42 +61,22 @@ bool detach_mounts(const std::filesystem::path& path, const Logger& logger) noex
 bool undo_leftovers(
     const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
 ) noexcept {
-    const auto run_dir = identity.run_dir(config.run_dir);
-    const auto share_dir = run_dir / "share";
+    const auto share_dir = identity.run_dir(config.run_dir) / "share";
+    // The machine first: it has the share's files open.
     bool machine_gone = false;
-    try {
-        asio::io_context loop;
-        std::exception_ptr failure;
-        asio::co_spawn(
-            loop,
-            vm::undo_leftovers(
-                {identity.domain_name(), identity.uuid(), run_dir, share_dir},
-                config,
-                logger,
-                deadline
-            ),
-            [&](const std::exception_ptr& exception, bool done) {
-                failure = exception;
-                machine_gone = done;
-            }
-        );
-        loop.run();
-        if (failure) {
-            std::rethrow_exception(failure);
-        }
-    } catch (...) {
-        logger.warn(
-            "The virtual machine may be left",
-            {{"domain", identity.domain_name()},
-             {"error", to_status(std::current_exception()).message}}
-        );
-    }
-    // All that is mounted in the share is mounted below the share's own mount, and goes with it.
-    return detach_mounts(share_dir, logger) && machine_gone;
+    attempt(logger, "The virtual machine may be left", [&] {
+        machine_gone = undo_machine(identity, config, share_dir, logger, deadline);
+    });
+    const bool share_gone = attempt(logger, "Something of the share may be left", [&] {
+        storage::undo_leftovers(share_dir);
+    });
+    return machine_gone && share_gone;
 }
 
 bool unmount_rootfs(const std::filesystem::path& bundle, const Logger& logger) noexcept {
-    return detach_mounts(bundle / "rootfs", logger);
+    return attempt(logger, "The root file system may still be mounted", [&] {
+        storage::unmount_all(bundle / "rootfs");
+    });
 }
 
 } // namespace cppvm

@@ -18,7 +18,7 @@ namespace {
 namespace bootstrap = containerd::runtime::bootstrap::v1;
 using google::protobuf::Any;
 
-constexpr std::size_t max_input_bytes = 10 * 1024 * 1024; // as containerd's Go library has it
+constexpr std::size_t max_input_bytes = 10UL * 1024 * 1024; // as containerd's Go library has it
 constexpr std::string_view options_type = "runtimeoptions.v1.Options";
 
 template <class Message>

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t max_config_bytes = 16 * 1024 * 1024;
+constexpr std::size_t max_config_bytes = 16UL * 1024 * 1024;
 constexpr std::string_view group_key = "io.containerd.runc.v2.group";
 constexpr std::string_view sandbox_key = "io.kubernetes.cri.sandbox-id";
 constexpr std::string_view type_key = "io.kubernetes.cri.container-type";

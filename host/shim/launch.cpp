@@ -69,7 +69,7 @@ std::string receive_message(int fd, std::chrono::milliseconds patience) {
 // This program by name, so that it is found by name in a list of processes; by /proc if its file
 // was replaced or removed since it started.
 std::string this_program() {
-    const std::string link = "/proc/self/exe";
+    std::string link = "/proc/self/exe";
     std::error_code error;
     const std::filesystem::path path = std::filesystem::read_symlink(link, error);
     struct stat ours{};

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t max_record_bytes = 4 * 1024 * 1024;
+constexpr std::size_t max_record_bytes = 4UL * 1024 * 1024;
 
 // The members that are texts, by name: one list for both directions.
 template <class Record, class Function>

@@ -65,11 +65,11 @@ TEST_F(StartFailureTest, BundleIsMissing) {
 
 TEST_F(StartFailureTest, InputIsNoise) {
     make_bundle("c1");
-    std::string noise(1024 * 1024, '\xfe');
+    std::string noise(1024UL * 1024, '\xfe');
     expect_failure(
         start_run("c1", noise), "1048576 bytes that are neither BootstrapParams nor runtime options"
     );
-    expect_failure(start_run("c1", std::string(11 * 1024 * 1024, 'x')), "larger than the limit");
+    expect_failure(start_run("c1", std::string(11UL * 1024 * 1024, 'x')), "larger than the limit");
 }
 
 TEST_F(StartFailureTest, ConfigJsonIsBroken) {
@@ -78,7 +78,7 @@ TEST_F(StartFailureTest, ConfigJsonIsBroken) {
 }
 
 TEST_F(StartFailureTest, ConfigJsonIsHuge) {
-    make_bundle("c1", std::string(20 * 1024 * 1024, ' '));
+    make_bundle("c1", std::string(20UL * 1024 * 1024, ' '));
     expect_failure("config.json: larger than the limit of 16777216 bytes");
 }
 

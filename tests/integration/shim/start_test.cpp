@@ -170,6 +170,7 @@ TEST_F(StartTest, MakesOneDaemonForAGroupThatStartsAtOnce) {
     std::vector<Outcome> outcomes(ids.size());
     {
         std::vector<std::jthread> threads;
+        threads.reserve(ids.size());
         for (std::size_t i = 0; i < ids.size(); ++i) {
             threads.emplace_back([&, i] { outcomes[i] = start(ids[i]); });
         }
@@ -190,6 +191,7 @@ TEST_F(StartTest, LetsOneOfTwoWithTheSameIdWin) {
     std::vector<Outcome> outcomes(2);
     {
         std::vector<std::jthread> threads;
+        threads.reserve(outcomes.size());
         for (Outcome& outcome : outcomes) {
             threads.emplace_back([&] { outcome = start("c1"); });
         }

@@ -214,14 +214,14 @@ TEST(ConfigTest, KeepsErrorsToOneShortLine) {
 
 TEST(ConfigTest, RefusesAFileThatIsTooLarge) {
     const TempDir dir;
-    const auto file = dir.write("config.toml", std::string(2 * 1024 * 1024, '#'));
+    const auto file = dir.write("config.toml", std::string(2UL * 1024 * 1024, '#'));
     EXPECT_THROW(load(file, true), Error);
-    EXPECT_THROW(load(dir / "none", false, std::string(2 * 1024 * 1024, '#')), Error);
+    EXPECT_THROW(load(dir / "none", false, std::string(2UL * 1024 * 1024, '#')), Error);
 }
 
 // The block of toml in docs/configuration.md.
 std::string documented_example() {
-    const std::string text = read_file(CPPVM_CONFIGURATION_DOC, 1024 * 1024);
+    const std::string text = read_file(CPPVM_CONFIGURATION_DOC, 1024UL * 1024);
     const std::string begin = "```toml\n";
     const auto from = text.find(begin);
     const auto to = text.find("```", from + begin.size());

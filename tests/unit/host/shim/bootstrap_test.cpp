@@ -137,7 +137,7 @@ TEST(BootstrapTest, TakesParamsOfAnotherIdForALegacyAny) {
 
 TEST(BootstrapTest, RefusesNoise) {
     std::mt19937 generator(1);
-    std::string noise(1024 * 1024, '\0');
+    std::string noise(1024UL * 1024, '\0');
     for (char& c : noise) {
         c = static_cast<char>(generator());
     }

@@ -93,7 +93,7 @@ TEST(GroupingTest, ReadsDeeplyNestedInput) {
 
 TEST(GroupingTest, RefusesAHugeFile) {
     EXPECT_THAT(
-        error_of(std::string(20 * 1024 * 1024, ' ')),
+        error_of(std::string(20UL * 1024 * 1024, ' ')),
         HasSubstr("config.json: larger than the limit of 16777216 bytes")
     );
 }

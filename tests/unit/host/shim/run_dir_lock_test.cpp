@@ -85,9 +85,9 @@ TEST_F(RunDirLockTest, WaiterDoesNotGetARemovedDirectory) {
     std::atomic<int> holders = 0;
     std::atomic<int> taken = 0;
     {
-        std::vector<std::jthread> threads;
-        for (int i = 0; i < 4; ++i) {
-            threads.emplace_back([&] {
+        std::vector<std::jthread> threads(4);
+        for (auto& thread : threads) {
+            thread = std::jthread([&] {
                 for (int round = 0; round < 50; ++round) {
                     auto lock = RunDirLock::take(run_dir_, 10s);
                     if (!lock) {

@@ -103,6 +103,7 @@ TEST_F(ShimSocketTest, HasOneWinnerAmongMany) {
         std::vector<std::optional<ShimSocket>> sockets(8);
         {
             std::vector<std::jthread> threads;
+            threads.reserve(sockets.size());
             for (auto& socket : sockets) {
                 threads.emplace_back([&] {
                     if (auto bound = bind()) {

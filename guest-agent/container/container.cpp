@@ -78,8 +78,11 @@ Awaitable<> Container::set_up(StdioRequest request) {
 }
 
 Awaitable<> Container::start() {
-    if (!created_ || removing_) {
-        throw Error(Code::failed_precondition, "container " + id_ + " is not in state created");
+    if (!created_ || removing_ || !init_->is_waiting()) {
+        throw Error(
+            Code::failed_precondition,
+            "container " + id_ + ": init was started before, or has ended"
+        );
     }
     std::exception_ptr failure;
     try {

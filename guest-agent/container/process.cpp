@@ -50,10 +50,7 @@ Awaitable<> Process::prepare(StdioSetup& stdio, Deadline deadline) {
 Awaitable<> Process::start(Deadline deadline) {
     auto* waiting = std::get_if<Waiting>(&state_);
     if (waiting == nullptr) {
-        throw Error(
-            Code::failed_precondition,
-            has_ended() ? "the process has ended" : "the process was started before"
-        );
+        throw Error(Code::failed_precondition, "the process is not waiting to be started");
     }
     UniqueFd pidfd = std::move(waiting->pidfd);
     state_ = Running{std::move(pidfd)};

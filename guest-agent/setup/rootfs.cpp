@@ -107,6 +107,11 @@ UniqueFd open_shared(const std::string& share, const std::string& path, const st
     if (!fd) {
         throw_errno(what + ": open", path);
     }
+    // O_PATH opens a link at the end itself.
+    struct stat status{};
+    if (::fstat(fd.get(), &status) != 0 || S_ISLNK(status.st_mode)) {
+        throw_errno(what + ": open", path, ELOOP);
+    }
     return fd;
 }
 
@@ -133,8 +138,13 @@ void mount_entry(int root, const std::string& share, const oci::Mount& mount) {
     set_mount_attributes(
         detached.get(), options.recursive_set, options.recursive_clear, true, name
     );
-    const UniqueFd target = make_in_root(root, name, kind_of(detached.get(), name));
+    const NodeKind kind = kind_of(detached.get(), name);
+    const UniqueFd target = make_in_root(root, name, kind);
     refuse_proc_target(target.get(), mount, mount.type);
+    if (kind_of(target.get(), name) != kind) {
+        // The kernel only says "invalid argument".
+        throw_errno("attach mount", name, kind == NodeKind::directory ? ENOTDIR : EISDIR);
+    }
     attach_mount(detached.get(), target.get(), name);
     for (const unsigned long flags : options.propagation) {
         set_mount_propagation(detached.get(), flags, name);

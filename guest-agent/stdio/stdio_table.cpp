@@ -11,7 +11,7 @@ StdioTable::StdioTable(
     std::size_t capacity,
     std::chrono::milliseconds lifetime
 )
-    : executor_(executor), logger_(logger), capacity_(capacity), lifetime_(lifetime),
+    : logger_(logger), capacity_(capacity), lifetime_(lifetime),
       tasks_(executor, std::move(logger)) {}
 
 bool StdioTable::accepts(std::uint64_t token) const {
@@ -22,9 +22,9 @@ bool StdioTable::park(std::uint64_t token, StreamSocket connection) {
     if (!accepts(token)) {
         return false;
     }
-    auto entry = std::make_shared<Parked>(Parked{std::move(connection), Event(executor_)});
+    auto entry = std::make_shared<StreamSocket>(std::move(connection));
     parked_.emplace(token, entry);
-    tasks_.spawn("expiry of stdio connection", expire(token, std::move(entry)));
+    tasks_.spawn("parked stdio connection", watch(token, std::move(entry)));
     return true;
 }
 
@@ -33,21 +33,35 @@ std::optional<StreamSocket> StdioTable::take(std::uint64_t token) {
     if (found == parked_.end()) {
         return std::nullopt;
     }
-    StreamSocket connection = std::move(found->second->connection);
-    found->second->taken.set();
+    found->second->cancel(); // ends `watch`
+    StreamSocket connection = std::move(*found->second);
     parked_.erase(found);
     return connection;
 }
 
-Awaitable<> StdioTable::expire(std::uint64_t token, std::shared_ptr<Parked> entry) {
+namespace {
+
+/// What the host has sent already stays in the socket for whoever takes it.
+Awaitable<> wait_hang_up(StreamSocket& connection) {
+    co_await connection.async_wait(asio::socket_base::wait_error, use_tuple);
+}
+
+} // namespace
+
+Awaitable<> StdioTable::watch(std::uint64_t token, Parked connection) {
     try {
-        co_await with_timeout(entry->taken.wait(), deadline_in(lifetime_), "claim of stdio stream");
+        co_await with_timeout(
+            wait_hang_up(*connection), deadline_in(lifetime_), "wait for the request"
+        );
     } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded || entry->taken.is_set()) {
+        if (error.code() != Code::deadline_exceeded) {
             throw;
         }
         logger_.warn("Nobody claimed a stdio stream", {{"token", token}});
-        parked_.erase(token);
+    }
+    const auto found = parked_.find(token);
+    if (found != parked_.end() && found->second == connection) {
+        parked_.erase(found);
     }
 }
 

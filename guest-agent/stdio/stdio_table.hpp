@@ -13,7 +13,8 @@
 namespace cppvm::guest {
 
 /// Stdio connections that the host has opened and that no request has named yet.
-/// Owns: the connections, at most `capacity`, each at most `lifetime`. `stop` must have been
+/// Owns: the connections, at most `capacity`, each until it is taken, the host closes it or
+/// `lifetime` is over. `stop` must have been
 /// awaited before the destructor. Thread: the loop's only.
 class StdioTable {
   public:
@@ -38,18 +39,14 @@ class StdioTable {
     Awaitable<> stop();
 
   private:
-    struct Parked {
-        StreamSocket connection;
-        Event taken;
-    };
+    using Parked = std::shared_ptr<StreamSocket>;
 
-    Awaitable<> expire(std::uint64_t token, std::shared_ptr<Parked> entry);
+    Awaitable<> watch(std::uint64_t token, Parked connection);
 
-    asio::any_io_executor executor_;
     Logger logger_;
     std::size_t capacity_;
     std::chrono::milliseconds lifetime_;
-    std::map<std::uint64_t, std::shared_ptr<Parked>> parked_;
+    std::map<std::uint64_t, Parked> parked_;
     TaskGroup tasks_;
 };
 

@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <fstream>
 #include <linux/sched.h>
+#include <map>
 #include <poll.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
@@ -49,6 +50,8 @@ void leave_the_hosts_mounts() {
 std::filesystem::path make_temporary_directory() {
     std::string name = "/tmp/cppvm-agent-test.XXXXXX";
     check(::mkdtemp(name.data()) != nullptr, "mkdtemp");
+    // The root of a user namespace has to get to the share.
+    check(::chmod(name.c_str(), 0755) == 0, "chmod");
     return name;
 }
 
@@ -198,25 +201,26 @@ std::size_t AgentProcess::open_descriptors() const {
 }
 
 std::size_t AgentProcess::processes() const {
-    struct stat own{};
-    const auto name = [](const std::string& pid) { return "/proc/" + pid + "/ns/pid"; };
-    check(::stat(name(std::to_string(pid_)).c_str(), &own) == 0, "stat pid namespace");
-    std::size_t count = 0;
+    std::map<pid_t, pid_t> parents;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-        // The agent's children, and theirs in pid namespaces below: found through the status's list
-        // of pids, one for each namespace from ours down.
+        const pid_t pid = std::atoi(entry.path().filename().c_str());
         std::ifstream status(entry.path() / "status");
         std::string line;
-        bool below = false;
-        while (std::getline(status, line)) {
-            if (line.starts_with("NSpid:")) {
-                below = std::count(line.begin(), line.end(), '\t') > 1;
+        while (pid > 0 && std::getline(status, line)) {
+            if (line.starts_with("PPid:")) {
+                parents[pid] = std::atoi(line.c_str() + 5);
             }
         }
-        if (below && entry.path().filename() != std::to_string(pid_)) {
-            std::ifstream parent(entry.path() / "stat");
-            ++count;
+    }
+    // Orphans fall to their namespace's PID 1, so all are descendants of the agent.
+    std::size_t count = 0;
+    for (const auto& [pid, parent] : parents) {
+        pid_t ancestor = parent;
+        while (ancestor > 0 && ancestor != pid_) {
+            const auto found = parents.find(ancestor);
+            ancestor = found == parents.end() ? 0 : found->second;
         }
+        count += ancestor == pid_ ? 1 : 0;
     }
     return count;
 }

@@ -33,7 +33,7 @@ class AgentProcess {
 
     /// Descriptors that the agent has open.
     std::size_t open_descriptors() const;
-    /// Processes in the agent's pid namespace, without the agent.
+    /// Its descendants, zombies too.
     std::size_t processes() const;
     /// Mounts of the agent's namespace.
     std::size_t mounts() const;

@@ -183,8 +183,8 @@ google::protobuf::Any options(const std::filesystem::path& config) {
 
 } // namespace
 
-std::string ShimTest::legacy_input() const {
-    return options(dir_ / "config.toml").SerializeAsString();
+std::string ShimTest::legacy_input(const std::filesystem::path& config) {
+    return options(config).SerializeAsString();
 }
 
 std::string ShimTest::params_input(const std::string& id) const {

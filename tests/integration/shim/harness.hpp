@@ -53,7 +53,8 @@ class ShimTest : public ::testing::Test {
     static std::string group_config(const std::string& group);
 
     /// What containerd before 2.3 writes to stdin: options that name the test's own configuration.
-    std::string legacy_input() const;
+    std::string legacy_input() const { return legacy_input(dir_ / "config.toml"); }
+    static std::string legacy_input(const std::filesystem::path& config);
     /// What later ones write.
     std::string params_input(const std::string& id) const;
 

@@ -69,6 +69,10 @@ TEST_F(StartFailureTest, InputIsNoise) {
     expect_failure(
         start_run("c1", noise), "1048576 bytes that are neither BootstrapParams nor runtime options"
     );
+    expect_failure(
+        start_run("c1", legacy_input("x\n\x1b[31m.toml")),
+        "ConfigPath \"x??[31m.toml\" must be an absolute path"
+    );
     expect_failure(start_run("c1", std::string(11UL * 1024 * 1024, 'x')), "larger than the limit");
 }
 

@@ -1,60 +1,144 @@
+#include "common/async/task_group.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/process_id.hpp"
 #include "common/wire/ports.hpp"
-#include "host/vm/leftovers.hpp"
+#include "common/wire/preamble.hpp"
 #include "host/vm/libvirt_hypervisor.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
 
-#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 
 #include <csignal>
 
 namespace cppvm::vm {
-
 namespace {
 
-using std::chrono::seconds;
 using ::testing::HasSubstr;
+using std::chrono::seconds;
 
 class LibvirtMachineTest : public VmFixture {
   public:
-    void run(Awaitable<> body) { testing::co_test(std::move(body), seconds(50)); }
-
     Awaitable<std::unique_ptr<VirtualMachine>> start(VmSpec machine) {
         auto executor = co_await asio::this_coro::executor;
-        LibvirtHypervisor hypervisor(executor, logger_, config_);
+        LibvirtHypervisor hypervisor(executor, log_.logger(), config_);
         co_return co_await hypervisor.start(std::move(machine), deadline_in(seconds(20)));
     }
+
+    void run(Awaitable<> body) { testing::co_test(std::move(body), seconds(50)); }
 };
 
-TEST_F(LibvirtMachineTest, BootsAndAnswersAndLeavesNothing) {
+TEST_F(LibvirtMachineTest, BootsAnswersAndLeavesNothing) {
     auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
-        const auto began = std::chrono::steady_clock::now();
         auto machine = co_await test.start(test.spec());
-        EXPECT_GT(machine->pid(), 0);
+        EXPECT_TRUE(find_process(machine->pid()).has_value());
         const AgentHello hello = co_await machine->wait_hello(deadline_in(seconds(30)));
         EXPECT_EQ(hello.protocol_version, wire::protocol_version);
         EXPECT_FALSE(hello.kernel_release.empty());
+
         auto socket = co_await machine->dial(wire::agent_port, deadline_in(seconds(5)));
+        const auto preamble = wire::encode({wire::ConnectionKind::rpc, 0});
+        co_await asio::async_write(socket, asio::buffer(preamble), asio::use_awaitable);
+        std::uint8_t answer = 0;
+        co_await asio::async_read(socket, asio::buffer(&answer, 1), asio::use_awaitable);
+        EXPECT_EQ(answer, wire::accepted);
         socket.close();
-        const auto stopping = std::chrono::steady_clock::now();
+
+        const pid_t pid = machine->pid();
         co_await machine->stop();
         co_await machine->stop();
-        const auto ended = std::chrono::steady_clock::now();
-        for (const auto& phase : machine->phases()) {
-            std::printf(
-                "%s at %ld ms\n",
-                phase.name.c_str(),
-                static_cast<long>((phase.ended - began) / std::chrono::milliseconds(1))
-            );
+        co_await machine->wait_gone();
+        const auto process = find_process(pid); // a zombie until init has reaped it
+        EXPECT_TRUE(!process || !test.is_qemu(*process));
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, SeesThatQemuWasKilled) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        auto machine = co_await test.start(test.spec());
+        co_await machine->wait_hello(deadline_in(seconds(30)));
+        EXPECT_EQ(::kill(machine->pid(), SIGKILL), 0);
+        co_await with_timeout(machine->wait_gone(), deadline_in(seconds(5)), "wait gone");
+        co_await machine->stop();
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, SeesThatQemuDiedBeforeHello) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        auto machine = co_await test.start(test.spec());
+        EXPECT_EQ(::kill(machine->pid(), SIGKILL), 0);
+        try {
+            co_await machine->wait_hello(deadline_in(seconds(30)));
+            ADD_FAILURE() << "no error";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Code::unavailable);
+            EXPECT_THAT(error.message(), HasSubstr("the virtual machine has ended"));
+            EXPECT_THAT(error.message(), HasSubstr("console"));
         }
-        std::printf(
-            "stop took %ld ms\n",
-            static_cast<long>((ended - stopping) / std::chrono::milliseconds(1))
-        );
+        co_await machine->stop();
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, ShowsTheConsoleWhenTheKernelPanics) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        VmSpec spec = test.spec();
+        spec.command_line = "rdinit=/absent root=/dev/absent";
+        auto machine = co_await test.start(std::move(spec));
+        try {
+            co_await machine->wait_hello(deadline_in(seconds(30)));
+            ADD_FAILURE() << "no error";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Code::unavailable);
+            EXPECT_THAT(error.message(), HasSubstr("panic"));
+            EXPECT_EQ(error.message().find('\n'), std::string::npos);
+        }
+        EXPECT_THAT(machine->console_tail(64 * 1024), HasSubstr("Kernel panic"));
+        co_await machine->stop();
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, GivesUpOnAGuestThatSaysNothing) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        auto machine = co_await test.start(test.spec());
+        try {
+            co_await machine->wait_hello(deadline_in(std::chrono::milliseconds(200)));
+            ADD_FAILURE() << "no error";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Code::deadline_exceeded);
+            EXPECT_THAT(error.message(), HasSubstr("wait for the guest agent"));
+        }
+        co_await machine->stop();
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, EndsWhenTheGuestPowersOff) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        VmSpec spec = test.spec();
+        spec.command_line = std::string(wire::power_off_key) + "=1";
+        auto machine = co_await test.start(std::move(spec));
+        co_await with_timeout(machine->wait_gone(), deadline_in(seconds(30)), "wait gone");
+        co_await machine->stop();
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, LeavesNothingWhenDroppedByAFailingOwner) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        auto machine = co_await test.start(test.spec());
+        co_await machine->stop();
+        machine.reset();
+        // The names can be used again at once.
+        auto second = co_await test.start(test.spec());
+        co_await second->stop();
     };
     run(body(*this));
 }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <initializer_list>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -16,9 +17,20 @@ namespace cppvm::vm {
 
 namespace {
 
-std::string from_environment(const char* name, const char* otherwise) {
+// What the environment names, else the first that exists of what builds leave, else nothing.
+std::filesystem::path from_environment(
+    const char* name, std::initializer_list<std::filesystem::path> places
+) {
     const char* const value = std::getenv(name);
-    return value != nullptr ? value : otherwise;
+    if (value != nullptr) {
+        return value;
+    }
+    for (const auto& place : places) {
+        if (std::filesystem::exists(place)) {
+            return place;
+        }
+    }
+    return {};
 }
 
 std::string random_hex(std::size_t bytes) {
@@ -39,12 +51,16 @@ void VmFixture::SetUp() {
     if (::geteuid() != 0) {
         GTEST_SKIP() << "needs root";
     }
-    const std::filesystem::path image = from_environment("CPPVM_TEST_IMAGE", CPPVM_IMAGE_DIR);
+    const std::filesystem::path build = CPPVM_BUILD_DIR;
+    const auto image =
+        from_environment("CPPVM_TEST_IMAGE", {build / "image", build / "stage/share/cppvm"});
     config_.vm.kernel = image / "vmlinuz";
     config_.vm.initramfs = image / "initramfs.img";
     config_.vm.memory_mib = 256;
     config_.hypervisor.libvirt_helper = CPPVM_LIBVIRT_HELPER;
-    config_.vsock.vhost_device_vsock = from_environment("CPPVM_TEST_VHOST_DEVICE_VSOCK", "");
+    config_.vsock.vhost_device_vsock = from_environment(
+        "CPPVM_TEST_VHOST_DEVICE_VSOCK", {build / "stage/libexec/cppvm/vhost-device-vsock"}
+    );
     if (HostChecks(config_).acceleration().state == CheckState::missing) {
         config_.hypervisor.acceleration = "emulation";
     }
@@ -77,13 +93,17 @@ void VmFixture::TearDown() {
         ADD_FAILURE() << "left behind: " << left;
     }
     if (HasFailure()) {
-        std::fputs(log_->lines().c_str(), stderr);
+        std::fputs(log_.text().c_str(), stderr);
         // So that a failure does not spoil other tests.
         testing::co_test([](MachineNames names, config::Config config) -> Awaitable<> {
             co_await undo_leftovers(names, config, {}, deadline_in(std::chrono::seconds(10)));
         }({name_, uuid_, run_dir_, run_dir_ / "share"}, config_));
     }
     std::filesystem::remove_all(run_dir_);
+}
+
+bool VmFixture::is_qemu(const ProcessId& process) const {
+    return is_qemu_of(process, uuid_); // a zombie has no command line any more
 }
 
 VmSpec VmFixture::spec() const {

@@ -1,28 +1,18 @@
 #pragma once
 
-#include "common/log/logger.hpp"
+#include "common/os/process_id.hpp"
 #include "host/config/config.hpp"
 #include "host/vm/virtual_machine.hpp"
+#include "tests/support/log_capture.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>
 
 #include <filesystem>
-#include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 namespace cppvm::vm {
-
-/// Keeps the lines of a log, for failures to show and tests to look at.
-class LogCapture : public LogSink {
-  public:
-    void write(std::string_view line) noexcept override { lines_.append(line); }
-    const std::string& lines() const noexcept { return lines_; }
-
-  private:
-    std::string lines_;
-};
 
 /// A host with libvirtd and a guest image, and names for one machine. Skips, with the reason, where
 /// something is missing. Checks at the end that nothing of the machine is left.
@@ -36,10 +26,12 @@ class VmFixture : public ::testing::Test {
     /// What is left of the machine on the host: processes, files; empty if nothing.
     std::vector<std::string> leftovers() const;
 
+    /// Whether a process still is this machine's QEMU and no zombie.
+    bool is_qemu(const ProcessId& process) const;
+
     config::Config config_;
     std::filesystem::path run_dir_;
-    std::shared_ptr<LogCapture> log_ = std::make_shared<LogCapture>();
-    Logger logger_{log_, LogLevel::debug};
+    testing::LogCapture log_;
     std::string name_;
     std::string uuid_;
 };

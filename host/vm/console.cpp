@@ -89,6 +89,12 @@ Console::Console(
       socket_(executor), log_(run_dir / "console.log", max_log_bytes) {}
 
 Console::~Console() {
+    stop_listening();
+}
+
+void Console::stop_listening() noexcept {
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
     ::unlink(socket_path_.c_str());
 }
 

@@ -63,6 +63,9 @@ class Console {
     /// Until QEMU has connected; gives its pid as the kernel knows it (SO_PEERCRED). Once.
     Awaitable<pid_t> accept();
 
+    /// Closes the socket: a QEMU that starts from now on ends at once.
+    void stop_listening() noexcept;
+
     /// Copies the console into the log until the machine closes it. Does not throw except when
     /// cancelled: a console that cannot be logged is dropped, since the guest must not wait for it.
     Awaitable<> run();

@@ -62,6 +62,8 @@ struct LibvirtMachine::Parts {
         phases.push_back({std::move(name), std::chrono::steady_clock::now()});
     }
 
+    Awaitable<std::optional<std::uint32_t>>
+    create_domain(std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline);
     void adopt_qemu(pid_t pid);
     Awaitable<> watch_qemu();
     Awaitable<> kill_qemu();
@@ -82,6 +84,24 @@ struct LibvirtMachine::Parts {
     bool stopped = false;
     TaskGroup tasks;
 };
+
+Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
+    std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline
+) {
+    create_asked = true;
+    try {
+        co_return co_await client.create(spec.name, std::move(xml), std::move(sockets), deadline);
+    } catch (const Error& error) {
+        if (error.code() == Code::unavailable && error.cause().category() == libvirt_category()) {
+            throw Error(
+                error.code(),
+                error.message() + "; if libvirtd does not run, " + libvirtd_remedy(),
+                error.cause()
+            );
+        }
+        throw;
+    }
+}
 
 void LibvirtMachine::Parts::adopt_qemu(pid_t pid) {
     const auto process = find_process(pid);
@@ -168,10 +188,7 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     if (domain.vsock_socket) {
         sockets.push_back(*domain.vsock_socket);
     }
-    parts.create_asked = true;
-    auto cid = co_await parts.client.create(
-        parts.spec.name, to_domain_xml(domain), std::move(sockets), deadline
-    );
+    auto cid = co_await parts.create_domain(to_domain_xml(domain), std::move(sockets), deadline);
     if (!domain.vsock_socket && !cid) {
         throw Error(Code::internal, "start domain " + parts.spec.name + ": libvirt chose no CID");
     }
@@ -238,16 +255,22 @@ Awaitable<> LibvirtMachine::stop() {
     }
     parts.stopped = true;
     parts.vsock->stop_listening();
+    // A start that libvirt is still busy with, because its helper was killed, fails from now on.
+    parts.console.stop_listening();
+    bool destroyed = false;
     try {
         co_await parts.kill_qemu();
         co_await parts.destroy_domain();
+        destroyed = parts.qemu.pid != 0;
     } catch (const std::exception& error) {
         parts.logger.warn(
             "Domain could not be destroyed", {{"domain", parts.spec.name}, {"error", error.what()}}
         );
     }
     co_await parts.tasks.stop();
-    kill_machine_processes(parts.spec.uuid, parts.spec.share_dir, parts.logger);
+    if (!destroyed && parts.create_asked) {
+        kill_machine_processes(parts.spec.uuid, parts.spec.share_dir, parts.logger);
+    }
     remove_machine_files(parts.spec.name, parts.spec.run_dir);
 }
 

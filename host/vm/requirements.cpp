@@ -359,16 +359,18 @@ std::vector<Check> HostChecks::before_start() const {
     };
 }
 
+std::string libvirtd_remedy() {
+    return "start it: systemctl start libvirtd; without systemd: virtlogd -d; libvirtd -d";
+}
+
 Awaitable<Check> check_libvirtd(config::Config config, Deadline deadline) {
     const char* const name = "libvirtd";
-    const char* const remedy =
-        "start it: systemctl start libvirtd; without systemd: virtlogd -d; libvirtd -d";
     try {
         LibvirtClient client(find_libvirt_helper(config), config.hypervisor.uri);
         const std::string version = co_await client.ping(deadline);
         co_return ok(name, "version " + version + " answers at " + config.hypervisor.uri);
     } catch (const Error& error) {
-        co_return missing(name, error.message(), remedy);
+        co_return missing(name, error.message(), libvirtd_remedy());
     }
 }
 

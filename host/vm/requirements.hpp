@@ -68,6 +68,9 @@ class HostChecks {
     std::filesystem::path root_;
 };
 
+/// What to do where libvirt does not answer.
+std::string libvirtd_remedy();
+
 /// Whether libvirt answers, by the helper. Does not throw except when cancelled.
 Awaitable<Check> check_libvirtd(config::Config config, Deadline deadline);
 

@@ -13,19 +13,17 @@
 namespace cppvm::vm {
 namespace {
 
-using ::testing::HasSubstr;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 class FailedStartTest : public VmFixture {
   public:
     /// The error of a start that must fail.
     std::string error(VmSpec machine, std::chrono::milliseconds timeout = seconds(20)) {
         std::string text;
-        auto body = [](FailedStartTest& test,
-                       VmSpec spec,
-                       Deadline deadline,
-                       std::string& message) -> Awaitable<> {
+        auto body = [](FailedStartTest& test, VmSpec spec, Deadline deadline, std::string& message
+                    ) -> Awaitable<> {
             auto executor = co_await asio::this_coro::executor;
             LibvirtHypervisor hypervisor(executor, test.log_.logger(), test.config_);
             std::unique_ptr<VirtualMachine> machine;
@@ -106,17 +104,18 @@ TEST_F(FailedStartTest, VsockDeviceThatEndsAtOnce) {
 TEST_F(FailedStartTest, HelperThatIsKilledAfterTheDomainWasMade) {
     const std::string real = config_.hypervisor.libvirt_helper;
     config_.hypervisor.libvirt_helper = script(
-        "if [ \"$2\" = create ]; then '" + real + "' \"$@\" >/dev/null; kill -9 $$; fi\n"
-        "exec '" + real + "' \"$@\"\n"
+        "if [ \"$2\" = create ]; then '" + real +
+        "' \"$@\" >/dev/null; kill -9 $$; fi\n"
+        "exec '" +
+        real + "' \"$@\"\n"
     );
     EXPECT_THAT(error(spec()), HasSubstr("signal 9"));
 }
 
 TEST_F(FailedStartTest, HelperThatHangs) {
     const std::string real = config_.hypervisor.libvirt_helper;
-    config_.hypervisor.libvirt_helper = script(
-        "[ \"$2\" = create ] && exec sleep 1000\nexec '" + real + "' \"$@\"\n"
-    );
+    config_.hypervisor.libvirt_helper =
+        script("[ \"$2\" = create ] && exec sleep 1000\nexec '" + real + "' \"$@\"\n");
     EXPECT_THAT(error(spec(), milliseconds(300)), HasSubstr("timed out"));
 }
 

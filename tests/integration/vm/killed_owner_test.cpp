@@ -12,7 +12,6 @@
 
 #include <csignal>
 #include <functional>
-
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,7 +67,8 @@ class KilledOwnerTest : public VmFixture {
                            std::unique_ptr<VirtualMachine>& result) -> Awaitable<> {
                 result = co_await from.start(std::move(machine_spec), deadline_in(seconds(20)));
             };
-            asio::co_spawn(loop, body(hypervisor, spec(), machine), [](const std::exception_ptr&) {});
+            asio::co_spawn(loop, body(hypervisor, spec(), machine), [](const std::exception_ptr&) {
+            });
             loop.run();
         } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): the test sees it
         }

@@ -18,8 +18,8 @@
 namespace cppvm::vm {
 namespace {
 
-using ::testing::HasSubstr;
 using std::chrono::seconds;
+using ::testing::HasSubstr;
 
 class LibvirtMachineTest : public VmFixture {
   public:

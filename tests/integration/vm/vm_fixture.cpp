@@ -18,9 +18,8 @@ namespace cppvm::vm {
 namespace {
 
 // What the environment names, else the first that exists of what builds leave, else nothing.
-std::filesystem::path from_environment(
-    const char* name, std::initializer_list<std::filesystem::path> places
-) {
+std::filesystem::path
+from_environment(const char* name, std::initializer_list<std::filesystem::path> places) {
     const char* const value = std::getenv(name);
     if (value != nullptr) {
         return value;

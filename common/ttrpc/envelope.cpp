@@ -11,7 +11,7 @@ namespace cppvm::ttrpc {
 
 namespace {
 
-constexpr std::size_t max_message_bytes = 16 * 1024;
+constexpr std::size_t max_message_bytes = 16UL * 1024;
 
 /// Length of the well-formed UTF-8 sequence at the front of `text`; 0 if there is none
 /// (The Unicode Standard, table 3-7).

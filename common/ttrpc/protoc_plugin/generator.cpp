@@ -30,7 +30,7 @@ std::string message_type(const Descriptor& message) {
     std::string name = message.name();
     for (const auto* outer = message.containing_type(); outer != nullptr;
          outer = outer->containing_type()) {
-        name = outer->name() + "_" + name;
+        name.insert(0, outer->name() + "_");
     }
     const std::string& package = message.file()->package();
     return package.empty() ? "::" + name : qualified(package) + "::" + name;

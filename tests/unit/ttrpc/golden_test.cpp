@@ -105,6 +105,17 @@ TEST(GoldenBytesTest, LegacyOptionsAreReadAndLookLikeBootstrapParams) {
     EXPECT_EQ(params.instance_id(), "runtimeoptions.v1.Options");
 }
 
+TEST(GoldenBytesTest, LegacyOptionsWithBinaryValueAreReadSilently) {
+    google::protobuf::Any any;
+    any.set_type_url("containerd.runc.v1.Options");
+    any.set_value("\xff\xfe");
+    ::containerd::runtime::bootstrap::v1::BootstrapParams params;
+    ::testing::internal::CaptureStderr();
+    EXPECT_TRUE(params.ParseFromString(any.SerializeAsString()));
+    EXPECT_EQ(::testing::internal::GetCapturedStderr(), "");
+    EXPECT_EQ(params.instance_id(), "containerd.runc.v1.Options");
+}
+
 } // namespace
 
 } // namespace cppvm::ttrpc

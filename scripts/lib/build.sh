@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Sourced instead of common.sh by what compiles: configuring, building, staging.
+# shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # All build directories share compiler output: they lie at the same depth and paths are relative.

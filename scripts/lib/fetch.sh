@@ -1,0 +1,41 @@
+# shellcheck shell=bash
+# Sourced: packages of another Debian suite, without touching the machine's own package sources.
+# shellcheck source=scripts/lib/common.sh
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+# fetch_packages SUITE DIRECTORY PACKAGE...: downloads packages and unpacks them into DIRECTORY,
+# without what they depend on. DIRECTORY appears only when everything is in it.
+fetch_packages() {
+    local suite=$1 directory=$2 package work log
+    local mirror=${CPPVM_DEBIAN_MIRROR:-http://deb.debian.org/debian}
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    shift 2
+    [[ -r $keyring ]] || die "$keyring is missing: apt-get install debian-archive-keyring"
+
+    mkdir -p "$(dirname "$directory")"
+    work=$(mktemp -d "$directory.XXXXXX")
+    # shellcheck disable=SC2064 # the directory of now
+    trap "rm -rf '$work'" EXIT
+    log=$work/log
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/packages" "$work/tree"
+    echo "deb [signed-by=$keyring] $mirror $suite main" >"$work/sources.list"
+
+    # All that apt would read or write lies in the work directory; as root it would otherwise drop
+    # to a user who cannot write there.
+    local apt=(apt-get -q
+        -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
+        -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache"
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3
+        -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
+    retry 3 "${apt[@]}" update >"$log" 2>&1 ||
+        die "apt-get update of $suite: $(tail -n 1 "$log")"
+    (cd "$work/packages" && retry 3 "${apt[@]}" download "$@") >"$log" 2>&1 ||
+        die "apt-get download $*: $(tail -n 1 "$log")"
+    for package in "$work/packages"/*.deb; do
+        dpkg-deb -x "$package" "$work/tree"
+    done
+    rm -rf "$directory"
+    mv "$work/tree" "$directory"
+    rm -rf "$work"
+    trap - EXIT
+}

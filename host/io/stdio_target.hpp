@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -37,7 +38,7 @@ struct LoggerTarget {
 using StdioTarget = std::variant<NullTarget, PathTarget, LogFileTarget, LoggerTarget>;
 
 /// Longest stdio address that is accepted, in bytes.
-inline constexpr std::size_t max_stdio_uri = 16 * 1024;
+inline constexpr std::size_t max_stdio_uri = std::size_t{16} * 1024;
 
 /// What containerd means by the stdio address of `stream` ("stdout"). Percent-escapes of URIs are
 /// decoded (and '+' in a query is a space), plain paths are taken as they are. Of a key given

@@ -34,7 +34,7 @@ class OutputPump {
     /// holds), but waits for no more: makes `copy` end although somebody in the guest holds the
     /// stream open, or even writes on.
     void last_call() noexcept;
-    static constexpr std::size_t max_last_bytes = 1024 * 1024;
+    static constexpr std::size_t max_last_bytes = std::size_t{1024} * 1024;
 
   private:
     Awaitable<std::optional<std::uint32_t>> read_header();

@@ -124,11 +124,13 @@ void mount_all(std::span<const MountSpec> mounts, const std::filesystem::path& t
                 );
             }
         }
-    } catch (...) {
+    } catch (const Error& failure) {
         try {
             unmount_all(target);
-        } catch (const Error&) {
-            // The first failure is the one to report; who owns `target` unmounts it once more.
+        } catch (const Error& second) {
+            throw Error(
+                failure.code(), failure.message() + "; then " + second.message(), failure.cause()
+            );
         }
         throw;
     }

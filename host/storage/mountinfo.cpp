@@ -12,7 +12,7 @@ namespace cppvm::storage {
 namespace {
 
 // A line is at most a few KiB; hosts with ten thousand mounts exist.
-constexpr std::size_t max_mountinfo_bytes = 64 * 1024 * 1024;
+constexpr std::size_t max_mountinfo_bytes = std::size_t{64} * 1024 * 1024;
 
 bool is_octal(char c) {
     return c >= '0' && c <= '7';

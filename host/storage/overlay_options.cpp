@@ -68,7 +68,7 @@ ShortOverlayOptions shorten_overlay_options(const std::string& data) {
             }
             const std::size_t value = option.find('=') + 1;
             result.data.append(option, 0, value);
-            std::string_view separator = "";
+            std::string_view separator;
             for (const std::string& path : split(option.substr(value), ':')) {
                 result.data.append(separator).append(base).append(path, common->size());
                 separator = ":";

@@ -32,8 +32,8 @@ const char* kind_of(mode_t mode) {
 
 } // namespace
 
-Share::Share(std::filesystem::path directory, Logger logger)
-    : directory_(std::filesystem::absolute(std::move(directory))), logger_(std::move(logger)) {
+Share::Share(const std::filesystem::path& directory, Logger logger)
+    : directory_(std::filesystem::absolute(directory)), logger_(std::move(logger)) {
     undo_leftovers(directory_);
     make_directory(directory_, 0700); // as containerd's bundles: not for the host's other users
     ScopeExit undo([this] {

@@ -47,7 +47,7 @@ class Share {
   public:
     /// Makes `directory` (its parent exists) and the mount on it. What a crashed predecessor left
     /// there is undone first. Throws: Error; nothing is left then.
-    Share(std::filesystem::path directory, Logger logger);
+    Share(const std::filesystem::path& directory, Logger logger);
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
     /// As `remove`; a failure is logged.

@@ -100,7 +100,9 @@ void make_volume_point(
 void remove_container_tree(int share, const std::string& container_id) {
     const std::string mounts = container_id + "/mounts";
     for (const std::string& name : list_at(share, mounts)) {
-        remove_at(share, mounts + "/" + name);
+        std::string path = mounts;
+        path.append("/").append(name);
+        remove_at(share, path);
     }
     remove_at(share, mounts);
     remove_at(share, container_id + "/rootfs");

@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* lock_name = "lock";
 constexpr const char* daemon_pid_name = "daemon.pid";
+constexpr const char* ending_name = "ending";
 
 // A directory that `remove` has unlinked may still be locked by number: only the lock file that the
 // name leads to counts.
@@ -112,7 +113,18 @@ void RunDirLock::write_daemon_pid() const {
     if (!process) {
         throw Error(Code::internal, "find this process in /proc: is /proc mounted?");
     }
+    if (::unlink((run_dir_ / ending_name).c_str()) != 0 && errno != ENOENT) {
+        throw_errno("remove", (run_dir_ / ending_name).native());
+    }
     write_file_atomically(daemon_pid_path(run_dir_), to_text(*process), 0644);
+}
+
+void RunDirLock::mark_ending() const {
+    open_file(run_dir_ / ending_name, O_CREAT | O_WRONLY, 0644);
+}
+
+bool is_ending(const std::filesystem::path& run_dir) noexcept {
+    return ::access((run_dir / ending_name).c_str(), F_OK) == 0;
 }
 
 bool RunDirLock::holds_nothing_else() const {
@@ -123,7 +135,7 @@ bool RunDirLock::holds_nothing_else() const {
     }
     return std::all_of(begin(entries), end(entries), [](const auto& entry) {
         const auto name = entry.path().filename();
-        return name == lock_name || name == daemon_pid_name;
+        return name == lock_name || name == daemon_pid_name || name == ending_name;
     });
 }
 

@@ -30,8 +30,13 @@ class RunDirLock {
 
     const std::filesystem::path& run_dir() const noexcept { return run_dir_; }
 
-    /// Writes `daemon.pid` with this process, for `delete` to find it. Throws: Error.
+    /// Writes `daemon.pid` with this process, for `delete` to find it, and takes back what a
+    /// predecessor said with `mark_ending`. Throws: Error.
     void write_daemon_pid() const;
+
+    /// Says for good that the daemon is on its way out and needs nobody's help: `delete` then waits
+    /// for it behind containerd's back. Throws: Error.
+    void mark_ending() const;
 
     /// True if there is nothing in the directory but what this class made.
     bool holds_nothing_else() const;
@@ -50,6 +55,9 @@ class RunDirLock {
     std::filesystem::path run_dir_;
     UniqueFd fd_;
 };
+
+/// Whether the directory's daemon called `mark_ending`.
+bool is_ending(const std::filesystem::path& run_dir) noexcept;
 
 /// Where `write_daemon_pid` writes.
 std::filesystem::path daemon_pid_path(const std::filesystem::path& run_dir);

@@ -24,7 +24,7 @@ namespace cppvm::shim {
 namespace {
 
 // A daemon of the same sandbox that is ending; `delete` would have ended it in this time.
-constexpr std::chrono::milliseconds lock_patience(3000);
+constexpr std::chrono::milliseconds lock_patience(8000);
 constexpr std::chrono::milliseconds start_patience(30'000);
 constexpr std::chrono::seconds undo_patience(5);
 
@@ -116,6 +116,7 @@ class Daemon {
                 .log_level = level_,
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
+                .on_ending = [this] { begin_end(); },
             });
             undone_ = code == 0;
             return code;
@@ -127,6 +128,17 @@ class Daemon {
     }
 
   private:
+    // containerd may start a sandbox of the same id from now on: it gets a socket of its own at
+    // once, and waits for the run directory.
+    void begin_end() {
+        try {
+            lock_.mark_ending();
+            socket_.unlink_name();
+        } catch (const Error& error) {
+            logger_.warn("delete will have to wait", {{"error", error.message()}});
+        }
+    }
+
     RunDirLock take_run_dir() {
         auto lock = RunDirLock::take(identity_.run_dir(config_.run_dir), lock_patience);
         if (!lock) {

@@ -15,7 +15,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fcntl.h>
 #include <optional>
+#include <unistd.h>
 
 namespace cppvm::shim {
 
@@ -28,6 +30,9 @@ constexpr milliseconds whole_budget(4000);
 // For a daemon that is ending, and for its end after SIGKILL.
 constexpr milliseconds daemon_grace(2000);
 constexpr milliseconds kill_grace(500);
+// Behind containerd's back there is time, also for a machine that is busy.
+constexpr milliseconds background_budget(15'000);
+constexpr milliseconds background_grace(12'000);
 
 constexpr std::uint32_t killed_status = 137;
 
@@ -48,6 +53,9 @@ class Deletion {
         const std::optional<TaskRecord> task =
             bundle_.empty() ? std::nullopt : read_task_record(bundle_);
         undo_sandbox(identity);
+        if (in_background_) {
+            ::_exit(0); // the parent has answered
+        }
         if (!bundle_.empty()) {
             unmount_rootfs(bundle_, logger_);
         }
@@ -108,8 +116,20 @@ class Deletion {
             if (!lock && grouping_.id != line_.id) {
                 return; // others of its group go on
             }
+            // Opened before the look at the mark: a next daemon removes that before it writes its
+            // own pid, so with the mark there this is the one that is ending.
+            const UniqueFd daemon = lock ? UniqueFd() : find_daemon(run_dir);
+            if (daemon && is_ending(run_dir)) {
+                // The usual end: everything that containerd knows of is undone, only the machine
+                // is still going down. People who wait for containerd must not wait for that.
+                if (!continue_in_background()) {
+                    return;
+                }
+                deadline_ = deadline_in(background_budget);
+                grace_ = background_grace;
+            }
             if (!lock) {
-                lock = end_daemon(run_dir);
+                lock = end_daemon(run_dir, daemon);
             }
             if (!lock) {
                 return; // it removed the directory as its last act, or that was logged
@@ -127,22 +147,39 @@ class Deletion {
         }
     }
 
+    // Forks. True in the child, which holds none of containerd's pipes and ends by itself.
+    bool continue_in_background() {
+        const pid_t pid = ::fork();
+        if (pid < 0) {
+            throw_errno("fork for", "the end of the daemon");
+        }
+        if (pid > 0) {
+            return false;
+        }
+        in_background_ = true;
+        ::setsid();
+        const UniqueFd null = open_file("/dev/null", O_RDWR);
+        for (int standard = 0; standard <= 2; ++standard) {
+            ::dup2(null.get(), standard);
+        }
+        return true;
+    }
+
     // Waits for the daemon to end by itself, or ends it. Gives the lock that it held, or nothing if
     // the directory is gone.
-    std::optional<RunDirLock> end_daemon(const std::filesystem::path& run_dir) {
-        const UniqueFd daemon = find_daemon(run_dir);
+    std::optional<RunDirLock>
+    end_daemon(const std::filesystem::path& run_dir, const UniqueFd& daemon) {
         if (daemon) {
             // Where it is ending already this changes nothing.
             signal_pidfd(daemon.get(), SIGTERM);
-            const auto grace = left_until(deadline_, daemon_grace);
+            const auto grace = left_until(deadline_, grace_);
             if (!wait_pidfd(daemon.get(), static_cast<int>(grace.count()))) {
                 signal_pidfd(daemon.get(), SIGKILL);
                 wait_pidfd(daemon.get(), static_cast<int>(kill_grace.count()));
             }
         }
-        auto lock = RunDirLock::take_existing(
-            run_dir, left_until(deadline_, daemon ? kill_grace : daemon_grace)
-        );
+        auto lock =
+            RunDirLock::take_existing(run_dir, left_until(deadline_, daemon ? kill_grace : grace_));
         if (!lock && std::filesystem::exists(run_dir)) {
             throw Error(
                 Code::deadline_exceeded,
@@ -193,6 +230,8 @@ class Deletion {
     Grouping grouping_;
     std::string socket_;
     std::optional<config::Config> config_;
+    milliseconds grace_ = daemon_grace;
+    bool in_background_ = false;
 };
 
 } // namespace

@@ -26,7 +26,8 @@ constexpr std::chrono::seconds last_events_timeout{2};
 class Daemon {
   public:
     Daemon(asio::io_context& loop, DaemonSpec spec)
-        : executor_(loop.get_executor()), logger_(spec.logger), signals_(loop, SIGTERM, SIGINT),
+        : executor_(loop.get_executor()), logger_(spec.logger),
+          on_ending_(std::move(spec.on_ending)), signals_(loop, SIGTERM, SIGINT),
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(
@@ -56,6 +57,7 @@ class Daemon {
     Awaitable<> wait_shutdown() {
         co_await service_.wait_shutdown();
         logger_.debug("Shutdown was asked for");
+        on_ending_();
         end_.set();
     }
 
@@ -75,6 +77,7 @@ class Daemon {
 
     asio::any_io_executor executor_;
     Logger logger_;
+    std::function<void()> on_ending_;
     asio::signal_set signals_;
     api::EventPublisher events_;
     vm::LibvirtHypervisor hypervisor_;

@@ -6,6 +6,7 @@
 #include "host/sandbox/identity.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <string>
 
 namespace cppvm::shim {
@@ -22,6 +23,8 @@ struct DaemonSpec {
     LogLevel log_level = LogLevel::info;
     std::filesystem::path run_dir; ///< exists; its lock and `daemon.pid` are held by the caller
     UniqueFd listener;             ///< listens already; non-blocking
+    /// Called when containerd has asked for the end and been answered, before anything is undone.
+    std::function<void()> on_ending;
 };
 
 /// The daemon's life after `start` has succeeded: serves the Task API until containerd shuts it

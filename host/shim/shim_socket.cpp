@@ -157,6 +157,10 @@ ShimSocket::ShimSocket(ShimSocket&& other) noexcept
 }
 
 ShimSocket::~ShimSocket() {
+    unlink_name();
+}
+
+void ShimSocket::unlink_name() noexcept {
     if (path_.empty()) {
         return;
     }

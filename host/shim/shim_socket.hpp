@@ -49,6 +49,10 @@ class ShimSocket {
     /// Gives the descriptor away; the name stays this object's.
     UniqueFd take_listener() noexcept { return std::move(listener_); }
 
+    /// Removes the name, if it is still this socket's, and goes on listening for who is connected:
+    /// the name is free for the next shim of this sandbox.
+    void unlink_name() noexcept;
+
     /// Leaves the name to somebody else and closes the descriptor.
     void release() noexcept;
 

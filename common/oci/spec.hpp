@@ -86,19 +86,19 @@ struct Device {
 };
 
 struct MemoryResources {
-    std::optional<std::int64_t> limit; ///< bytes; -1: unlimited
-    std::optional<std::int64_t> reservation;
-    std::optional<std::int64_t> swap; ///< memory and swap together
+    std::optional<std::int64_t> limit{}; ///< bytes; -1: unlimited
+    std::optional<std::int64_t> reservation{};
+    std::optional<std::int64_t> swap{}; ///< memory and swap together
 };
 
 struct CpuResources {
-    std::optional<std::uint64_t> shares;
-    std::optional<std::int64_t> quota;   ///< microseconds in each period; <= 0: unlimited
-    std::optional<std::uint64_t> period; ///< microseconds
-    std::optional<std::uint64_t> burst;
-    std::optional<std::int64_t> idle;
-    std::string cpus;
-    std::string mems;
+    std::optional<std::uint64_t> shares{};
+    std::optional<std::int64_t> quota{};   ///< microseconds in each period; <= 0: unlimited
+    std::optional<std::uint64_t> period{}; ///< microseconds
+    std::optional<std::uint64_t> burst{};
+    std::optional<std::int64_t> idle{};
+    std::string cpus{};
+    std::string mems{};
 };
 
 struct Resources {

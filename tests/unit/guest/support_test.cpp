@@ -1,0 +1,63 @@
+#include "common/base/error.hpp"
+#include "guest-agent/setup/support.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace cppvm::guest {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+oci::Spec make_spec() {
+    oci::Spec spec;
+    spec.linux_part.namespaces = {{"mount", ""}};
+    return spec;
+}
+
+TEST(ReviewTest, HasNothingToSayAboutAPlainSpec) {
+    EXPECT_THAT(review(make_spec()), IsEmpty());
+}
+
+TEST(ReviewTest, ReportsOptionsThatNobodyTakes) {
+    oci::Spec spec = make_spec();
+    spec.mounts.push_back({"/a", "bind", "/s", {"rbind", "z"}, false});
+    spec.mounts.push_back({"/b", "tmpfs", "", {"size=1k", "tmpcopyup"}, false});
+    spec.mounts.push_back({"/c", "cgroup", "", {"ro", "xattr"}, false});
+    EXPECT_THAT(
+        review(spec),
+        ElementsAre("mounts[0].options.z", "mounts[1].options.tmpcopyup", "mounts[2].options.xattr")
+    );
+}
+
+TEST(ReviewTest, RefusesIdMappedMountsAndMissingTypes) {
+    oci::Spec spec = make_spec();
+    spec.mounts = {{"/a", "bind", "/s", {}, true}};
+    EXPECT_THROW(review(spec), Error);
+    spec.mounts = {{"/a", "bind", "/s", {"ridmap"}, false}};
+    EXPECT_THROW(review(spec), Error);
+    spec.mounts = {{"/a", "", "/s", {"ro"}, false}};
+    EXPECT_THROW(review(spec), Error);
+}
+
+TEST(ReviewTest, RefusesLimitsThatCannotBe) {
+    oci::Process process;
+    process.rlimits = {{"RLIMIT_NOFILE", 2, 1}};
+    EXPECT_THROW(review(process), Error);
+    process.rlimits = {{"RLIMIT_NOPE", 1, 1}};
+    EXPECT_THROW(review(process), Error);
+    process.rlimits = {{"RLIMIT_NOFILE", 1, 1}};
+    EXPECT_THAT(review(process), IsEmpty());
+}
+
+TEST(ReviewTest, RefusesUnknownPropagation) {
+    oci::Spec spec = make_spec();
+    spec.linux_part.rootfs_propagation = "ro";
+    EXPECT_THROW(review(spec), Error);
+    spec.linux_part.rootfs_propagation = "rshared";
+    EXPECT_THAT(review(spec), IsEmpty());
+}
+
+} // namespace
+} // namespace cppvm::guest

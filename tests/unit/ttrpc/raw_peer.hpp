@@ -6,6 +6,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
+#include <gtest/gtest.h>
 
 #include <array>
 #include <optional>
@@ -70,5 +71,13 @@ class RawPeer {
     std::array<char, 4096> buffer_{};
     std::string_view rest_;
 };
+
+/// The connection answers another call: it survived what came before.
+inline Awaitable<> expect_alive(RawPeer& peer, std::uint32_t stream) {
+    co_await peer.send_echo(stream, "alive");
+    const auto [id, response] = co_await peer.receive_response();
+    EXPECT_EQ(id, stream);
+    EXPECT_EQ(response.payload, "alive");
+}
 
 } // namespace cppvm::ttrpc::testing

@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from cppvmdev import config
-from harness import settings
+from harness import guest_image
 
 pytestmark = pytest.mark.vm
 
@@ -109,5 +109,5 @@ def test_success_after_failure(configured, runner):
 def test_agent_of_another_build(configured, tmp_path):
     """The image's agent speaks another version of the contract."""
     foreign = tmp_path / "initramfs.img"
-    settings.foreign_initramfs(foreign)
+    guest_image.of_another_build(foreign)
     _fails(configured(vm={"initramfs": str(foreign)}), "build")

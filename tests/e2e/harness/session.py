@@ -19,7 +19,7 @@ NAMESPACE = "e2e"
 
 
 def _containerd(release):
-    return Containerd(release, settings.BASE / release.name, [settings.STAGE / "bin"])
+    return Containerd(release, settings.BASE / release.name, [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"])
 
 
 def libvirt_daemons():

@@ -36,8 +36,8 @@ class LibvirtClient {
     /// `helper`: absolute path of cppvm-libvirt.
     LibvirtClient(std::filesystem::path helper, std::string uri);
 
-    /// Makes and starts a transient domain. `sockets` are handed to QEMU's user first.
-    /// Gives the vsock CID if libvirt chose one.
+    /// Makes and starts a transient domain. `sockets` are handed to QEMU's user first; all other
+    /// files of the domain keep their owners. Gives the vsock CID if libvirt chose one.
     Awaitable<std::optional<std::uint32_t>> create(
         std::string name,
         std::string xml,

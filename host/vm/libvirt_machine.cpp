@@ -184,7 +184,7 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     domain.console_socket = parts.console.socket_path();
     domain.vsock_socket = parts.vsock->device_socket();
     domain.command_line = kernel_command_line(parts.spec, parts.vsock->boot_port());
-    std::vector<std::filesystem::path> sockets;
+    std::vector<std::filesystem::path> sockets = {parts.console.socket_path()};
     if (domain.vsock_socket) {
         sockets.push_back(*domain.vsock_socket);
     }

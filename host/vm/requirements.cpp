@@ -234,6 +234,11 @@ Check HostChecks::file(const char* name, const std::filesystem::path& path, std:
     if (!S_ISREG(status.st_mode) || status.st_size == 0) {
         return missing(name, path.native() + ": not a file with content", std::move(remedy));
     }
+    if ((status.st_mode & S_IROTH) == 0) {
+        return missing(
+            name, path.native() + ": not readable for QEMU's user", "chmod a+r " + path.native()
+        );
+    }
     return ok(name, path.native());
 }
 

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <optional>
 #include <ostream>
+#include <sstream>
 #include <string_view>
 #include <unistd.h>
 #include <utility>
@@ -19,7 +20,7 @@ namespace {
 pugi::xml_document parse(const char* xml, const char* what) {
     pugi::xml_document document;
     if (!document.load_string(xml)) {
-        throw Error(Code::internal, std::string("parse ") + what + " from libvirt: not XML");
+        throw Error(Code::internal, std::string("parse ") + what + ": not XML");
     }
     return document;
 }
@@ -40,29 +41,43 @@ std::optional<std::pair<uid_t, gid_t>> parse_owner(std::string_view label) {
     return std::pair{user, group};
 }
 
-void give_to_qemu(const Connection& connection, const std::vector<std::string>& sockets) {
-    if (sockets.empty()) {
-        return;
-    }
+struct QemuUser {
+    uid_t user;
+    gid_t group;
+    std::string label;
+};
+
+// Nothing where libvirt has no dac model: QEMU then runs as root.
+std::optional<QemuUser> find_qemu_user(const Connection& connection) {
     const CString xml(virConnectGetCapabilities(connection.get()));
     if (!xml) {
         throw_last();
     }
-    const auto capabilities = parse(xml.get(), "capabilities");
-    // No dac model: QEMU runs as root and needs nothing.
+    const auto capabilities = parse(xml.get(), "libvirt's capabilities");
     const auto model = capabilities.select_node("/capabilities/host/secmodel[model='dac']");
     if (!model) {
-        return;
+        return std::nullopt;
     }
-    const auto owner = parse_owner(model.node().child("baselabel").text().as_string());
+    const std::string label = model.node().child("baselabel").text().as_string();
+    const auto owner = parse_owner(label);
     if (!owner) {
         throw Error(Code::internal, "read libvirt's capabilities: no user in the dac base label");
     }
-    for (const auto& path : sockets) {
-        if (::chown(path.c_str(), owner->first, owner->second) != 0) {
-            throw_errno("give to QEMU's user the socket", path);
-        }
-    }
+    return QemuUser{owner->first, owner->second, label};
+}
+
+// By default libvirt gives each file of a domain to QEMU's user: the guest kernel too, which all
+// machines share and which a guest that took over its QEMU could then rewrite.
+std::string without_relabelling(const std::string& xml, const std::string& label) {
+    auto document = parse(xml.c_str(), "the domain");
+    auto security = document.child("domain").append_child("seclabel");
+    security.append_attribute("type").set_value("static");
+    security.append_attribute("model").set_value("dac");
+    security.append_attribute("relabel").set_value("no");
+    security.append_child("label").text().set(label.c_str());
+    std::ostringstream out;
+    document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
+    return out.str();
 }
 
 } // namespace
@@ -73,8 +88,16 @@ void create(
     const std::vector<std::string>& sockets,
     std::ostream& out
 ) {
-    give_to_qemu(connection, sockets);
-    const DomainHandle domain(virDomainCreateXML(connection.get(), xml.c_str(), VIR_DOMAIN_NONE));
+    const auto qemu = find_qemu_user(connection);
+    for (const auto& path : sockets) {
+        if (qemu && ::chown(path.c_str(), qemu->user, qemu->group) != 0) {
+            throw_errno("give to QEMU's user the socket", path);
+        }
+    }
+    const std::string definition = qemu ? without_relabelling(xml, qemu->label) : xml;
+    const DomainHandle domain(
+        virDomainCreateXML(connection.get(), definition.c_str(), VIR_DOMAIN_NONE)
+    );
     if (!domain) {
         throw_last();
     }
@@ -82,7 +105,7 @@ void create(
     if (!live) {
         throw_last();
     }
-    const auto document = parse(live.get(), "the domain");
+    const auto document = parse(live.get(), "libvirt's domain");
     const auto cid = document.select_node("/domain/devices/vsock/cid/@address");
     if (cid) {
         out << "cid " << cid.attribute().as_uint() << '\n';

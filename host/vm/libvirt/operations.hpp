@@ -11,8 +11,8 @@ namespace cppvm::vm::libvirt {
 
 /// Answers are lines "<key> <value>"; host/vm/libvirt_client.hpp reads them.
 
-/// Makes and starts a transient domain. `sockets` are first handed to the user that libvirt runs
-/// QEMU as: those that the XML only has in qemu:commandline, which libvirt does not look at.
+/// Makes and starts a transient domain. `sockets` are handed to the user that libvirt runs QEMU as,
+/// who must be able to read the domain's other files already: libvirt is told to change no owners.
 /// Prints "cid <n>" if libvirt chose a vsock address. The domain outlives the connection on
 /// purpose. Throws: LibvirtError; then there is no domain.
 void create(

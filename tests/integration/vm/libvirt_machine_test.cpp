@@ -14,6 +14,8 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace cppvm::vm {
 namespace {
@@ -54,6 +56,23 @@ TEST_F(LibvirtMachineTest, BootsAnswersAndLeavesNothing) {
         co_await machine->wait_gone();
         const auto process = find_process(pid); // a zombie until init has reaped it
         EXPECT_TRUE(!process || !test.is_qemu(*process));
+    };
+    run(body(*this));
+}
+
+// QEMU's user must not come to own what all machines boot.
+TEST_F(LibvirtMachineTest, LeavesTheOwnersOfTheImageAsTheyAre) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        const VmSpec spec = test.spec();
+        EXPECT_EQ(::chown(spec.kernel.c_str(), 0, 0), 0);
+        EXPECT_EQ(::chown(spec.initramfs.c_str(), 0, 0), 0);
+        auto machine = co_await test.start(spec);
+        for (const auto& path : {spec.kernel, spec.initramfs, spec.share_dir}) {
+            struct stat status{};
+            EXPECT_EQ(::stat(path.c_str(), &status), 0);
+            EXPECT_EQ(status.st_uid, 0U) << path;
+        }
+        co_await machine->stop();
     };
     run(body(*this));
 }

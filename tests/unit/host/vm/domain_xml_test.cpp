@@ -88,6 +88,13 @@ TEST(DomainXmlTest, HasNoDeviceThatNobodyNeeds) {
     EXPECT_FALSE(domain.has("//interface"));
 }
 
+TEST(DomainXmlTest, PutsItsDevicesOnTheRootBus) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("//filesystem/address/@bus"), "0x00");
+    EXPECT_EQ(domain.at("//vsock/address/@bus"), "0x00");
+    EXPECT_NE(domain.at("//filesystem/address/@slot"), domain.at("//vsock/address/@slot"));
+}
+
 TEST(DomainXmlTest, LetsLibvirtChooseTheVsockAddress) {
     const ParsedDomain domain(domain_spec());
     EXPECT_EQ(domain.at("//vsock/cid/@auto"), "yes");

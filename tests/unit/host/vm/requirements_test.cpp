@@ -109,6 +109,9 @@ TEST_F(HostChecksTest, NamesMissingFilesAndWhatMakesThem) {
     expect_missing(checks().kernel(), "no-kernel: No such file", "cppvm image build");
     config_.vm.initramfs = root_.write("empty", "");
     expect_missing(checks().initramfs(), "not a file with content", "cppvm image build");
+    set_mode("initramfs.img", 0600);
+    config_.vm.initramfs = root_ / "initramfs.img";
+    expect_missing(checks().initramfs(), "not readable", "chmod a+r");
     config_.vm.kernel = root_.path();
     expect_missing(checks().kernel(), "not a file", "[vm]");
     config_.hypervisor.emulator = root_ / "no-qemu";

@@ -1,9 +1,8 @@
 #include "host/cli/commands.hpp"
 
+#include "common/async/run.hpp"
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
-
-#include <boost/asio/co_spawn.hpp>
 
 #include <array>
 #include <optional>
@@ -58,22 +57,7 @@ const Entry* find_entry(std::string_view name) {
 }
 
 int run_command(const Entry& entry, Invocation invocation) {
-    asio::io_context loop(1);
-    std::optional<int> result;
-    std::exception_ptr failure;
-    asio::co_spawn(
-        loop,
-        entry.command(std::move(invocation)),
-        [&](const std::exception_ptr& error, int code) {
-            failure = error;
-            result = code;
-        }
-    );
-    loop.run();
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
-    return *result;
+    return run_until_done(entry.command(std::move(invocation)));
 }
 
 } // namespace

@@ -1,11 +1,10 @@
 #include "host/sandbox/leftovers.hpp"
 
+#include "common/async/run.hpp"
 #include "common/base/error.hpp"
 #include "host/storage/share.hpp"
 #include "host/storage/unmount.hpp"
 #include "host/vm/leftovers.hpp"
-
-#include <boost/asio/co_spawn.hpp>
 
 #include <exception>
 #include <string_view>
@@ -33,27 +32,12 @@ bool undo_machine(
     const Logger& logger,
     Deadline deadline
 ) {
-    asio::io_context loop;
-    std::exception_ptr failure;
-    bool done = false;
-    asio::co_spawn(
-        loop,
-        vm::undo_leftovers(
-            {identity.domain_name(), identity.uuid(), identity.run_dir(config.run_dir), share_dir},
-            config,
-            logger,
-            deadline
-        ),
-        [&](const std::exception_ptr& exception, bool result) {
-            failure = exception;
-            done = result;
-        }
-    );
-    loop.run();
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
-    return done;
+    return run_until_done(vm::undo_leftovers(
+        {identity.domain_name(), identity.uuid(), identity.run_dir(config.run_dir), share_dir},
+        config,
+        logger,
+        deadline
+    ));
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "host/shim/serve.hpp"
 
+#include "common/async/run.hpp"
 #include "common/async/task_group.hpp"
 #include "common/base/error.hpp"
 #include "common/ttrpc/server.hpp"
@@ -9,7 +10,6 @@
 #include "host/sandbox/sandbox.hpp"
 #include "host/vm/libvirt_hypervisor.hpp"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 
@@ -94,15 +94,7 @@ class Daemon {
 int serve(DaemonSpec spec) {
     asio::io_context loop(1);
     Daemon daemon(loop, std::move(spec));
-    std::exception_ptr failure;
-    asio::co_spawn(loop, daemon.run(), [&](const std::exception_ptr& exception) {
-        failure = exception;
-        loop.stop();
-    });
-    loop.run();
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
+    run_until_done(loop, daemon.run());
     return 0;
 }
 

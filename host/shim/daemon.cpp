@@ -12,6 +12,7 @@
 #include "host/shim/start_record.hpp"
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <string_view>
@@ -71,6 +72,8 @@ class Daemon {
     Daemon& operator=(const Daemon&) = delete;
 
     ~Daemon() {
+        // A SIGTERM of `delete` must not cut this short, now that nobody in serve waits for it.
+        ::signal(SIGTERM, SIG_IGN); // NOLINT(cert-err33-c): cannot fail for SIGTERM
         // The socket goes with its member, after the run directory: while it is there, a start for
         // the same sandbox waits for the lock in vain rather than finding half of it.
         try {

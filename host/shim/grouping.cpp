@@ -109,16 +109,19 @@ Grouping read_grouping(const std::filesystem::path& bundle, const std::string& i
         }
         throw;
     }
+    return parse_grouping(text, path.native(), id);
+}
+
+Grouping parse_grouping(std::string_view config, const std::string& name, const std::string& id) {
     AnnotationReader reader;
-    if (!Json::sax_parse(text, &reader)) {
+    if (!Json::sax_parse(config, &reader)) {
         throw Error(
             Code::invalid_argument,
-            "read " + path.native() + ": not valid JSON at byte " +
-                std::to_string(reader.error_position)
+            "read " + name + ": not valid JSON at byte " + std::to_string(reader.error_position)
         );
     }
     if (!reader.is_object) {
-        throw Error(Code::invalid_argument, "read " + path.native() + ": not a JSON object");
+        throw Error(Code::invalid_argument, "read " + name + ": not a JSON object");
     }
     const bool explicit_group = !reader.group.empty();
     std::string group = explicit_group ? reader.group : reader.sandbox_id;
@@ -126,9 +129,7 @@ Grouping read_grouping(const std::filesystem::path& bundle, const std::string& i
         return {id, false};
     }
     check_identifier(
-        "annotation " + std::string(explicit_group ? group_key : sandbox_key) + " in " +
-            path.native(),
-        group
+        "annotation " + std::string(explicit_group ? group_key : sandbox_key) + " in " + name, group
     );
     return {std::move(group), reader.container_type == "container"};
 }

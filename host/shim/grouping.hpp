@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace cppvm::shim {
 
@@ -19,5 +20,8 @@ struct Grouping {
 /// Without a config.json (bundles of the Sandbox API have none) it is the own id.
 /// Throws: Error naming the file if it is too large, not JSON, or the id breaks containerd's rule.
 Grouping read_grouping(const std::filesystem::path& bundle, const std::string& id);
+
+/// The same from the text; `name` is the file's, for errors.
+Grouping parse_grouping(std::string_view config, const std::string& name, const std::string& id);
 
 } // namespace cppvm::shim

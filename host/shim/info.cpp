@@ -20,11 +20,10 @@ constexpr std::string_view features = R"({
   "ociVersionMin": "1.0.0",
   "ociVersionMax": "1.2.0",
   "mountOptions": [
-    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "iversion",
-    "lazytime", "mand", "noatime", "nodev", "nodiratime", "noexec", "noiversion", "nolazytime",
-    "nomand", "norelatime", "nostrictatime", "nosuid", "private", "rbind", "relatime", "remount",
-    "ro", "rprivate", "rshared", "rslave", "runbindable", "rw", "shared", "slave", "strictatime",
-    "suid", "sync", "unbindable"
+    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "lazytime",
+    "noatime", "nodev", "nodiratime", "noexec", "nolazytime", "norelatime", "nostrictatime",
+    "nosuid", "nosymfollow", "private", "rbind", "relatime", "ro", "rprivate", "rshared", "rslave",
+    "runbindable", "rw", "shared", "slave", "strictatime", "suid", "symfollow", "sync", "unbindable"
   ],
   "linux": {
     "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],

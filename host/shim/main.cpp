@@ -8,6 +8,9 @@
 #include "host/shim/info.hpp"
 #include "host/shim/start.hpp"
 
+#include <google/protobuf/stubs/logging.h>
+
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <span>
@@ -21,6 +24,16 @@ using namespace cppvm::shim; // NOLINT(google-build-using-namespace)
 
 void print(std::string_view text) {
     write_all(STDOUT_FILENO, "standard output", text);
+}
+
+// containerd shows the text to its user, and parts of it may come from anywhere.
+std::string one_line(std::string text) {
+    constexpr std::size_t max_bytes = 4096;
+    text.resize(std::min(text.size(), max_bytes));
+    std::replace_if(
+        text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?'
+    );
+    return text;
 }
 
 int run(std::span<const char* const> arguments) {
@@ -60,12 +73,15 @@ int run(std::span<const char* const> arguments) {
 int main(int argc, char** argv) {
     // Peers and containerd's log come and go; a write to one that is gone is an error, not the end.
     ::signal(SIGPIPE, SIG_IGN); // NOLINT(cert-err33-c): cannot fail for SIGPIPE
+    // It would complain on stderr, which containerd reads as the answer of `start`, about input
+    // that is only tried for one of two forms.
+    google::protobuf::SetLogHandler(nullptr);
     try {
         const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
         return run(arguments.subspan(argc > 0 ? 1 : 0));
     } catch (...) {
-        // containerd shows this line to its user.
-        const std::string line = "cppvm: " + to_status(std::current_exception()).message + "\n";
+        const std::string line =
+            one_line("cppvm: " + to_status(std::current_exception()).message) + "\n";
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
         return EXIT_FAILURE;
     }

@@ -51,6 +51,19 @@ TEST_F(StartTest, AnswersThePlainAddressToALegacyAny) {
     end("c1");
 }
 
+TEST_F(StartTest, IsSilentAboutInputThatIsNotText) {
+    // As BootstrapParams these options would be a text that is not UTF-8.
+    socket_dir_ = shim::default_socket_dir;
+    make_bundle("c1");
+    const auto config = dir_ / std::string(150, 'd') / "config.toml";
+    std::filesystem::create_directory(config.parent_path());
+    std::filesystem::copy_file(dir_ / "config.toml", config);
+    const Outcome outcome = run_shim(start_run("c1", legacy_input(config)));
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.output, socket_address("c1"));
+    end("c1");
+}
+
 TEST_F(StartTest, GivesTheDaemonWhatItNeedsAndNoMore) {
     make_bundle("c1");
     ASSERT_EQ(start("c1").exit_code, 0);

@@ -202,6 +202,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(ConfigTest, SaysWhereTomlIsBroken) {
     EXPECT_THAT(error_of("[vm]\nvcpus = \n"), HasSubstr("FILE:2: not valid TOML: "));
     EXPECT_THAT(error_of("[vm]\n[vm]\n"), HasSubstr("FILE:2: not valid TOML: "));
+    EXPECT_EQ(error_of(std::string("[\0!vm]/", 7)), "load configuration: FILE: not valid TOML");
+    EXPECT_THAT(error_of("vm.vcpus = \u0398"), HasSubstr("FILE:1: not valid TOML: "));
     EXPECT_THAT(error_of("\xff\xfe"), HasSubstr("FILE:1: not valid TOML: "));
 }
 

@@ -117,7 +117,7 @@ Awaitable<> Console::run() {
         }
         try {
             log_.write({buffer.data(), count});
-        } catch (const Error&) {
+        } catch (const Error&) { // NOLINT(bugprone-empty-catch)
             // A full disk: later output may fit again.
         }
     }

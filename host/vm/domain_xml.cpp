@@ -124,7 +124,7 @@ void add_user_vsock(pugi::xml_node domain, const std::filesystem::path& socket) 
 
 std::string to_domain_xml(const DomainSpec& spec) {
     pugi::xml_document document;
-    auto domain = set(add(document, "domain"), "type", spec.emulation ? "qemu" : "kvm");
+    auto domain = set(document.append_child("domain"), "type", spec.emulation ? "qemu" : "kvm");
     set(domain, "xmlns:qemu", qemu_namespace);
     add_text(domain, "name", spec.machine.name);
     add_text(domain, "uuid", spec.machine.uuid);

@@ -75,7 +75,7 @@ Awaitable<AgentHello> receive_hello(Vsock& vsock) {
     co_await asio::async_write(socket, asio::buffer(&answer, 1), asio::use_awaitable);
     try {
         co_await with_timeout(wait_close(socket), deadline_in(close_timeout), "close hello");
-    } catch (const Error&) {
+    } catch (const Error&) { // NOLINT(bugprone-empty-catch)
         // A guest that keeps it open gets it closed.
     }
     co_return hello;

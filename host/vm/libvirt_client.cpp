@@ -18,7 +18,7 @@ namespace cppvm::vm {
 
 namespace {
 
-constexpr std::size_t max_answer_bytes = 64 * 1024;
+constexpr std::size_t max_answer_bytes = std::size_t{64} * 1024;
 
 class LibvirtCategory : public std::error_category {
   public:
@@ -47,8 +47,9 @@ Code code_of_libvirt(int number) noexcept {
 template <class T>
 std::optional<T> parse_number(std::string_view text) noexcept {
     T value{};
-    const char* const end = text.data() + text.size();
-    const auto result = std::from_chars(text.data(), end, value);
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    const auto result = std::from_chars(begin, end, value);
     if (result.ec != std::errc{} || result.ptr != end) {
         return std::nullopt;
     }

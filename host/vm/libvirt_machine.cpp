@@ -68,7 +68,7 @@ struct LibvirtMachine::Parts {
     Awaitable<> watch_qemu();
     Awaitable<> kill_qemu();
     Awaitable<> destroy_domain();
-    [[noreturn]] void throw_with_console(const Error& error) const;
+    [[noreturn]] void throw_with_console(Code code, const std::string& message) const;
 
     Logger logger;
     config::Config config;
@@ -139,13 +139,9 @@ Awaitable<> LibvirtMachine::Parts::destroy_domain() {
     }
 }
 
-void LibvirtMachine::Parts::throw_with_console(const Error& error) const {
+void LibvirtMachine::Parts::throw_with_console(Code code, const std::string& message) const {
     const std::string tail = one_line(console.tail(error_console_bytes));
-    throw Error(
-        error.code(),
-        error.message() + (tail.empty() ? "; its console is empty" : "; console: " + tail),
-        error.cause()
-    );
+    throw Error(code, message + (tail.empty() ? "; its console is empty" : "; console: " + tail));
 }
 
 LibvirtMachine::LibvirtMachine(
@@ -221,15 +217,15 @@ Awaitable<AgentHello> LibvirtMachine::wait_hello(Deadline deadline) {
     }
     if (parts.gone.is_set()) {
         parts.throw_with_console(
-            {Code::unavailable,
-             "wait for the guest agent of " + parts.spec.name + ": the virtual machine has ended"}
+            Code::unavailable,
+            "wait for the guest agent of " + parts.spec.name + ": the virtual machine has ended"
         );
     }
-    try {
+    const Status status = to_status(failure);
+    if (status.code == Code::cancelled) {
         std::rethrow_exception(failure);
-    } catch (const Error& error) {
-        parts.throw_with_console(error);
     }
+    parts.throw_with_console(status.code, status.message);
 }
 
 Awaitable<StreamSocket> LibvirtMachine::dial(std::uint32_t port, Deadline deadline) {

@@ -72,9 +72,9 @@ class ProcessIo {
     /// Idempotent; may come before `attach`.
     void close_stdin() noexcept;
 
-    /// For a process that has exited: ends its input and waits until all output has come. At
-    /// `deadline`, what the guest still holds open (a grandchild may have the pipe) is cut off, and
-    /// false comes back.
+    /// For a process that has exited: ends its input and waits until all output has come. After
+    /// `deadline`, a stream that the guest still holds open (a grandchild may have the pipe) is cut
+    /// off as soon as nothing comes for a second (OutputPump::last_call), and false comes back.
     /// Either way each fifo is closed as soon as its reader has, or can have, all of it; with
     /// containerd away that is when it is back. So `stop` is best left until the process is
     /// deleted. Cancels: may be called again.

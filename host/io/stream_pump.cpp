@@ -1,8 +1,12 @@
 #include "host/io/stream_pump.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
 #include "common/wire/stream_frame.hpp"
 
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
@@ -48,16 +52,33 @@ Awaitable<> OutputPump::finish() {
     sink_.reset();
 }
 
-bool OutputPump::guest_has_sent() noexcept {
-    boost::system::error_code error;
-    return socket_.available(error) > 0 && !error;
-}
-
 void OutputPump::last_call() noexcept {
     last_call_ = true;
-    if (reading_ && !guest_has_sent()) {
-        close(socket_);
+    if (reading_) {
+        boost::system::error_code ignored;
+        socket_.cancel(ignored); // the read begins anew, with its time limited
     }
+}
+
+// One read; after the last call only if the guest is not silent for too long.
+Awaitable<std::pair<boost::system::error_code, std::size_t>>
+OutputPump::read_some(asio::mutable_buffer buffer) {
+    reading_ = true;
+    const ScopeExit done([this] { reading_ = false; });
+    if (!last_call_) {
+        auto [error, size] = co_await socket_.async_read_some(buffer, use_tuple);
+        co_return std::pair(error, size);
+    }
+    asio::steady_timer timer(socket_.get_executor(), max_silence);
+    auto [order, error, size, timer_error] =
+        co_await asio::experimental::make_parallel_group(
+            socket_.async_read_some(buffer, asio::deferred), timer.async_wait(asio::deferred)
+        )
+            .async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
+    if (error == asio::error::operation_aborted && order[0] == 1 && !timer_error) {
+        co_return std::pair(make_error_code(asio::error::timed_out), size);
+    }
+    co_return std::pair(error, size);
 }
 
 // Fills `buffer`; less comes with an error.
@@ -65,15 +86,14 @@ Awaitable<std::pair<boost::system::error_code, std::size_t>>
 OutputPump::read(asio::mutable_buffer buffer) {
     std::size_t filled = 0;
     while (filled < buffer.size()) {
-        if (last_call_ && (!guest_has_sent() || last_bytes_ == 0)) {
+        if (last_call_ && last_bytes_ == 0) {
             co_return std::pair(make_error_code(asio::error::timed_out), filled);
         }
-        reading_ = true;
-        auto [error, size] = co_await socket_.async_read_some(buffer + filled, use_tuple);
-        reading_ = false;
+        const bool was_last = last_call_;
+        auto [error, size] = co_await read_some(buffer + filled);
         filled += size;
-        if (error == asio::error::operation_aborted && last_call_) {
-            co_return std::pair(make_error_code(asio::error::timed_out), filled);
+        if (error == asio::error::operation_aborted && last_call_ && !was_last) {
+            continue; // `last_call` woke it; an abort from outside shows at the next wait
         }
         rethrow_abort(error);
         if (error) {

@@ -7,6 +7,7 @@
 
 #include <boost/asio/buffer.hpp>
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -30,17 +31,20 @@ class OutputPump {
     /// After `copy`: OutputSink::finish, and closes the sink.
     Awaitable<> finish();
 
-    /// Takes what the guest has sent (at most `max_last_bytes`, more than any buffer on the way
-    /// holds), but waits for no more: makes `copy` end although somebody in the guest holds the
-    /// stream open, or even writes on.
+    /// Takes what the guest still sends, until it is silent for `max_silence`, at most
+    /// `max_last_bytes` (more than all buffers on the way hold): makes `copy` end although somebody
+    /// in the guest holds the stream open, or even writes on. A slow or absent reader on the host
+    /// is no silence of the guest: nothing is lost to it.
     void last_call() noexcept;
-    static constexpr std::size_t max_last_bytes = std::size_t{1024} * 1024;
+    static constexpr std::chrono::milliseconds max_silence{1000};
+    static constexpr std::size_t max_last_bytes = 1024 * 1024;
 
   private:
     Awaitable<std::optional<std::uint32_t>> read_header();
     Awaitable<bool> copy_payload(std::uint32_t length);
     Awaitable<std::pair<boost::system::error_code, std::size_t>> read(asio::mutable_buffer buffer);
-    bool guest_has_sent() noexcept;
+    Awaitable<std::pair<boost::system::error_code, std::size_t>>
+    read_some(asio::mutable_buffer buffer);
 
     StreamSocket socket_;
     std::unique_ptr<OutputSink> sink_;

@@ -140,6 +140,22 @@ TEST_F(OutputTest, DeliversWhatALateReaderLeftInTheGuest) {
     }());
 }
 
+TEST_F(OutputTest, WaitsForAGuestThatIsSlowWithItsLastOutput) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const StdioSpec spec{"", fifo("out"), "", false};
+        ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
+        auto io = co_await start(spec);
+        co_await guest_out->send(frame("first") + frame("second").substr(0, 6));
+        const bool complete = co_await io->drained(deadline_in(std::chrono::milliseconds(20)));
+        EXPECT_FALSE(complete);
+        co_await guest_out->send(frame("second").substr(6) + frame("third") + frame(""));
+        const std::string received = co_await out.receive_all();
+        EXPECT_EQ(received, "firstsecondthird");
+        co_await io->stop();
+    }());
+}
+
 TEST_F(OutputTest, StopEndsWhateverIsUnread) {
     run([this]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

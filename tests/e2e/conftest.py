@@ -54,6 +54,8 @@ def runner_fixture(containerd):
     if not containerd.process():
         containerd.start()
     leftovers = Leftovers(containerd)
+    # What an earlier test left is that test's failure.
+    known = leftovers.find() + leftovers.find_records(session.NAMESPACE)
     runner = Runner(containerd, session.NAMESPACE, session.config_file())
     try:
         yield runner
@@ -61,7 +63,7 @@ def runner_fixture(containerd):
         runner.clean()
         raise
     runner.clean()
-    leftovers.wait_none(namespace=session.NAMESPACE)
+    leftovers.wait_none(namespace=session.NAMESPACE, known=known)
 
 
 @pytest.fixture(name="configured")

@@ -53,16 +53,19 @@ class Leftovers:
         found += [f"containerd container {name}" for name in ctr.containers()]
         return found + [f"containerd snapshot {name}" for name in ctr.snapshots()]
 
-    def wait_none(self, timeout=10.0, namespace="e2e"):
-        """Waits until nothing is left; raises AssertionError with the list otherwise.
+    def wait_none(self, timeout=10.0, namespace="e2e", known=()):
+        """Waits until nothing is left but what is `known`; raises AssertionError with the list
+        otherwise. containerd answers before a shim has quite exited, hence the wait."""
 
-        containerd answers before a shim has quite exited, hence the wait.
-        """
+        def new():
+            return [trace for trace in self.find() if trace not in known]
+
         try:
-            wait_until(lambda: not self.find(), "nothing left behind", timeout)
+            wait_until(lambda: not new(), "nothing left behind", timeout)
         except WaitTimeout:
             pass
-        found = self.find() + (self.find_records(namespace) if self.containerd.process() else [])
+        records = self.find_records(namespace) if self.containerd.process() else []
+        found = new() + [record for record in records if record not in known]
         if found:
             raise AssertionError("left behind:\n  " + "\n  ".join(found))
 

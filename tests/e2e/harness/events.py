@@ -1,5 +1,6 @@
 """A stand-in for containerd's event service: takes what a shim publishes, in order."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -43,7 +44,8 @@ class EventSink:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection):
-        with connection, connection.makefile("rb") as frames:
+        # A shim that is killed resets its connection.
+        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as frames:
             while header := frames.read(_HEADER.size):
                 size, stream, _, _ = _HEADER.unpack(header)
                 request = wire.decode(frames.read(size))

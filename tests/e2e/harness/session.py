@@ -4,7 +4,7 @@
 
 `start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
 other processes find them through attach(). `stop` ends what was started and fails if it had to
-clean up after a test.
+clean up after a test. The daemons belong to the clone that started them: others are refused.
 """
 
 import sys
@@ -18,8 +18,30 @@ from . import settings
 NAMESPACE = "e2e"
 
 
+class Occupied(Exception):
+    """Another clone's tests run here."""
+
+
+def _owner_file():
+    return settings.BASE / "stage"
+
+
+def _check_owner():
+    """Raises Occupied unless the daemons are ours, or nobody's."""
+    try:
+        owner = _owner_file().read_text()
+    except FileNotFoundError:
+        return
+    if owner != str(settings.STAGE):
+        raise Occupied(
+            f"{settings.BASE} belongs to the tests of {owner}; wait for their end, or end them: "
+            f"CPPVM_E2E_STAGE={owner} python3 -m harness.session stop"
+        )
+
+
 def _containerd(release):
-    return Containerd(release, settings.BASE / release.name, [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"])
+    programs = [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"]
+    return Containerd(release, settings.BASE / release.name, programs)
 
 
 def libvirt_daemons():
@@ -27,7 +49,7 @@ def libvirt_daemons():
 
 
 def config_file():
-    """The configuration that the tests' containers run with: config.emulated() where needed."""
+    """The configuration that the tests' containers run with."""
     return settings.BASE / "config.toml"
 
 
@@ -38,7 +60,9 @@ def start(name):
     """
     release = releases.get(name)
     archives = [images.small(), images.real()]
+    _check_owner()
     settings.BASE.mkdir(parents=True, exist_ok=True)
+    _owner_file().write_text(str(settings.STAGE))
     if settings.IS_VM:
         libvirt_daemons().start()
         config.write(config_file(), settings.STAGE)
@@ -53,12 +77,14 @@ def start(name):
 
 def attach(name):
     """The containerd that start() made run, or None."""
+    _check_owner()
     containerd = _containerd(releases.get(name, allow_build=False))
     return containerd if containerd.process() else None
 
 
 def stop():
     """Ends everything; returns what was left of tests' containers, one line each."""
+    _check_owner()
     left = []
     for name in ("1.6", "2.3"):
         try:
@@ -93,4 +119,7 @@ def main(words):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except Occupied as reason:
+        sys.exit(f"session: {reason}")

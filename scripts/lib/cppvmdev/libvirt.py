@@ -46,7 +46,7 @@ class LibvirtDaemons:
     def start(self):
         if reachable():
             return
-        missing = [name for name in ("virtlogd", "libvirtd") if not shutil.which(name)]
+        missing = [name for name in ("tini", "virtlogd", "libvirtd") if not shutil.which(name)]
         if missing:
             raise LibvirtError(f"{', '.join(missing)} not installed: scripts/install-deps run")
         state = {"kvm": self._open_kvm(), "started": []}
@@ -56,8 +56,11 @@ class LibvirtDaemons:
                 continue
             log = self.state_file.with_name(f"{name}.log")
             with open(log, "ab") as sink:
+                # QEMU is nobody's child once libvirtd has started it, and libvirtd takes a zombie
+                # for alive: without a PID 1 that reaps at once each end of a domain takes seconds.
+                # tini -s becomes the parent instead, and passes signals on.
                 child = subprocess.Popen(
-                    [shutil.which(name)],
+                    [shutil.which("tini"), "-s", "--", shutil.which(name)],
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=sink,

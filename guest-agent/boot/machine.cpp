@@ -27,7 +27,7 @@ namespace {
 
 constexpr const char* modules_list = "/etc/cppvm-modules";
 constexpr const char* cgroup_path = "/sys/fs/cgroup";
-constexpr std::size_t max_command_line = 64 * 1024;
+constexpr std::size_t max_command_line = 64UL * 1024;
 
 /// Puts a bind mount of the root on top of itself and moves into it. The initramfs's own mount has
 /// no parent, and pivot_root(2) refuses to work from such a root: containers could not get theirs.
@@ -106,7 +106,7 @@ void mount_share() {
 /// Room for many containers' streams. Containers start with the usual soft limit again
 /// (setup/process_setup.cpp).
 void raise_descriptor_limit() {
-    constexpr rlim_t limit = 1024 * 1024; // the default of fs.nr_open
+    constexpr rlim_t limit = 1024UL * 1024; // the default of fs.nr_open
     const rlimit value{limit, limit};
     if (::setrlimit(RLIMIT_NOFILE, &value) != 0) {
         throw_errno("raise limit of", "descriptors");

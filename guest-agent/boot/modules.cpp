@@ -15,7 +15,7 @@ namespace cppvm::guest {
 
 namespace {
 
-constexpr std::size_t max_list_bytes = 64 * 1024;
+constexpr std::size_t max_list_bytes = 64UL * 1024;
 
 void load(const std::string& path) {
     const UniqueFd file = open_file(path, O_RDONLY);

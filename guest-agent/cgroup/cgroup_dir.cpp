@@ -21,7 +21,7 @@ namespace cppvm::guest {
 
 namespace {
 
-constexpr std::size_t max_control_file = 1024 * 1024;
+constexpr std::size_t max_control_file = 1024UL * 1024;
 /// A container can nest cgroups; walking them must stay bounded.
 constexpr int max_depth = 64;
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace cppvm::guest {
@@ -73,6 +74,11 @@ std::optional<ControlMessage> receive_packet(int fd, int flags) {
     return result;
 }
 
+bool is_readable(int fd) {
+    pollfd entry{fd, POLLIN, 0};
+    return ::poll(&entry, 1, 0) == 1;
+}
+
 } // namespace
 
 std::pair<UniqueFd, UniqueFd> make_control_sockets() {
@@ -108,7 +114,7 @@ void ChildControl::send_failure(const Status& status) noexcept {
         packet.append(status.message.substr(0, max_control_text));
         send_packet(fd_, packet, -1);
     } catch (...) {
-        // The agent is gone, or sees the channel end without a word: it reports that.
+        return; // the agent is gone, or sees the channel end without a word, and reports that
     }
 }
 
@@ -118,7 +124,10 @@ AgentControl::AgentControl(const asio::any_io_executor& executor, UniqueFd fd)
 }
 
 Awaitable<std::optional<ControlMessage>> AgentControl::receive() {
-    co_await socket_.async_wait(asio::posix::descriptor_base::wait_read, asio::use_awaitable);
+    // The reactor may report what an earlier receive has taken already.
+    while (!is_readable(socket_.native_handle())) {
+        co_await socket_.async_wait(asio::posix::descriptor_base::wait_read, asio::use_awaitable);
+    }
     co_return receive_packet(socket_.native_handle(), MSG_DONTWAIT);
 }
 

@@ -4,11 +4,13 @@
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 namespace cppvm::guest {
@@ -44,6 +46,15 @@ void bind_agents_node(int root, const oci::Device& device, dev_t number) {
     attach_mount(mount.get(), target.get(), device.path);
 }
 
+/// The host's share is mounted with nodev, so that nodes in images are dead.
+bool forbids_devices(int directory, const std::string& name) {
+    struct statvfs file_system{};
+    if (::fstatvfs(directory, &file_system) != 0) {
+        throw_errno("statvfs", name);
+    }
+    return (file_system.f_flag & ST_NODEV) != 0;
+}
+
 void make_device(int root, const oci::Device& device) {
     const mode_t type = type_bits(device.type);
     const dev_t number =
@@ -51,6 +62,10 @@ void make_device(int root, const oci::Device& device) {
             ? 0
             : ::makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
     const NodePlace place = make_parent_in_root(root, device.path);
+    if (type != S_IFIFO && forbids_devices(place.parent.get(), device.path)) {
+        bind_agents_node(root, device, number);
+        return;
+    }
     const std::string name(place.name);
     const mode_t mode = device.file_mode.value_or(0666) & 07777;
     if (::mknodat(place.parent.get(), name.c_str(), type | mode, number) != 0) {
@@ -102,7 +117,13 @@ void make_devices(int root, const oci::Linux& spec, bool with_defaults) {
             {"/dev/tty", "c", 5, 0, 0666, 0, 0},
         }};
         for (const oci::Device& device : defaults) {
-            make_device(root, device);
+            const bool replaced =
+                std::any_of(spec.devices.begin(), spec.devices.end(), [&](const auto& other) {
+                    return other.path == device.path;
+                });
+            if (!replaced) {
+                make_device(root, device);
+            }
         }
         make_link(root, "/dev/ptmx", "pts/ptmx");
         make_link(root, "/dev/fd", "/proc/self/fd");

@@ -16,7 +16,7 @@ namespace cppvm::guest {
 
 namespace {
 
-constexpr std::size_t max_passwd_bytes = 1024 * 1024;
+constexpr std::size_t max_passwd_bytes = 1024UL * 1024;
 constexpr std::string_view default_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

@@ -31,14 +31,15 @@ void review_mount(
     if (!bind && mount.type.empty()) {
         refuse(path + ".type", "is missing");
     }
+    const std::string prefix = path + ".options.";
     for (const std::string& option : options.not_honoured) {
-        left_out.push_back(path + ".options." + option);
+        left_out.push_back(prefix + option);
     }
     // Bind mounts have no file system to take them; the cgroup file system's own are those of
     // version 1.
     if (bind || mount.type == "cgroup") {
         for (const std::string& option : options.data) {
-            left_out.push_back(path + ".options." + option.substr(0, 64));
+            left_out.push_back(prefix + option.substr(0, 64));
         }
     }
 }

@@ -92,21 +92,15 @@ agent::v1::Hello receive_hello(int listener) {
     );
     const std::uint8_t verdict = wire::accepted;
     check(::write(connection.get(), &verdict, 1) == 1, "answer hello");
+    // Until the agent has closed it, so that it does not count among its descriptors.
+    std::uint8_t nothing = 0;
+    wait_readable(connection.get());
+    check(::recv(connection.get(), &nothing, 1, 0) == 0, "read the end of hello");
     agent::v1::Hello hello;
     if (!hello.ParseFromString(text)) {
         throw Error(Code::internal, "parse hello");
     }
     return hello;
-}
-
-std::size_t count_lines(const std::filesystem::path& path) {
-    std::ifstream file(path);
-    std::string line;
-    std::size_t count = 0;
-    while (std::getline(file, line)) {
-        ++count;
-    }
-    return count;
 }
 
 } // namespace
@@ -118,7 +112,8 @@ AgentProcess::AgentProcess() {
     make_directory(cgroups, 0755);
     make_directory(share(), 0755);
     check(::mount("cgroup2", cgroups.c_str(), "cgroup2", 0, nullptr) == 0, "mount cgroup2");
-    check(::mount("tmpfs", share().c_str(), "tmpfs", 0, nullptr) == 0, "mount tmpfs");
+    // As in a virtual machine (boot/machine.cpp).
+    check(::mount("tmpfs", share().c_str(), "tmpfs", MS_NODEV, nullptr) == 0, "mount tmpfs");
     cgroup_ = cgroups / directory_.filename();
     make_directory(cgroup_, 0755);
     const UniqueFd listener = listen_at(directory_ / "hello.sock");
@@ -226,7 +221,13 @@ std::size_t AgentProcess::processes() const {
 }
 
 std::size_t AgentProcess::mounts() const {
-    return count_lines("/proc/" + std::to_string(pid_) + "/mountinfo");
+    std::ifstream file("/proc/" + std::to_string(pid_) + "/mountinfo");
+    std::string line;
+    std::size_t count = 0;
+    while (std::getline(file, line)) {
+        count += line.find(directory_.native()) != std::string::npos ? 1 : 0;
+    }
+    return count;
 }
 
 std::size_t AgentProcess::cgroups() const {

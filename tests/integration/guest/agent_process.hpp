@@ -35,7 +35,8 @@ class AgentProcess {
     std::size_t open_descriptors() const;
     /// Its descendants, zombies too.
     std::size_t processes() const;
-    /// Mounts of the agent's namespace.
+    /// Mounts of the agent's namespace below its own directory. Others come and go: a mount
+    /// vanishes everywhere when its directory is removed by somebody who does not see it.
     std::size_t mounts() const;
     std::size_t cgroups() const;
 

@@ -42,8 +42,6 @@ class AgentTest : public ::testing::Test {
 
   private:
     Awaitable<> with_host(std::function<Awaitable<>(HostSide&)> body) {
-        const bool settled = co_await eventually([this] { return descriptors_are_settled(); });
-        EXPECT_TRUE(settled);
         const std::size_t descriptors = agent.open_descriptors();
         const std::size_t mounts = agent.mounts();
         auto host = co_await HostSide::connect(agent);
@@ -65,14 +63,6 @@ class AgentTest : public ::testing::Test {
         EXPECT_EQ(agent.mounts(), mounts);
         EXPECT_EQ(agent.cgroups(), 0U);
     }
-
-    /// The agent may not have closed the hello connection yet.
-    bool descriptors_are_settled() {
-        const std::size_t now = agent.open_descriptors();
-        return std::exchange(last_count_, now) == now;
-    }
-
-    std::size_t last_count_ = 0;
 };
 
 } // namespace cppvm::testing

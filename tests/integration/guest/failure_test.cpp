@@ -197,13 +197,11 @@ INSTANTIATE_TEST_SUITE_P(
         },
         BrokenSpec{
             "DeviceInTheWay",
-            [](Json& spec, const AgentProcess& agent) {
-                spec["mounts"] = Json::array();
-                std::filesystem::create_directories(agent.share() / "c1/rootfs/dev");
-                std::ofstream(agent.share() / "c1/rootfs/dev/mine") << "x";
-                spec["linux"]["devices"] = {
-                    {{"path", "/dev/mine"}, {"type", "c"}, {"major", 1}, {"minor", 3}}
-                };
+            [](Json& spec, const auto&) {
+                const Json one = {{"path", "/dev/mine"}, {"type", "c"}, {"major", 1}, {"minor", 3}};
+                Json other = one;
+                other["minor"] = 5;
+                spec["linux"]["devices"] = Json::array({one, one, other});
             },
             Code::failed_precondition,
             "create device /dev/mine: the rootfs has something else"

@@ -180,12 +180,15 @@ TEST_F(AgentFilesystemTest, MakesDevicesAndLinks) {
 TEST_F(AgentFilesystemTest, RunsInABareRootfs) {
     // Neither /etc nor /dev nor /proc, and no mounts in the spec either.
     run_test([this](HostSide& host) -> Awaitable<> {
-        Json spec =
-            make_script_spec(agent, "c1", "pwd; ls /dev/null; test -e /proc/1 || echo none");
+        Json spec = make_script_spec(
+            agent,
+            "c1",
+            "pwd; echo lost > /dev/null; head -c 2 /dev/zero | wc -c; test -e /proc/1 || echo none"
+        );
         spec["mounts"] = Json::array();
         spec["process"]["cwd"] = "/made/for/it";
         const std::string text = co_await output_of(host, spec);
-        EXPECT_EQ(text, "/made/for/it\n/dev/null\nnone\n");
+        EXPECT_EQ(text, "/made/for/it\n2\nnone\n");
     });
 }
 

@@ -9,6 +9,7 @@
 #include <boost/asio/write.hpp>
 
 #include <algorithm>
+#include <unistd.h>
 
 namespace cppvm::testing {
 
@@ -111,7 +112,8 @@ Awaitable<> collect(StreamSocket& stream, std::string& to) {
 /// Feeds and reads beside each other.
 Awaitable<> exchange(Streams& streams, std::string input, RunResult& result) {
     auto executor = co_await asio::this_coro::executor;
-    TaskGroup tasks(executor, Logger());
+    // What goes wrong shows in the result; this says why.
+    TaskGroup tasks(executor, Logger(make_fd_sink(STDERR_FILENO), LogLevel::info));
     tasks.spawn("stdin", feed(streams.input, std::move(input)));
     tasks.spawn("stdout", collect(streams.output, result.output));
     tasks.spawn("stderr", collect(streams.errors, result.errors));

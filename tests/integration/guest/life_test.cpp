@@ -3,6 +3,7 @@
 
 #include <csignal>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace cppvm::testing {
 namespace {
@@ -240,7 +241,7 @@ TEST_F(AgentLifeTest, RunsTenExecsAtOnce) {
         auto executor = co_await asio::this_coro::executor;
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
-        TaskGroup tasks(executor, Logger());
+        TaskGroup tasks(executor, Logger(make_fd_sink(STDERR_FILENO), LogLevel::info));
         std::vector<RunResult> results(10);
         for (std::size_t i = 0; i < results.size(); ++i) {
             tasks.spawn("exec", exec_once(host, "e" + std::to_string(i), results[i]));
@@ -248,6 +249,7 @@ TEST_F(AgentLifeTest, RunsTenExecsAtOnce) {
         co_await tasks.join();
         for (std::size_t i = 0; i < results.size(); ++i) {
             EXPECT_EQ(results[i].output, "e" + std::to_string(i) + "\n");
+            EXPECT_EQ(results[i].errors, "");
             EXPECT_EQ(results[i].status, 0U);
         }
         co_await host.signal("c1", SIGKILL);

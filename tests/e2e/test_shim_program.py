@@ -7,27 +7,11 @@ import os
 import pytest
 
 from cppvmdev.ctr import unique_id
-from cppvmdev.leftovers import Leftovers
+from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
 from harness import session, settings, wire
 from harness.shim import ShimBundle, Task, program, spec
 from harness.wire import Refused
-
-
-class _Owner:
-    """What the search for leftovers wants to know about who runs the containers."""
-
-    def __init__(self, bundle):
-        self.base = bundle.path.parent
-        self.state = self.root = self.base / "unused"
-        self._bundle = bundle
-
-    def identities(self):
-        return [self._bundle.identity]
-
-    @staticmethod
-    def process():
-        return None
 
 
 @pytest.fixture(name="bundle")
@@ -42,7 +26,7 @@ def bundle_fixture(containerd, tmp_path):
         bundle.kill_daemon()
         if bundle.path.exists():
             bundle.delete()
-    Leftovers(_Owner(bundle)).wait_none()
+    Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
 
 
 @pytest.fixture(name="task")

@@ -12,7 +12,7 @@ from . import mounts, processes
 from .ctr import Ctr
 from .identity import Identity
 from .shell import CommandFailed
-from .waiting import wait_until
+from .waiting import WaitTimeout, wait_until
 
 # CRI wants a CNI configuration and the others work on devices or file systems that are not there.
 _DISABLED = ["cri", "aufs", "btrfs", "devmapper", "zfs"]
@@ -104,17 +104,33 @@ class Containerd:
 
     def remove(self):
         """Ends everything of this containerd, and removes its files and mounts."""
-        process = self.process()
-        if process:
+        if self.process():
             for namespace in self.namespaces():
                 self.ctr(namespace).remove_all()
+            # Shims end some time after their last task, and while containerd is there it cleans up
+            # after one that does not.
+            self._end_shims(grace=15)
+            self._wait_bundles_gone()
         self.end()
-        for process in self.shims():
-            process.kill()
-            process.wait_gone()
+        self._end_shims(grace=0)
         mounts.unmount_below(self.base)
         if self.base.exists():
             shutil.rmtree(self.base)
+
+    def _end_shims(self, grace):
+        try:
+            wait_until(lambda: not self.shims(), "end of the shims", grace)
+        except WaitTimeout:
+            for process in self.shims():
+                process.kill()
+                process.wait_gone()
+
+    def _wait_bundles_gone(self):
+        bundles = self.state / "io.containerd.runtime.v2.task"
+        try:
+            wait_until(lambda: not list(bundles.glob("*/*")), "end of the bundles", 10)
+        except WaitTimeout:
+            pass  # what stays is unmounted and removed with the directory
 
     # Talking to it
 

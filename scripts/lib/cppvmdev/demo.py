@@ -65,7 +65,7 @@ def up(stage):
     print(f"  {client} run --rm -t {run_words} {images.SMALL} shell sh")
     print(f"  {client} run -d {run_words} {images.SMALL} box sleep 1000000")
     print(f"  {client} tasks exec --exec-id e1 box uname -a")
-    print(f"  {client} tasks kill -s KILL box && {client} tasks delete box")
+    print(f"  {client} tasks delete --force box")
     print(f"  {client} containers delete box")
     print("  virsh -c qemu:///system list")
     print("  scripts/quickstart --down")
@@ -80,11 +80,16 @@ def _phases(log):
     phases = re.search(r'phases_ms="([^"]*)"', line)
     if not total or not phases:
         return "  (the log has no boot phases)\n"
-    rows = ["Boot phases, ms after the start of the VM's start:"]
+    host, guest = [], []
     for phase in phases.group(1).split():
         name, _, end = phase.rpartition(":")
-        rows.append(f"  {name:<24}{end:>6}")
-    rows.append(f"  {'container can be made':<24}{total.group(1):>6}")
+        of_guest = name.startswith("guest-")
+        (guest if of_guest else host).append((name.removeprefix("guest-"), end))
+    host.append(("ready for containers", total.group(1)))
+    rows = ["Boot phases on the host, ms since the shim began:"]
+    rows += [f"  {name:<22}{end:>6}" for name, end in host]
+    rows.append("and in the guest, ms since its kernel began:")
+    rows += [f"  {name:<22}{end:>6}" for name, end in guest]
     return "\n".join(rows) + "\n"
 
 

@@ -7,6 +7,7 @@ machine where others work too.
 """
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import libvirt, mounts, processes
@@ -19,6 +20,29 @@ _FIFOS = Path("/run/containerd/fifo")
 _PROGRAMS = (
     "containerd-shim", "cppvm-", "qemu-system", "virtiofsd", "vhost-device-vs",
 )  # fmt: skip
+
+
+@dataclass
+class Gone:
+    """Stands for a containerd that does not run (any more), where Leftovers wants one."""
+
+    base: Path
+    known: list  # Identity of each container
+
+    @property
+    def state(self):
+        return self.base / "state"
+
+    @property
+    def root(self):
+        return self.base / "root"
+
+    def identities(self):
+        return self.known
+
+    @staticmethod
+    def process():
+        return None
 
 
 class Leftovers:

@@ -4,7 +4,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 # All build directories share compiler output: they lie at the same depth and paths are relative.
-export CCACHE_BASEDIR=$cppvm_root CCACHE_NOHASHDIR=1
+export CCACHE_BASEDIR=${CCACHE_BASEDIR:-$cppvm_root} CCACHE_NOHASHDIR=1
 cppvm_jobs=${CPPVM_JOBS:-$(nproc)}
 
 # build PRESET DIRECTORY [CMAKE OPTION...] [-- TARGET...]

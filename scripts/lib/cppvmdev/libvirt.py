@@ -80,6 +80,14 @@ class LibvirtDaemons:
 
     def started(self):
         """Live daemons that start() started; empty where they ran before."""
+        reapers = {process.pid for process in self._reapers()}
+        return [
+            process
+            for process in processes.everything()
+            if process.parent in reapers and process.comm in ("virtlogd", "libvirtd")
+        ]
+
+    def _reapers(self):
         try:
             state = json.loads(self.state_file.read_text())
         except FileNotFoundError:
@@ -93,7 +101,10 @@ class LibvirtDaemons:
             state = json.loads(self.state_file.read_text())
         except FileNotFoundError:
             return
-        for process in reversed(self.started()):
+        # libvirtd before virtlogd; each reaper ends after its daemon.
+        for process in sorted(self.started(), key=lambda process: process.comm):
+            process.terminate()
+        for process in self._reapers():
             process.terminate()
         if state["kvm"]:
             mode, gid = state["kvm"]

@@ -22,10 +22,13 @@ def bundle_fixture(containerd, tmp_path):
     yield bundle
     print(bundle.log_text())  # shown where the test failed
     bundle.close()
-    if bundle.daemons():
+    if bundle.daemons() and bundle.path.exists():
+        bundle.delete()
+    # A daemon that was shut down ends by itself; delete left a process behind that sees to it.
+    try:
+        wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
+    finally:
         bundle.kill_daemon()
-        if bundle.path.exists():
-            bundle.delete()
     Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
 
 

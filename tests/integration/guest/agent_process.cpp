@@ -18,6 +18,7 @@
 #include <map>
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -145,7 +146,8 @@ void AgentProcess::start(const std::filesystem::path& hello_path) {
     };
     pid_ = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
     if (pid_ == 0) {
-        // The agent's parent may be killed by a time-out of ctest.
+        // A time-out of ctest kills the test program, and then nobody else would end the agent.
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         ::mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr);
         ::setenv("ASAN_OPTIONS", "detect_leaks=0", 1); // it cannot trace PID 1
         ::execv(argv[0], const_cast<char**>(argv.data()));

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 _TIDY = "clang-tidy-19"
-_FOLDERS = ("common", "guest-agent", "host", "tests")
+_FOLDERS = ("common", "guest-agent", "host", "tests", "vmimage")
 
 
 class Tree:
@@ -105,26 +105,67 @@ def _run(command, cwd):
 
 
 def tidy(tree, jobs):
-    """Names and findings of sources that clang-tidy does not pass."""
+    """Names and findings of sources that clang-tidy does not pass.
+
+    Sources of one target are looked at together, as one source that includes them: most of the
+    time goes into the headers that they share. Where they do not fit into one (two anonymous
+    namespaces with the same name in it) they are taken apart.
+    """
     configuration = "".join(
-        path.read_text() for path in sorted(tree.root.glob("**/.clang-tidy")) if "build" not in str(path)
+        path.read_text()
+        for path in sorted(tree.root.glob("**/.clang-tidy"))
+        if not path.is_relative_to(tree.build)
     )
     version = subprocess.run([_TIDY, "--version"], capture_output=True, text=True, check=True).stdout
-    todo = {}
-    for source in tree.commands:
-        fingerprint = tree.fingerprint(source, "tidy", configuration, version)
-        if not tree.seen(fingerprint):
-            todo[source] = fingerprint
+    fingerprints = {
+        source: tree.fingerprint(source, "tidy", configuration, version)
+        for source in tree.commands
+    }
+    todo = sorted(s for s in tree.commands if not tree.seen(fingerprints[s]))
+    unities = tree.cache / "unity"
+    unities.mkdir(exist_ok=True)
 
-    def one(source):
-        passed, output = _run([_TIDY, "--quiet", "-p", tree.build, source], tree.root)
+    def look(group):
+        source = group[0]
+        if len(group) > 1:
+            name = hashlib.sha256("\0".join(map(str, group)).encode()).hexdigest()[:16]
+            source = unities / f"{name}.cpp"
+            source.write_text(
+                "".join(f'#include "{s}" // NOLINT(bugprone-suspicious-include)\n' for s in group)
+            )
+        passed, output = _run(
+            [_TIDY, "--quiet", f"--header-filter={_own_files(tree)}", source, "--",
+             *tree.arguments(group[0])],
+            tree.commands[group[0]]["directory"],
+        )  # fmt: skip
         if passed:
-            tree.remember(todo[source])
+            for member in group:
+                tree.remember(fingerprints[member])
             return None
-        lines = [line for line in output.splitlines() if "warnings generated" not in line]
-        return "\n".join(lines)
+        if len(group) > 1 and "clang-diagnostic-" in output:
+            middle = len(group) // 2
+            halves = [look(group[:middle]), look(group[middle:])]
+            return "\n".join(half for half in halves if half is not None) or None
+        noise = ("warnings generated", "Suppressed ", "Use -header-filter")
+        return "\n".join(l for l in output.splitlines() if not any(n in l for n in noise))
 
-    return _each(one, todo, jobs, len(tree.commands))
+    return _each(look, _groups(tree, todo), jobs, len(tree.commands))
+
+
+def _own_files(tree):
+    return f"^{tree.root}/({'|'.join(_FOLDERS)})/"
+
+
+def _groups(tree, sources, size=8):
+    """Lists of at most `size` sources that are compiled alike, neighbours together."""
+    alike = {}
+    for source in sources:
+        alike.setdefault(tuple(tree.arguments(source)), []).append(source)
+    return [
+        members[start : start + size]
+        for members in alike.values()
+        for start in range(0, len(members), size)
+    ]
 
 
 def headers(tree, jobs):
@@ -154,7 +195,7 @@ def headers(tree, jobs):
             "-x", "c++", str(header),
         ]  # fmt: skip
         passed, output = _run(command, tree.commands[source]["directory"])
-        return None if passed else output
+        return None if passed else f"{header}:\n{output}"
 
     return _each(one, todo, jobs, len(todo) + len(proven))
 
@@ -173,10 +214,10 @@ def _neighbour(tree, header):
 def _each(work, items, jobs, total):
     failures = []
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for item, said in zip(items, pool.map(work, items)):
+        for said in pool.map(work, items):
             if said is not None:
-                failures.append(f"{item}:\n{said}")
-    print(f"{total} files, {len(items)} looked at, {len(failures)} with findings")
+                failures.append(said)
+    print(f"{total} files; {len(items)} looks, {len(failures)} with findings")
     return failures
 
 

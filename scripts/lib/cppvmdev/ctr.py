@@ -57,6 +57,9 @@ class Ctr:
     def containers(self):
         return self.command("containers", "ls", "-q").check().text.split()
 
+    def images(self):
+        return self.command("images", "ls", "-q").check().text.split()
+
     def snapshots(self):
         lines = self.command("snapshots", "ls").check().text.splitlines()[1:]
         return [words[0] for words in (line.split() for line in lines) if words[-1] == "Active"]
@@ -78,7 +81,7 @@ class Ctr:
         try:
             for container in set(self.containers()) | set(self.tasks()):
                 self.remove(container)
-            images = self.command("images", "ls", "-q").check().text.split()
+            images = self.images()
             if images:
                 self.command("images", "rm", *images)
         except CommandFailed:

@@ -47,7 +47,7 @@ def up(stage):
     (BASE / "stage").write_text(str(stage))
     containerd.start()
     ctr = containerd.ctr(NAMESPACE)
-    if images.SMALL not in ctr.command("images", "ls", "-q").check().text.split():
+    if images.SMALL not in ctr.images():
         ctr.import_image(images.small())
 
     runtime = ["--runtime", RUNTIME, "--runtime-config-path", settings]

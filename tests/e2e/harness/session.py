@@ -1,8 +1,8 @@
 """Set-up and tear-down around all tests.
 
-    python3 -m harness.session start RELEASE | stop
+    python3 -m harness.session libvirt | start RELEASE | stop
 
-`start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
+`libvirt` makes libvirt's daemons run. `start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
 other processes find them through attach(). `stop` ends what was started and fails if it had to
 clean up after a test. The daemons belong to the clone that started them: others are refused.
 """
@@ -39,6 +39,12 @@ def _check_owner():
         )
 
 
+def _occupy():
+    _check_owner()
+    settings.BASE.mkdir(parents=True, exist_ok=True)
+    _owner_file().write_text(str(settings.STAGE))
+
+
 def _containerd(release):
     programs = [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"]
     return Containerd(release, settings.BASE / release.name, programs)
@@ -53,25 +59,29 @@ def config_file():
     return settings.BASE / "config.toml"
 
 
-def start(name):
-    """Makes containerd `name` run with the test images in it. Does nothing where it runs already.
+def start_libvirt():
+    """Makes libvirt's daemons run, for whatever tests need them. Does nothing where they do."""
+    _occupy()
+    libvirt_daemons().start()
+
+
+def start(release_name):
+    """Makes containerd `release_name` run with the test images in it. Does nothing where it runs already.
 
     Raises releases.Unavailable where that release cannot be had.
     """
-    release = releases.get(name)
-    archives = [images.small(), images.real()]
-    _check_owner()
-    settings.BASE.mkdir(parents=True, exist_ok=True)
-    _owner_file().write_text(str(settings.STAGE))
+    release = releases.get(release_name)
+    archives = {images.SMALL: images.small(), images.REAL: images.real()}
+    _occupy()
     if settings.IS_VM:
         libvirt_daemons().start()
         config.write(config_file(), settings.STAGE)
     containerd = _containerd(release)
-    running = containerd.process() is not None
     containerd.start()
-    if not running:
-        for archive in archives:
-            containerd.ctr(NAMESPACE).import_image(archive)
+    ctr = containerd.ctr(NAMESPACE)
+    for name, archive in archives.items():
+        if name not in ctr.images():
+            ctr.import_image(archive)
     return containerd
 
 
@@ -107,6 +117,8 @@ def main(words):
         left = stop()
         if left:
             sys.exit("left behind by tests:\n  " + "\n  ".join(left))
+    elif words == ["libvirt"]:
+        start_libvirt()
     elif len(words) == 2 and words[0] == "start":
         try:
             containerd = start(words[1])
@@ -121,5 +133,5 @@ def main(words):
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except Occupied as reason:
+    except (Occupied, libvirt.LibvirtError, images.ImageError) as reason:
         sys.exit(f"session: {reason}")

@@ -80,6 +80,7 @@ std::string to_text(const ProcessId& process) {
 std::optional<ProcessId> parse_process_id(std::string_view text) noexcept {
     ProcessId process;
     const char* const end = text.data() + text.size();
+    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars stops at `end`
     const auto pid = std::from_chars(text.data(), end, process.pid);
     if (pid.ec != std::errc{} || process.pid <= 0 || pid.ptr == end || *pid.ptr != ' ') {
         return std::nullopt;

@@ -37,7 +37,7 @@ class OutputPump {
     /// is no silence of the guest: nothing is lost to it.
     void last_call() noexcept;
     static constexpr std::chrono::milliseconds max_silence{1000};
-    static constexpr std::size_t max_last_bytes = 1024 * 1024;
+    static constexpr std::size_t max_last_bytes = 1024UL * 1024;
 
   private:
     Awaitable<std::optional<std::uint32_t>> read_header();

@@ -145,11 +145,13 @@ class Containerd:
 
     def shims(self):
         """Live shim daemons (of any runtime) that serve this containerd."""
-        return [
-            p
-            for p in processes.everything()
-            if p.comm.startswith("containerd-shim") and self.address in p.cmdline.split()
-        ]
+        return processes.without_forks(
+            [
+                p
+                for p in processes.everything()
+                if p.comm.startswith("containerd-shim") and self.address in p.cmdline.split()
+            ]
+        )
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -48,14 +48,16 @@ def spec(*args, **process):
 class ShimBundle:
     """A bundle directory with a busybox root, and the shim commands run in it."""
 
-    def __init__(self, directory, name, config=None):
+    def __init__(self, directory, name, config=None, pod=None):
         self.path = Path(directory) / name
         self.name = name
         # Nothing answers there but the events that the shim publishes are taken.
         self.containerd_address = str(Path(directory) / "containerd.sock")
         self.identity = Identity(self.containerd_address, NAMESPACE, name)
         self._config = config
-        self.events = EventSink(self.containerd_address + ".ttrpc")
+        # The containers of a pod have one containerd.
+        self.events = pod.events if pod else EventSink(self.containerd_address + ".ttrpc")
+        self._owns_events = pod is None
         (self.path / "rootfs/bin").mkdir(parents=True)
         (self.path / "rootfs/proc").mkdir()
         shutil.copy("/bin/busybox", self.path / "rootfs/bin/busybox")
@@ -69,7 +71,7 @@ class ShimBundle:
 
     def close(self):
         os.close(self._log)
-        if self.events:
+        if self.events and self._owns_events:
             self.events.close()
             self.events = None
 
@@ -118,11 +120,14 @@ class ShimBundle:
         return result
 
     def daemons(self):
-        return [
-            p
-            for p in processes.everything()
-            if p.comm.startswith("containerd-shim") and self.containerd_address in p.cmdline.split()
-        ]
+        return processes.without_forks(
+            [
+                p
+                for p in processes.everything()
+                if p.comm.startswith("containerd-shim")
+                and self.containerd_address in p.cmdline.split()
+            ]
+        )
 
     def kill_daemon(self):
         for process in self.daemons():

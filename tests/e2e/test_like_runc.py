@@ -1,0 +1,152 @@
+"""To what runs in it a container looks the same as with runc, and so does it to containerd."""
+
+import difflib
+import json
+import os
+
+import pytest
+
+from conftest import both_versions
+from cppvmdev.ctr import unique_id
+from cppvmdev.waiting import wait_until
+from harness import settings
+
+pytestmark = pytest.mark.vm
+
+_RUNC = "io.containerd.runc.v2"
+
+# What a program can see of its surroundings, apart from what a kernel of its own brings.
+_LOOK = """
+id; pwd; umask; env | sort
+grep -E '^(Cap|NoNewPrivs|Groups)' /proc/self/status
+ls -l /dev | awk '!/kcore/ { print $1, $3, $4, $NF }'
+awk '$5 !~ "cgroup|^/proc/." { print $5 }' /proc/self/mountinfo | sort
+wc -c </proc/timer_list
+echo x 2>&1 >/proc/sys/kernel/hostname
+cat /proc/1/comm
+readlink /dev/fd /dev/stdin /dev/ptmx
+ulimit -n
+"""
+
+
+def _look(runner, runtime, options):
+    argv = runner.argv(unique_id(), "sh", "-c", _LOOK, options=("--rm", *options))
+    argv[argv.index(settings.RUNTIME)] = runtime
+    if runtime == _RUNC:
+        where = argv.index("--runtime-config-path")
+        del argv[where : where + 2]
+    result = runner.ctr.command(*argv, timeout=90)
+    assert result.code == 0, result.error
+    return result.text.splitlines()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--read-only", "--cwd", "/tmp"),
+        ("--cap-add", "CAP_SYS_TIME", "--cap-drop", "CAP_CHOWN", "--allow-new-privs"),
+        ("--env", "A=1", "--env", "B=two words", "--env", "C=é\n"),
+        ("--mount", "type=tmpfs,src=tmpfs,dst=/scratch,options=size=1m:mode=1777"),
+    ],
+    ids=["plain", "read-only", "capabilities", "environment", "tmpfs"],
+)
+def test_surroundings(runner, options):
+    ours, theirs = _look(runner, settings.RUNTIME, options), _look(runner, _RUNC, options)
+    difference = [line for line in difflib.ndiff(theirs, ours) if line[0] in "+-"]
+    assert not difference, "\n".join(difference)
+
+
+_CGROUP = ("--mount", "type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro:nosuid:nodev:noexec")
+
+
+def _limit(box, name):
+    """Content of a file of the container's cgroup, which may be mounted itself or by its parent."""
+    own = "/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)"
+    return box.sh(f"cat /sys/fs/cgroup/{name} 2>/dev/null || cat {own}/{name}").strip()
+
+
+def test_memory_limit(runner):
+    box = runner.start(options=(*_CGROUP, "--memory-limit", str(64 << 20)))
+    assert _limit(box, "memory.max") == str(64 << 20)
+    # What takes more is killed: by the guest's kernel, and only that.
+    result = box.exec("sh", "-c", "x=$(head -c 200000000 /dev/zero | tr '\\0' x)")
+    assert result.code == 137
+    assert box.sh("echo well") == "well\n"
+    box.delete()
+
+
+def test_processor_limit(runner):
+    box = runner.start(options=(*_CGROUP, "--cpu-quota", "50000", "--cpu-period", "100000"))
+    assert _limit(box, "cpu.max") == "50000 100000"
+    box.delete()
+
+
+def test_pids(runner):
+    """Those that containerd was told: of init and of each exec."""
+    box = runner.start()
+    exec_process = box.popen_exec("sh", "-c", "echo up; cat")
+    assert exec_process.stdout.readline() == b"up\n"
+    listing = runner.ctr.command("tasks", "ps", box.name).check().text.splitlines()[1:]
+    pids = [int(line.split()[0]) for line in listing]
+    assert box.pid() in pids
+    assert len(pids) == len(set(pids)) == 2
+    exec_process.communicate(timeout=30)
+    box.delete()
+
+
+def test_pid_is_gone_after_the_end(runner):
+    box = runner.start()
+    pid = box.pid()
+    os.kill(pid, 0)
+    box.kill().check()
+    box.wait_status("STOPPED")
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    box.delete()
+
+
+def test_attach(runner):
+    box = runner.start("sh", "-c", "while read -r line; do echo got $line; done", null_io=False)
+    for line in ("one", "two"):
+        client = runner.ctr.popen("tasks", "attach", box.name)
+        client.stdin.write(line.encode() + b"\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == f"got {line}\n".encode()
+        client.kill()
+        client.communicate()
+    box.delete()
+
+
+@both_versions
+def test_longest_id(runner):
+    name = (unique_id() + "-" + "x" * 76)[:76]
+    assert runner.run("echo", "well", name=name).check().text == "well\n"
+
+
+def test_long_argument(runner):
+    word = "x" * 100_000
+    assert runner.run("sh", "-c", "echo ${#0}", word).check().text == "100000\n"
+
+
+@both_versions
+def test_events(runner):
+    watcher = runner.ctr.popen("events")
+    runner.run("true").check()
+    box = runner.start("sh", "-c", "exit 3")
+    box.wait_status("STOPPED")
+    box.delete()
+    lines = []
+
+    def seen():
+        lines.append(watcher.stdout.readline().decode())
+        return "/tasks/delete" in lines[-1] and box.name in lines[-1]
+
+    wait_until(seen, "the delete event", 30)
+    watcher.kill()
+    watcher.communicate()
+    of_box = [line for line in lines if box.name in line and "/tasks/" in line]
+    topics = [next(word for word in line.split() if word.startswith("/tasks/")) for line in of_box]
+    assert topics == ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]
+    exit_event = json.loads(of_box[2][of_box[2].index("{") :])
+    assert exit_event["exit_status"] == 3 and exit_event["pid"] > 0

@@ -1,0 +1,104 @@
+"""Several containers of one pod share a shim and a VM."""
+
+import pytest
+
+from cppvmdev.ctr import unique_id
+from cppvmdev.identity import Identity
+from cppvmdev.leftovers import Gone, Leftovers
+from cppvmdev.waiting import wait_until
+from harness import session
+from harness.shim import NAMESPACE, ShimBundle, Task, spec
+
+pytestmark = pytest.mark.vm
+
+_KIND = "io.kubernetes.cri.container-type"
+_POD = "io.kubernetes.cri.sandbox-id"
+
+
+def _spec(pod, kind, *args):
+    return {**spec(*args), "annotations": {_KIND: kind, _POD: pod}}
+
+
+@pytest.fixture(name="pod")
+def pod_fixture(containerd, tmp_path):
+    """Bundles of a pod's sandbox and of two containers in it."""
+    assert containerd.process()  # set up with it: libvirt, the configuration
+    name = unique_id("pod")
+    sandbox = ShimBundle(tmp_path, name, session.config_file())
+    sandbox.write_spec(_spec(name, "sandbox"))
+    bundles = [sandbox]
+    for number in range(2):
+        bundle = ShimBundle(tmp_path, f"{name}-{number}", session.config_file(), sandbox)
+        bundle.write_spec(_spec(name, "container"))
+        bundles.append(bundle)
+    yield bundles
+    for bundle in bundles:
+        print(bundle.log_text())
+    sandbox.kill_daemon()
+    for bundle in reversed(bundles):
+        bundle.delete()
+        bundle.close()
+    identities = [bundle.identity for bundle in bundles]
+    Leftovers(Gone(tmp_path, identities)).wait_none()
+
+
+def test_one_vm_for_all(pod):
+    sandbox, first, second = pod
+    address = sandbox.start()
+    assert first.start() == address
+    assert second.start() == address
+    for bundle in pod:
+        assert (bundle.path / "address").read_text().strip().removeprefix("unix://") == address
+    assert len(sandbox.daemons()) == 1
+
+    with Task(sandbox, address) as a, Task(first, address) as b, Task(second, address) as c:
+        for task in (a, b, c):
+            task.create()
+            task.call("Start")
+            assert task.status() == 2
+
+        # The end of a container, with the shim's `delete` that follows it, leaves the rest alone.
+        b.call("Kill", {3: 9})
+        b.call("Wait")
+        b.call("Delete")
+        b.call("Shutdown")
+        first.delete()
+        assert a.status() == c.status() == 2
+
+        c.call("Kill", {3: 9})
+        c.call("Wait")
+        c.call("Delete")
+        assert a.end() == 137
+    wait_until(lambda: not sandbox.daemons(), "end of the pod's daemon")
+
+
+def test_sandbox_dies_before_its_containers(pod):
+    sandbox, first, _ = pod
+    address = sandbox.start()
+    first.start()
+    with Task(sandbox, address) as a, Task(first, address) as b:
+        for task in (a, b):
+            task.create()
+            task.call("Start")
+        a.call("Kill", {3: 9})
+        a.call("Wait")
+        a.call("Delete")
+        a.call("Shutdown")
+        b.call("Kill", {3: 9})
+        b.call("Wait")
+        b.call("Delete")
+        b.call("Shutdown")
+    wait_until(lambda: not sandbox.daemons(), "end of the pod's daemon", 20)
+
+
+def test_container_of_a_dead_pod(pod):
+    """No second VM for it: an error."""
+    sandbox, first, _ = pod
+    sandbox.start()
+    sandbox.kill_daemon()
+    sandbox.delete()
+    result = first.command("start")
+    assert result.code != 0
+    assert sandbox.name in result.error
+    assert not sandbox.daemons()
+    assert Identity(first.containerd_address, NAMESPACE, sandbox.name) == sandbox.identity

@@ -147,6 +147,12 @@ class DescriptorLimit {
 };
 
 TEST(ServerListenTest, GoesOnWhenItWasOutOfDescriptors) {
+#if defined(__has_feature)
+#if __has_feature(undefined_behavior_sanitizer)
+    GTEST_SKIP() << "UBSan itself opens a pipe to look at a virtual table, and takes it for broken "
+                    "when there is no descriptor left";
+#endif
+#endif
     auto sink = std::make_shared<CapturingSink>();
     co_test([](std::shared_ptr<CapturingSink> lines) -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

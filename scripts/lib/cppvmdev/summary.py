@@ -30,8 +30,8 @@ def collect(directory):
 def _reason(case):
     output = case.findtext("system-out") or ""
     # pytest: "SKIPPED [1] file:line: reason"; GoogleTest: "file:line: Skipped\nreason".
-    for pattern in (r"SKIPPED \[\d+\] \S+: (.*)", r"SKIPPED (.*)", r"Skipped\n+(.*)"):
-        found = re.search(pattern, output)
+    for pattern in (r"SKIPPED \[\d+\] \S+: (.*)", r"Skipped\n+(.*)", r"^SKIPPED (.*)"):
+        found = re.search(pattern, output, re.MULTILINE)
         if found:
             return found.group(1).strip()
     return "no reason given"

@@ -1,8 +1,8 @@
 """Set-up and tear-down around all tests.
 
-    python3 -m harness.session libvirt | start RELEASE | stop
+    python3 -m harness.session start RELEASE | stop
 
-`libvirt` makes libvirt's daemons run. `start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
+`start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
 other processes find them through attach(). `stop` ends what was started and fails if it had to
 clean up after a test. The daemons belong to the clone that started them: others are refused.
 """
@@ -59,12 +59,6 @@ def config_file():
     return settings.BASE / "config.toml"
 
 
-def start_libvirt():
-    """Makes libvirt's daemons run, for whatever tests need them. Does nothing where they do."""
-    _occupy()
-    libvirt_daemons().start()
-
-
 def start(release_name):
     """Makes containerd `release_name` run with the test images in it. Does nothing where it runs already.
 
@@ -117,8 +111,6 @@ def main(words):
         left = stop()
         if left:
             sys.exit("left behind by tests:\n  " + "\n  ".join(left))
-    elif words == ["libvirt"]:
-        start_libvirt()
     elif len(words) == 2 and words[0] == "start":
         try:
             containerd = start(words[1])

@@ -2,6 +2,7 @@
 
 #include "common/async/asio.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/thread_pool.hpp>
 
@@ -27,8 +28,12 @@ class BlockingPool {
     /// Throws: what `function` throws.
     template <class F>
     Awaitable<std::invoke_result_t<F>> run(F function) {
+        // Without a slot: Asio would pass a cancellation to the other thread by a pointer into this
+        // one's state, which may be gone when it gets there.
         auto result = co_await asio::co_spawn(
-            pool().get_executor(), call(std::move(function)), asio::use_awaitable
+            pool().get_executor(),
+            call(std::move(function)),
+            asio::bind_cancellation_slot(asio::cancellation_slot(), asio::use_awaitable)
         );
         if constexpr (!std::is_void_v<std::invoke_result_t<F>>) {
             co_return std::move(*result);

@@ -1,6 +1,9 @@
 #include "common/async/blocking.hpp"
+#include "common/async/task_group.hpp"
 #include "common/base/error.hpp"
 #include "tests/support/co_test.hpp"
+
+#include <boost/asio/post.hpp>
 
 #include <memory>
 #include <thread>
@@ -33,6 +36,26 @@ TEST(BlockingPoolTest, PassesExceptionsOn) {
         }
         EXPECT_EQ(message, "no");
     }());
+}
+
+Awaitable<> count_on(BlockingPool& pool, int& count) {
+    auto increment = [&count] { ++count; };
+    co_await pool.run(increment);
+}
+
+TEST(BlockingPoolTest, FinishesCallsWhoseCallersAreCancelled) {
+    int count = 0;
+    testing::co_test([](int& result) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        BlockingPool pool;
+        for (int i = 0; i < 500; ++i) { // the cancellation meets the call at various moments
+            TaskGroup group(executor, Logger());
+            group.spawn("caller", count_on(pool, result));
+            co_await asio::post(executor, asio::use_awaitable);
+            co_await group.stop();
+        }
+    }(count));
+    EXPECT_EQ(count, 500);
 }
 
 } // namespace

@@ -83,15 +83,23 @@ def test_processor_limit(runner):
 
 
 def test_pids(runner):
-    """Those that containerd was told: of init and of each exec."""
-    box = runner.start()
-    exec_process = box.popen_exec("sh", "-c", "echo up; cat")
-    assert exec_process.stdout.readline() == b"up\n"
-    listing = runner.ctr.command("tasks", "ps", box.name).check().text.splitlines()[1:]
-    pids = [int(line.split()[0]) for line in listing]
-    assert box.pid() in pids
-    assert len(pids) == len(set(pids)) == 2
-    exec_process.communicate(timeout=30)
+    """A host pid for each process, whether containerd knows of it or not."""
+    box = runner.start("sh", "-c", "sleep 1000000 & wait")
+    client = box.popen_exec("sh", "-c", "echo up; cat")
+    assert client.stdout.readline() == b"up\n"
+
+    def pids():
+        listing = runner.ctr.command("tasks", "ps", box.name).check().text.splitlines()[1:]
+        return [int(line.split()[0]) for line in listing]
+
+    # init, its child, and the exec
+    wait_until(lambda: len(pids()) == 3, "all processes to be listed")
+    found = pids()
+    assert box.pid() in found
+    assert len(set(found)) == 3
+    assert all(os.path.exists(f"/proc/{pid}") for pid in found)
+    client.communicate(timeout=30)
+    wait_until(lambda: len(pids()) == 2, "the exec to be gone from the list")
     box.delete()
 
 

@@ -112,7 +112,7 @@ def _mirror():
         codename, _, uri = line.partition(" ")
         if codename == "bookworm":
             return uri
-    return "http://deb.debian.org/debian"
+    raise RuntimeError("apt has no source for bookworm: run apt-get update")
 
 
 def _is_static(program):

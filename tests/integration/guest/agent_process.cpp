@@ -188,13 +188,25 @@ std::filesystem::path AgentProcess::make_rootfs(const std::string& id) const {
     return root;
 }
 
-std::size_t AgentProcess::open_descriptors() const {
-    std::size_t count = 0;
+bool AgentProcess::is_idle() const {
+    // The number of the system call that it is blocked in, or "running" (proc_pid_syscall(5)).
+    std::ifstream file("/proc/" + std::to_string(pid_) + "/syscall");
+    std::string call;
+    file >> call;
+    return call == std::to_string(SYS_epoll_wait) || call == std::to_string(SYS_epoll_pwait);
+}
+
+std::map<int, std::string> AgentProcess::open_descriptors() const {
+    std::map<int, std::string> targets;
     const std::filesystem::path path = "/proc/" + std::to_string(pid_) + "/fd";
-    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(path)) {
-        ++count;
+    for (const auto& entry : std::filesystem::directory_iterator(path)) {
+        std::error_code error; // it may be closed by now
+        const std::filesystem::path target = std::filesystem::read_symlink(entry, error);
+        if (!error) {
+            targets[std::atoi(entry.path().filename().c_str())] = target;
+        }
     }
-    return count;
+    return targets;
 }
 
 std::size_t AgentProcess::processes() const {

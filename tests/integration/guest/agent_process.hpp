@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <map>
 #include <string>
 #include <sys/types.h>
 
@@ -31,8 +32,10 @@ class AgentProcess {
     /// Makes `<share>/<id>/rootfs` with busybox and its applets' links; gives its path.
     std::filesystem::path make_rootfs(const std::string& id) const;
 
-    /// Descriptors that the agent has open.
-    std::size_t open_descriptors() const;
+    /// Whether it waits for something to happen.
+    bool is_idle() const;
+    /// Descriptors that the agent has open, with what they refer to.
+    std::map<int, std::string> open_descriptors() const;
     /// Its descendants, zombies too.
     std::size_t processes() const;
     /// Mounts of the agent's namespace below its own directory. Others come and go: a mount

@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <map>
+#include <string>
 
 namespace cppvm::testing {
 
@@ -42,7 +44,9 @@ class AgentTest : public ::testing::Test {
 
   private:
     Awaitable<> with_host(std::function<Awaitable<>(HostSide&)> body) {
-        const std::size_t descriptors = agent.open_descriptors();
+        // What it did after its hello (a sanitizer's check, say) may have had descriptors open.
+        EXPECT_TRUE(co_await eventually([&] { return agent.is_idle(); }));
+        const std::map<int, std::string> descriptors = agent.open_descriptors();
         const std::size_t mounts = agent.mounts();
         auto host = co_await HostSide::connect(agent);
         std::exception_ptr failure;
@@ -56,10 +60,11 @@ class AgentTest : public ::testing::Test {
             std::rethrow_exception(failure);
         }
         const bool clean = co_await eventually([&] {
-            return agent.open_descriptors() == descriptors && agent.processes() == 0;
+            return agent.open_descriptors().size() == descriptors.size() && agent.processes() == 0;
         });
-        EXPECT_TRUE(clean) << agent.open_descriptors() << " descriptors, before: " << descriptors
-                           << "; " << agent.processes() << " processes";
+        EXPECT_TRUE(clean) << "descriptors: " << ::testing::PrintToString(agent.open_descriptors())
+                           << ", before: " << ::testing::PrintToString(descriptors) << "; "
+                           << agent.processes() << " processes";
         EXPECT_EQ(agent.mounts(), mounts);
         EXPECT_EQ(agent.cgroups(), 0U);
     }

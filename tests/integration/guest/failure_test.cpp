@@ -16,6 +16,11 @@ struct BrokenSpec {
     std::string words; ///< part of the error
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): gtest looks for this name.
+void PrintTo(const BrokenSpec& broken, std::ostream* stream) {
+    *stream << broken.name;
+}
+
 class AgentFailureTest : public AgentTest, public ::testing::WithParamInterface<BrokenSpec> {};
 
 // The fixture checks that no descriptor, process, mount or cgroup is left; and the id is free

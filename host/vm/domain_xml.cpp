@@ -75,8 +75,7 @@ void add_share(pugi::xml_node devices, const DomainSpec& spec) {
     auto filesystem = set(add(devices, "filesystem"), "type", "mount");
     set(filesystem, "accessmode", "passthrough");
     set(add(filesystem, "driver"), "type", "virtiofs");
-    set(add(filesystem, "binary"), "path", spec.virtiofsd);
-    set(add(filesystem, "source"), "dir", spec.machine.share_dir);
+    set(add(filesystem, "source"), "socket", spec.share_socket);
     set(add(filesystem, "target"), "dir", wire::share_tag);
     put_on_root_bus(filesystem, "0x02");
 }

@@ -6,6 +6,7 @@
 #include "host/vm/libvirt_client.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/requirements.hpp"
+#include "host/vm/share_server.hpp"
 #include "host/vm/vsock.hpp"
 
 #include <csignal>
@@ -58,6 +59,7 @@ undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadl
         co_return true;
     }
     kill_recorded(machine.run_dir / user_vsock_pid_file, logger);
+    kill_recorded(machine.run_dir / share_server_pid_file, logger);
     kill_recorded(machine.run_dir / qemu_pid_file, logger);
     kill_machine_processes(machine.uuid, machine.share_dir, logger);
     bool done = true;
@@ -79,16 +81,18 @@ undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadl
 
 void remove_machine_files(const std::string& name, const std::filesystem::path& run_dir) noexcept {
     try {
-        for (const auto& path : user_vsock_files(run_dir)) {
-            ::unlink(path.c_str());
+        for (const auto& files : {user_vsock_files(run_dir), share_server_files(run_dir)}) {
+            for (const auto& path : files) {
+                ::unlink(path.c_str());
+            }
         }
         ::unlink((run_dir / qemu_pid_file).c_str());
         ::unlink((run_dir / "console.sock").c_str());
-        // "<name>.log", rotated ones and virtiofsd's "<name>-fs0-virtiofsd.log".
+        // "<name>.log" and rotated ones.
         std::error_code error;
         for (const auto& entry : std::filesystem::directory_iterator(libvirt_log_dir, error)) {
             const std::string file = entry.path().filename();
-            if (file.starts_with(name + ".log") || file.starts_with(name + "-fs")) {
+            if (file.starts_with(name + ".log")) {
                 ::unlink(entry.path().c_str());
             }
         }

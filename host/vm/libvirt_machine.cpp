@@ -8,6 +8,7 @@
 #include "host/vm/leftovers.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/requirements.hpp"
+#include "host/vm/share_server.hpp"
 
 #include <csignal>
 #include <unistd.h>
@@ -76,6 +77,7 @@ struct LibvirtMachine::Parts {
     LibvirtClient client;
     Console console;
     std::unique_ptr<Vsock> vsock;
+    std::unique_ptr<ShareServer> share;
     ProcessId qemu;
     asio::posix::stream_descriptor pidfd;
     Event gone;
@@ -89,18 +91,22 @@ Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
     std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline
 ) {
     create_asked = true;
+    std::optional<Error> failure;
     try {
         co_return co_await client.create(spec.name, std::move(xml), std::move(sockets), deadline);
     } catch (const Error& error) {
-        if (error.code() == Code::unavailable && error.cause().category() == libvirt_category()) {
-            throw Error(
-                error.code(),
-                error.message() + "; if libvirtd does not run, " + libvirtd_remedy(),
-                error.cause()
-            );
-        }
-        throw;
+        failure = error;
     }
+    if (failure->code() == Code::cancelled || failure->code() == Code::deadline_exceeded) {
+        throw Error(*failure);
+    }
+    std::string message = failure->message();
+    if (failure->code() == Code::unavailable && failure->cause().category() == libvirt_category()) {
+        message += "; if libvirtd does not run, " + libvirtd_remedy();
+    } else {
+        message += co_await share->failure();
+    }
+    throw Error(failure->code(), message, failure->cause());
 }
 
 void LibvirtMachine::Parts::adopt_qemu(pid_t pid) {
@@ -169,6 +175,10 @@ LibvirtMachine::~LibvirtMachine() {
 
 Awaitable<> LibvirtMachine::start(Deadline deadline) {
     Parts& parts = *parts_;
+    parts.share = co_await ShareServer::start(
+        find_virtiofsd(parts.config), parts.spec.share_dir, parts.spec.run_dir, deadline
+    );
+    parts.add_phase("share");
     co_await parts.vsock->prepare(deadline);
     parts.add_phase("vsock");
 
@@ -176,11 +186,13 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     domain.machine = parts.spec;
     domain.emulation = parts.config.hypervisor.acceleration == "emulation";
     domain.emulator = parts.config.hypervisor.emulator;
-    domain.virtiofsd = find_virtiofsd(parts.config);
+    domain.share_socket = parts.share->socket();
     domain.console_socket = parts.console.socket_path();
     domain.vsock_socket = parts.vsock->device_socket();
     domain.command_line = kernel_command_line(parts.spec, parts.vsock->boot_port());
-    std::vector<std::filesystem::path> sockets = {parts.console.socket_path()};
+    std::vector<std::filesystem::path> sockets = {
+        parts.console.socket_path(), parts.share->socket()
+    };
     if (domain.vsock_socket) {
         sockets.push_back(*domain.vsock_socket);
     }
@@ -264,9 +276,12 @@ Awaitable<> LibvirtMachine::stop() {
         );
     }
     co_await parts.tasks.stop();
-    if (!destroyed && parts.create_asked) {
+    // virtiofsd waits for its first client for ever.
+    const bool unused = !destroyed || !co_await parts.share->wait_end();
+    if (parts.share && unused) {
         kill_machine_processes(parts.spec.uuid, parts.spec.share_dir, parts.logger);
     }
+    parts.share.reset();
     remove_machine_files(parts.spec.name, parts.spec.run_dir);
 }
 

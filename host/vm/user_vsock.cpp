@@ -1,8 +1,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "common/os/child_process.hpp"
-#include "common/os/file.hpp"
+#include "host/vm/helper_process.hpp"
 #include "host/vm/unix_socket.hpp"
 #include "host/vm/vsock.hpp"
 
@@ -54,10 +53,12 @@ class DirectoryWatch {
     asio::posix::stream_descriptor events_;
 };
 
-ChildSpec
-command(const std::filesystem::path& program, const std::filesystem::path& run_dir, int output) {
+ChildSpec command(const std::filesystem::path& program, const std::filesystem::path& run_dir) {
     const std::string host_socket = run_dir / host_socket_name;
     const std::string device_socket = run_dir / device_socket_name;
+    // What a killed predecessor left would be taken for the new one's.
+    ::unlink(host_socket.c_str());
+    ::unlink(device_socket.c_str());
     ChildSpec spec;
     spec.arguments = {
         program,
@@ -65,7 +66,6 @@ command(const std::filesystem::path& program, const std::filesystem::path& run_d
         "--uds-path=" + host_socket,
         "--socket=" + device_socket,
     };
-    spec.descriptors = {{output, 1}, {output, 2}};
     return spec;
 }
 
@@ -77,10 +77,8 @@ class UserVsock : public Vsock {
         const std::filesystem::path& run_dir
     )
         : run_dir_(run_dir), program_(program), watch_(executor, run_dir),
-          acceptor_(listen_unix(executor, boot_socket(run_dir))), output_(executor),
-          process_(start(executor)) {
-        write_file_atomically(run_dir_ / user_vsock_pid_file, to_text(process_.id()), 0600);
-    }
+          acceptor_(listen_unix(executor, boot_socket(run_dir))),
+          process_(executor, command(program, run_dir), run_dir / user_vsock_pid_file) {}
 
     ~UserVsock() override {
         for (const auto& path : user_vsock_files(run_dir_)) {
@@ -90,18 +88,11 @@ class UserVsock : public Vsock {
 
     Awaitable<> prepare(Deadline deadline) override {
         check_socket_path(run_dir_ / device_socket_name);
-        const std::size_t first = co_await with_timeout(
-            first_of(watch_.wait_for(run_dir_ / device_socket_name), wait_end()),
+        co_await with_timeout(
+            first_of(watch_.wait_for(run_dir_ / device_socket_name), throw_when_ended()),
             deadline,
             "start " + program_.native()
         );
-        if (first == 1) {
-            const ChildExit exit = co_await process_.wait();
-            throw Error(
-                Code::unavailable,
-                program_.native() + " ended with " + to_text(exit) + ": " + output_text()
-            );
-        }
     }
 
     std::optional<std::filesystem::path> device_socket() const override {
@@ -154,41 +145,16 @@ class UserVsock : public Vsock {
   private:
     static constexpr std::size_t max_answer_bytes = 32;
 
-    ChildProcess start(const asio::any_io_executor& executor) {
-        // What a killed predecessor left would be taken for the new one's.
-        for (const char* name : {host_socket_name, device_socket_name}) {
-            ::unlink((run_dir_ / name).c_str());
-        }
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-            throw_errno("make a pipe for", program_.native());
-        }
-        output_.assign(ends[0]);
-        const UniqueFd write(ends[1]);
-        return {executor, command(program_, run_dir_, write.get())};
-    }
-
-    Awaitable<> wait_end() { co_await process_.wait(); }
-
-    // What it said before it ended. Nobody reads otherwise: a full pipe of a non-blocking writer
-    // loses lines, which bounds what a guest can make it log.
-    std::string output_text() {
-        std::array<char, 1024> buffer{};
-        boost::system::error_code error;
-        const std::size_t count = output_.read_some(asio::buffer(buffer), error);
-        std::string text(buffer.data(), error ? 0 : count);
-        for (char& c : text) {
-            c = c == '\n' ? ' ' : c;
-        }
-        return text.empty() ? "no message" : text;
+    Awaitable<> throw_when_ended() {
+        const ChildExit exit = co_await process_.wait();
+        throw Error(Code::unavailable, process_.describe(exit));
     }
 
     std::filesystem::path run_dir_;
     std::filesystem::path program_;
     DirectoryWatch watch_;
     asio::local::stream_protocol::acceptor acceptor_;
-    asio::posix::stream_descriptor output_;
-    ChildProcess process_;
+    HelperProcess process_;
 };
 
 } // namespace

@@ -6,12 +6,13 @@ import os
 
 import pytest
 
+from cppvmdev import wire
 from cppvmdev.ctr import unique_id
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
-from harness import session, settings, wire
+from cppvmdev.wire import Refused
+from harness import session, settings
 from harness.shim import ShimBundle, Task, program, spec
-from harness.wire import Refused
 
 
 @pytest.fixture(name="bundle")

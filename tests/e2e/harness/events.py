@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 
-from . import wire
+from cppvmdev import wire
 
 _HEADER = struct.Struct(">IIBB")
 

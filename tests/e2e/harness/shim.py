@@ -8,10 +8,10 @@ import signal
 import time
 from pathlib import Path
 
-from cppvmdev import processes, shell
+from cppvmdev import processes, shell, wire
 from cppvmdev.identity import Identity
 
-from . import settings, wire
+from . import settings
 from .events import EventSink
 
 NAMESPACE = "e2e"

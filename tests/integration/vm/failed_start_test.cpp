@@ -79,14 +79,19 @@ TEST_F(FailedStartTest, EmulatorThatIsNone) {
 }
 
 TEST_F(FailedStartTest, VirtiofsdThatEndsAtOnce) {
-    config_.hypervisor.virtiofsd = "/bin/false";
-    EXPECT_THAT(error(spec()), HasSubstr("libvirt: "));
+    config_.hypervisor.virtiofsd = script("echo no share today >&2; exit 1");
+    EXPECT_THAT(error(spec()), HasSubstr("no share today"));
+}
+
+TEST_F(FailedStartTest, VirtiofsdThatSaysNothing) {
+    config_.hypervisor.virtiofsd = script("exec sleep 1000");
+    EXPECT_THAT(error(spec(), seconds(2)), HasSubstr("for its version"));
 }
 
 TEST_F(FailedStartTest, ShareThatIsNotThere) {
     VmSpec machine = spec();
     machine.share_dir = run_dir_ / "absent";
-    EXPECT_THAT(error(machine), HasSubstr("libvirt: "));
+    EXPECT_THAT(error(machine), HasSubstr("absent"));
 }
 
 TEST_F(FailedStartTest, RunDirThatIsNotThere) {

@@ -21,7 +21,7 @@ DomainSpec domain_spec() {
     spec.machine.initramfs = "/usr/share/cppvm/initramfs.img";
     spec.machine.share_dir = "/run/cppvm/0011223344556677/share";
     spec.emulator = "/usr/bin/qemu-system-x86_64";
-    spec.virtiofsd = "/usr/lib/qemu/virtiofsd";
+    spec.share_socket = "/run/cppvm/ab/virtiofsd.sock";
     spec.console_socket = "/run/cppvm/0011223344556677/console.sock";
     spec.command_line = "console=ttyS0 quiet";
     return spec;
@@ -71,8 +71,7 @@ TEST(DomainXmlTest, EndsTheMachineWhateverEndsTheGuest) {
 TEST(DomainXmlTest, ConnectsShareAndConsole) {
     const ParsedDomain domain(domain_spec());
     EXPECT_EQ(domain.at("//filesystem/driver/@type"), "virtiofs");
-    EXPECT_EQ(domain.at("//filesystem/binary/@path"), "/usr/lib/qemu/virtiofsd");
-    EXPECT_EQ(domain.at("//filesystem/source/@dir"), "/run/cppvm/0011223344556677/share");
+    EXPECT_EQ(domain.at("//filesystem/source/@socket"), "/run/cppvm/ab/virtiofsd.sock");
     EXPECT_EQ(domain.at("//filesystem/target/@dir"), "cppvm");
     EXPECT_EQ(domain.at("//serial/@type"), "unix");
     EXPECT_EQ(domain.at("//serial/source/@mode"), "connect");
@@ -122,11 +121,11 @@ TEST(DomainXmlTest, UsesAPlainProcessorForEmulation) {
 TEST(DomainXmlTest, EscapesWhatIsMarkup) {
     DomainSpec spec = domain_spec();
     spec.machine.title = "a</title><name>b</name>\"'&";
-    spec.machine.share_dir = "/run/x'/><disk type=\"file\">&amp;";
+    spec.share_socket = "/run/x'/><disk type=\"file\">&amp;";
     spec.command_line = "quiet root=<&>";
     const ParsedDomain domain(spec);
     EXPECT_EQ(domain.at("/domain/title"), spec.machine.title);
-    EXPECT_EQ(domain.at("//filesystem/source/@dir"), spec.machine.share_dir.native());
+    EXPECT_EQ(domain.at("//filesystem/source/@socket"), spec.share_socket.native());
     EXPECT_EQ(domain.at("/domain/os/cmdline"), spec.command_line);
     EXPECT_FALSE(domain.has("//disk"));
 }

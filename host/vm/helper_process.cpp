@@ -1,0 +1,55 @@
+#include "host/vm/helper_process.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+
+#include <boost/asio/buffer.hpp>
+
+#include <array>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+HelperProcess::HelperProcess(
+    const asio::any_io_executor& executor, ChildSpec spec, std::filesystem::path pid_file
+)
+    : program_(spec.arguments.at(0)), pid_file_(std::move(pid_file)), output_(executor),
+      process_(start(executor, std::move(spec))) {
+    write_file_atomically(pid_file_, to_text(process_.id()), 0600);
+}
+
+HelperProcess::~HelperProcess() {
+    ::unlink(pid_file_.c_str());
+}
+
+ChildProcess HelperProcess::start(const asio::any_io_executor& executor, ChildSpec spec) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+        throw_errno("make a pipe for", program_);
+    }
+    output_.assign(ends[0]);
+    const UniqueFd write(ends[1]);
+    spec.descriptors.emplace_back(write.get(), 1);
+    spec.descriptors.emplace_back(write.get(), 2);
+    return {executor, spec};
+}
+
+Awaitable<ChildExit> HelperProcess::wait() {
+    co_return co_await process_.wait();
+}
+
+// Nobody reads it otherwise: a full pipe of a non-blocking writer loses lines, which bounds what a
+// guest can make a helper log.
+std::string HelperProcess::describe(const ChildExit& exit) {
+    std::array<char, 1024> buffer{};
+    boost::system::error_code error;
+    const std::size_t count = output_.read_some(asio::buffer(buffer), error);
+    std::string said(buffer.data(), error ? 0 : count);
+    for (char& c : said) {
+        c = c == '\n' ? ' ' : c;
+    }
+    return program_ + " ended with " + to_text(exit) + ": " + (said.empty() ? "no message" : said);
+}
+
+} // namespace cppvm::vm

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "common/async/asio.hpp"
+#include "common/os/child_process.hpp"
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+#include <filesystem>
+#include <string>
+
+namespace cppvm::vm {
+
+/// A program that serves one machine. What it says is kept for an error's text; a file tells its
+/// pid to whoever cleans up after a killed owner.
+///
+/// Owns: the process, which the destructor kills, and the pid file.
+/// Thread: the loop's only.
+class HelperProcess {
+  public:
+    /// Starts it; `spec` leaves its standard output and error to this. Throws: Error.
+    HelperProcess(
+        const asio::any_io_executor& executor, ChildSpec spec, std::filesystem::path pid_file
+    );
+    HelperProcess(const HelperProcess&) = delete;
+    HelperProcess& operator=(const HelperProcess&) = delete;
+    ~HelperProcess();
+
+    pid_t pid() const noexcept { return process_.pid(); }
+
+    /// Until it has ended. One waiter at a time. Cancels: the process goes on.
+    Awaitable<ChildExit> wait();
+
+    /// "<path> ended with exit code 1: <what it said>", all in one line. Once: it takes what was
+    /// said.
+    std::string describe(const ChildExit& exit);
+
+  private:
+    ChildProcess start(const asio::any_io_executor& executor, ChildSpec spec);
+
+    std::string program_;
+    std::filesystem::path pid_file_;
+    asio::posix::stream_descriptor output_;
+    ChildProcess process_;
+};
+
+} // namespace cppvm::vm

@@ -1,0 +1,114 @@
+#include "host/vm/share_server.hpp"
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "host/vm/unix_socket.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/read.hpp>
+
+#include <array>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+namespace {
+
+constexpr const char* socket_name = "virtiofsd.sock";
+constexpr int listener_in_child = 3;
+/// It ends as soon as QEMU, which is its only client, has.
+constexpr std::chrono::milliseconds end_limit{1000};
+
+/// Whether it is the C virtiofsd that came with QEMU until 7.2, by what it answers to --version.
+/// Its options are others than those of the Rust one (https://gitlab.com/virtio-fs/virtiofsd).
+Awaitable<bool> is_from_qemu(const std::filesystem::path& program, Deadline deadline) {
+    auto executor = co_await asio::this_coro::executor;
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) {
+        throw_errno("make a pipe for", program.native());
+    }
+    asio::posix::stream_descriptor output(executor, ends[0]);
+    UniqueFd write(ends[1]);
+    ChildSpec spec;
+    spec.arguments = {program, "--version"};
+    spec.descriptors = {{write.get(), 1}};
+    const ChildProcess process(executor, spec);
+    write.reset();
+    std::array<char, 256> text{};
+    auto read = [&]() -> Awaitable<std::size_t> {
+        auto [error, size] = co_await asio::async_read(output, asio::buffer(text), use_tuple);
+        if (error == asio::error::operation_aborted) {
+            throw boost::system::system_error(error);
+        }
+        co_return size; // at its end, or as much as is wanted
+    };
+    const std::size_t size =
+        co_await with_timeout(read(), deadline, "ask " + program.native() + " for its version");
+    co_return std::string_view(text.data(), size).find("virtiofsd version") !=
+        std::string_view::npos;
+}
+
+std::vector<std::string>
+arguments(const std::string& program, bool from_qemu, const std::string& share_dir) {
+    const std::string listener = "--fd=" + std::to_string(listener_in_child);
+    if (from_qemu) {
+        return {program, listener, "-f", "-o", "source=" + share_dir + ",cache=always,timeout=1"};
+    }
+    // It has no option for the time after which the guest asks again, and with cache=always that
+    // is a day: too long for volumes that the host writes to.
+    return {program, listener, "--shared-dir", share_dir, "--cache=auto"};
+}
+
+} // namespace
+
+Awaitable<std::unique_ptr<ShareServer>> ShareServer::start(
+    std::filesystem::path program,
+    std::filesystem::path share_dir,
+    std::filesystem::path run_dir,
+    Deadline deadline
+) {
+    auto executor = co_await asio::this_coro::executor;
+    ChildSpec spec;
+    spec.arguments = arguments(program, co_await is_from_qemu(program, deadline), share_dir);
+    // Only the process keeps the listener: when that is gone, QEMU is refused.
+    auto listener = listen_unix(executor, run_dir / socket_name);
+    spec.descriptors = {{listener.native_handle(), listener_in_child}};
+    co_return std::make_unique<ShareServer>(executor, std::move(spec), run_dir);
+}
+
+ShareServer::ShareServer(
+    const asio::any_io_executor& executor, ChildSpec spec, const std::filesystem::path& run_dir
+)
+    : socket_(run_dir / socket_name),
+      process_(executor, std::move(spec), run_dir / share_server_pid_file) {}
+
+ShareServer::~ShareServer() {
+    ::unlink(socket_.c_str());
+}
+
+Awaitable<std::optional<ChildExit>> ShareServer::wait_end() {
+    std::optional<ChildExit> exit;
+    auto wait = [&]() -> Awaitable<> { exit = co_await process_.wait(); };
+    try {
+        co_await with_timeout(wait(), deadline_in(end_limit), "wait for virtiofsd's end");
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) {
+            throw;
+        }
+    }
+    co_return exit;
+}
+
+Awaitable<std::string> ShareServer::failure() {
+    const std::optional<ChildExit> exit = co_await wait_end();
+    const bool failed = exit && (exit->code != 0 || exit->signal != 0);
+    co_return failed ? "; " + process_.describe(*exit) : "";
+}
+
+std::vector<std::filesystem::path> share_server_files(const std::filesystem::path& run_dir) {
+    return {run_dir / socket_name, run_dir / share_server_pid_file};
+}
+
+} // namespace cppvm::vm

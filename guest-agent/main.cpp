@@ -41,6 +41,9 @@ void run(Environment& environment, const Logger& logger) {
         std::fputs("cppvm-agent: unexpected end, powering off\n", stderr);
         power_machine_off();
     });
+    if (machine.options().power_off) {
+        logger.info("Agent started; the kernel's command line asks to power off");
+    }
     try {
         machine.start();
         if (!machine.options().power_off) {

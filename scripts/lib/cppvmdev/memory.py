@@ -4,10 +4,29 @@ import re
 from pathlib import Path
 
 
+def _rollup(pid, name):
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(rf"^{name}:\s+(\d+) kB", text, re.MULTILINE).group(1))
+
+
 def pss_kib(pid):
     """Proportional set size: private pages, and a share of each page that others map too."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"^Pss:\s+(\d+) kB", rollup, re.MULTILINE).group(1))
+    return _rollup(pid, "Pss")
+
+
+def private_dirty_kib(pid):
+    """Pages that this process alone has, and has written."""
+    return _rollup(pid, "Private_Dirty")
+
+
+def context_switches(pid):
+    """How often its threads were put aside and woken again, all together."""
+    total = 0
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        total += sum(
+            int(count) for count in re.findall(r"_ctxt_switches:\s+(\d+)", status.read_text())
+        )
+    return total
 
 
 def guest_kib(pid):

@@ -1,0 +1,1 @@
+"""The figures of scripts/bench, one module for each kind of work."""

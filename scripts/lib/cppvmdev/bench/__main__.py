@@ -1,0 +1,161 @@
+"""The figures of scripts/bench: measured in turns, medians told.
+
+    python3 -m cppvmdev.bench [--json] [--runs N] [--pods N] [--containers N] [--earlier N]
+                              --echo PROGRAM NAME=STAGE...
+
+Each NAME=STAGE is a build of the product; the first is what the figures are about, the others are
+for comparison.
+"""
+
+import argparse
+import json
+import sys
+
+from .. import images, libvirt
+from ..shell import CommandFailed
+from . import boots, execs, pods, report, streams
+from .subject import BASE, CPPVM, RUNC, Subject
+
+STREAM_MIB = 64
+
+
+def _say(text):
+    print(text, file=sys.stderr)
+
+
+def _measure_boots(subjects, runs):
+    # Once outside the count: caches of the host, libvirt's knowledge of QEMU.
+    for subject in subjects:
+        boots.bare_boot(subject)
+        boots.ctr_run(subject)
+        subject.samples.clear()
+    for turn in range(runs):
+        _say(f"boots: turn {turn + 1} of {runs}")
+        for subject in subjects:
+            boots.bare_boot(subject)
+            boots.ctr_run(subject)
+
+
+def _measure_processes(subjects, runs, echo_program):
+    for subject in subjects:
+        subject.vm, subject.runc = subject.box(CPPVM), subject.box(RUNC)
+        subject.echo = streams.EchoBox(subject, echo_program)
+    for turn in range(runs):
+        _say(f"execs and streams: turn {turn + 1} of {runs}")
+        for subject in subjects:
+            execs.by_task_api(subject, subject.vm, "exec_ms")
+            execs.by_task_api(subject, subject.runc, "exec_runc_ms")
+            execs.by_ctr(subject, subject.vm, "exec_ctr_ms")
+            execs.by_ctr(subject, subject.runc, "exec_ctr_runc_ms")
+            streams.stdio(subject, subject.vm, "stdio_mib_s", "stdio_round_trip_us", STREAM_MIB)
+            streams.plain(subject, subject.echo, STREAM_MIB)
+            streams.stdio(
+                subject, subject.runc, "stdio_runc_mib_s", "stdio_runc_round_trip_us", STREAM_MIB
+            )
+    for subject in subjects:
+        pods.idle(subject, subject.vm)
+        subject.remove([subject.vm, subject.runc, subject.echo.name])
+
+
+def _measure_many(subjects, runs, containers, earlier):
+    """Does an exec take longer when there is, or was, much else?"""
+    for subject in subjects:
+        _say(f"execs in a VM with {containers} containers, and after {earlier} execs")
+        alone = subject.box(CPPVM)
+        crowded = pods.pod_of(subject, containers)
+        old = subject.box(CPPVM)
+        execs.many_before(subject, old, earlier)
+        for _ in range(runs):
+            execs.by_task_api(subject, alone, "exec_alone_ms")
+            execs.by_task_api(subject, crowded[-1], "exec_among_many_ms")
+            execs.by_task_api(subject, old, "exec_after_many_ms")
+        subject.remove([alone, old, *reversed(crowded)])
+
+
+def measure(subjects, words):
+    for subject in subjects:
+        subject.start()
+    _measure_boots(subjects, words.runs)
+    _measure_processes(subjects, words.runs, words.echo)
+    if words.containers:
+        _measure_many(subjects, words.runs, words.containers, words.earlier)
+    for subject in subjects:
+        _say("memory of pods")
+        pods.memory_of_pods(subject)
+    if words.pods:
+        for subject in subjects:
+            _say(f"{words.pods} VMs at once")
+            pods.all_at_once(subject, words.pods)
+
+
+# The figures that have aims: name, what is measured, what it is measured against.
+_RATIOS = [
+    ("ctr_run_over_bare_boot", "ctr_run_s", "bare_boot_s"),
+    ("hello_over_bare_pid_1", "hello_s", "bare_pid_1_s"),
+    ("exec_over_runc", "exec_ms", "exec_runc_ms"),
+    ("exec_ctr_over_runc", "exec_ctr_ms", "exec_ctr_runc_ms"),
+    ("stdio_over_vsock", "stdio_mib_s", "vsock_mib_s"),
+    ("round_trip_over_vsock", "stdio_round_trip_us", "vsock_round_trip_us"),
+    ("daemon_pss_over_runc", "daemon_pss_kib", "runc_shim_pss_kib"),
+    ("daemon_private_dirty_over_runc", "daemon_private_dirty_kib", "runc_shim_private_dirty_kib"),
+    ("exec_among_many_over_alone", "exec_among_many_ms", "exec_alone_ms"),
+    ("exec_after_many_over_alone", "exec_after_many_ms", "exec_alone_ms"),
+]
+
+
+def figures(subject):
+    """Medians by name, ratios first."""
+    medians = {name: subject.median(name) for name in subject.samples}
+    ratios = {
+        name: medians[value] / medians[base]
+        for name, value, base in _RATIOS
+        if value in medians and base in medians
+    }
+    return {**ratios, **medians}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench")
+    parser.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    parser.add_argument("--runs", type=int, default=10, help="samples of each figure, at least 10")
+    parser.add_argument("--pods", type=int, default=20, help="VMs started at once; 0: not measured")
+    parser.add_argument("--containers", type=int, default=100, help="in one VM; 0: not measured")
+    parser.add_argument("--earlier", type=int, default=10000, help="execs in a container's past")
+    parser.add_argument("--echo", required=True, help="the program vsock-echo")
+    parser.add_argument("subjects", nargs="+", metavar="NAME=STAGE")
+    words = parser.parse_args()
+    daemons = libvirt.LibvirtDaemons(BASE / "libvirt.json")
+    subjects = []
+    try:
+        daemons.start()
+        subjects = [Subject(*word.split("=", 1)) for word in words.subjects]
+        measure(subjects, words)
+        results = {subject.name: figures(subject) for subject in subjects}
+    finally:
+        for subject in subjects:
+            subject.containerd.remove()
+        daemons.stop()
+        for path in BASE.glob("*"):
+            path.unlink()
+        if BASE.exists():
+            BASE.rmdir()
+    first, *others = results
+    document = dict(results[first])
+    if others:
+        document["compared"] = {
+            other: {
+                **results[other],
+                "this_over_other": report.ratios(subjects[0], subjects[1 + index]),
+            }
+            for index, other in enumerate(others)
+        }
+    if not words.json:
+        print(report.table(results))
+    print(json.dumps(report.rounded(document)))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (CommandFailed, RuntimeError, libvirt.LibvirtError, images.ImageError) as failure:
+        sys.exit(f"bench: {failure}")

@@ -1,0 +1,81 @@
+"""`ctr run --rm` and its phases against QEMU alone with the same kernel and initramfs."""
+
+import re
+import subprocess
+import time
+from datetime import datetime, timezone
+
+from .. import config
+from ..ctr import unique_id
+from .subject import CPPVM, MEMORY_MIB
+
+# What the shim gives the kernel, and the agent's word to power off where it would say hello.
+_COMMAND_LINE = "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 cppvm.poweroff=1"
+# The first line that the agent writes to the console.
+_PID_1 = b"Agent started"
+
+
+def bare_boot(subject):
+    """QEMU alone: the same kernel, initramfs, machine, processor and memory."""
+    share = subject.stage / "share/cppvm"
+    kvm = config.kvm_usable()
+    words = [
+        "qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'},vmport=off,hpet=off",
+        "-cpu", "host" if kvm else "max", "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults",
+        "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+        "-kernel", share / "vmlinuz", "-initrd", share / "initramfs.img", "-append", _COMMAND_LINE,
+    ]  # fmt: skip
+    begin = time.monotonic()
+    machine = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        for line in machine.stdout:
+            if _PID_1 in line:
+                subject.add("bare_pid_1_s", time.monotonic() - begin)
+        machine.wait(120)
+    finally:
+        machine.kill()
+        machine.wait()
+    subject.add("bare_boot_s", time.monotonic() - begin)
+
+
+def _log_time(line):
+    stamp = re.search(r'time="([^"]+)"', line).group(1)
+    # Nanoseconds are more than fromisoformat takes.
+    stamp = re.sub(r"(\.\d{6})\d*Z$", r"\1+00:00", stamp)
+    return datetime.fromisoformat(stamp).timestamp()
+
+
+def ctr_run(subject):
+    """`ctr run --rm` of a container that says one line, and where its time goes."""
+    name = unique_id("bench")
+    logged = len(subject.containerd.log_text())
+    wall = datetime.now(timezone.utc).timestamp()
+    begin = time.monotonic()
+    client = subject.ctr.popen(*subject.words(name, ["echo", "up"], CPPVM, "--rm"))
+    first_output = client.stdout.readline() and time.monotonic() - begin
+    _, error = client.communicate(timeout=120)
+    total = time.monotonic() - begin
+    if client.returncode != 0 or not first_output:
+        raise RuntimeError(f"ctr run failed: {error.decode(errors='replace')}")
+    subject.add("ctr_run_s", total)
+
+    lines = [
+        line
+        for line in subject.containerd.log_text()[logged:].splitlines()
+        if f"sandbox={name}" in line
+    ]
+    started = next(line for line in lines if "Daemon started" in line)
+    booted = next(line for line in lines if "Sandbox booted" in line)
+    phases = dict(re.findall(r"([\w-]+):(\d+) ", re.search(r'phases_ms="([^"]*)"', booted).group(1)))
+    phases = {phase: int(ms) for phase, ms in phases.items()}
+    subject.add("hello_s", phases["hello"] / 1000)
+    subject.add("phase_shim_start_ms", (_log_time(started) - wall) * 1000)
+    subject.add("phase_domain_create_ms", phases["domain"] - phases["vsock"])
+    subject.add(
+        "phase_firmware_ms", phases["hello"] - phases["domain"] - phases["guest-agent"]
+    )
+    subject.add("phase_kernel_ms", phases["guest-kernel"])
+    subject.add("phase_agent_ms", phases["guest-agent"] - phases["guest-kernel"])
+    subject.add("phase_container_ms", (wall + first_output - _log_time(booted)) * 1000)
+    subject.add("first_output_ms", first_output * 1000)
+    subject.add("phase_teardown_ms", (total - first_output) * 1000)

@@ -1,0 +1,100 @@
+"""What running pods cost, and how many can be started at once."""
+
+import os
+import time
+
+from .. import memory
+from ..ctr import unique_id
+from ..processes import find
+from .subject import CPPVM, RUNC
+
+PODS = 5
+_HELPERS = {
+    "qemu-system": "qemu_pss_less_guest_kib",
+    "virtiofsd": "virtiofsd_pss_kib",
+    "vhost-device-vs": "vsock_pss_kib",
+}
+
+
+def memory_of_pods(subject):
+    """Each process's part of an idle pod, and the daemon against runc's shim, PODS of each."""
+    boxes = [subject.box(CPPVM) for _ in range(PODS)]
+    for daemon in subject.shims(boxes):
+        subject.add("daemon_pss_kib", memory.pss_kib(daemon.pid))
+        subject.add("daemon_private_dirty_kib", memory.private_dirty_kib(daemon.pid))
+    pod = subject.median("daemon_pss_kib")
+    for program, figure in _HELPERS.items():
+        found = subject.helpers(program, boxes)
+        if found:
+            of_guest = sum(memory.guest_kib(p.pid) for p in found)
+            subject.add(figure, (sum(memory.pss_kib(p.pid) for p in found) - of_guest) / PODS)
+            pod += subject.median(figure)
+    for qemu in subject.helpers("qemu-system", boxes):
+        subject.add("guest_kib", memory.guest_kib(qemu.pid))
+    subject.add("pod_besides_guest_mib", pod / 1024)
+    subject.remove(boxes)
+
+    boxes = [subject.box(RUNC) for _ in range(PODS)]
+    for shim in subject.shims(boxes):
+        subject.add("runc_shim_pss_kib", memory.pss_kib(shim.pid))
+        subject.add("runc_shim_private_dirty_kib", memory.private_dirty_kib(shim.pid))
+    subject.remove(boxes)
+
+
+def idle(subject, box, window=10):
+    """Context switches per second of the daemon of a pod in which nothing happens."""
+    (daemon,) = subject.shims([box])
+    begin = memory.context_switches(daemon.pid)
+    time.sleep(window)
+    subject.add("daemon_wakeups_s", (memory.context_switches(daemon.pid) - begin) / window)
+
+
+def _cpu_seconds(pid):
+    ticks = os.sysconf("SC_CLK_TCK")
+    fields = open(f"/proc/{pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / ticks
+
+
+def all_at_once(subject, count):
+    """`count` VMs started together, against what one needs of the processors until it runs."""
+    box = subject.box(CPPVM)
+    helpers = [p for program in _HELPERS for p in subject.helpers(program, [box])]
+    one = sum(_cpu_seconds(p.pid) for p in helpers + subject.shims([box]) if find(p.pid))
+    subject.remove([box])
+
+    names = [unique_id("bench") for _ in range(count)]
+    begin = time.monotonic()
+    clients = [
+        subject.ctr.popen(
+            *subject.words(name, ["sleep", "1000000"], CPPVM, "-d", "--null-io"), stdin=None
+        )
+        for name in names
+    ]
+    errors = [client.communicate(timeout=600)[1] for client in clients]
+    took = time.monotonic() - begin
+    failed = [
+        error.decode(errors="replace")
+        for client, error in zip(clients, errors, strict=True)
+        if client.returncode
+    ]
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {count} VMs did not start: {failed[0]}")
+    subject.remove(names)
+    subject.add("one_vm_cpu_s", one)
+    subject.add("all_at_once_s", took)
+    subject.add("all_at_once_over_cpu", took / (count * one / len(os.sched_getaffinity(0))))
+
+
+
+def pod_of(subject, count):
+    """A pod's VM with `count` containers in it besides the sandbox's own; returns their ids."""
+    pod = unique_id("pod")
+    kind = "io.kubernetes.cri.container-type"
+    group = f"io.kubernetes.cri.sandbox-id={pod}"
+    names = [pod, *(unique_id("bench") for _ in range(count))]
+    for name in names:
+        options = ["-d", "--null-io", "--annotation", group, "--annotation"]
+        options.append(f"{kind}={'sandbox' if name == pod else 'container'}")
+        words = subject.words(name, ["sleep", "1000000"], CPPVM, *options)
+        subject.ctr.command(*words, timeout=300).check()
+    return names

@@ -1,0 +1,144 @@
+"""stdio of a process against a plain vsock connection to the same VM."""
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from .. import config
+from ..ctr import unique_id
+from .execs import TaskClient
+from .subject import CPPVM, seconds
+
+_CHUNK = 64 << 10
+_PORT = 5000
+_ROUND_TRIPS = 200
+
+
+class EchoBox:
+    """A VM in which a plain program sends back what comes on a vsock connection, on the next one;
+    see bench/vsock_echo.cpp."""
+
+    def __init__(self, subject, program):
+        self._subject = subject
+        mount = f"type=bind,src={program},dst=/vsock-echo,options=bind:ro"
+        self.name = subject.box(CPPVM, "--mount", mount, command=["/vsock-echo", str(_PORT)])
+        run_dir = Path("/run/cppvm") / subject.identity(self.name).short
+        self._socket = run_dir / "vsock.sock"
+
+    def connect(self):
+        if config.kvm_usable() and not self._socket.exists():
+            raise RuntimeError("the plain vsock stream is measured with vhost-device-vsock only")
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(60)
+        connection.connect(str(self._socket))
+        connection.sendall(f"CONNECT {_PORT}\n".encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            part = connection.recv(1)
+            if not part:
+                raise RuntimeError("nobody listens at the vsock port")
+            answer += part
+        return connection
+
+
+def _through(write, read, close_write, mib):
+    """Moves `mib` MiB through something that echoes, both ways at once."""
+    chunk = bytes(_CHUNK)
+    total = mib << 20
+
+    def feed():
+        for _ in range(total // _CHUNK):
+            view = memoryview(chunk)
+            while view:
+                view = view[write(view) :]
+        close_write()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    received = 0
+    while received < total:
+        part = read(_CHUNK)
+        if not part:
+            raise RuntimeError(f"{total - received} bytes were lost")
+        received += len(part)
+    feeder.join()
+
+
+def _round_trip_us(write, read):
+    message = b"12345678"
+
+    def once():
+        write(message)
+        received = b""
+        while len(received) < len(message):
+            received += read(len(message))
+
+    once()
+    return 1e6 * seconds(lambda: [once() for _ in range(_ROUND_TRIPS)]) / _ROUND_TRIPS
+
+
+class _Fifos:
+    """Ends of the fifos of an exec's streams, as containerd's client holds them."""
+
+    def __init__(self, directory):
+        stem = Path(directory) / unique_id("fifo")
+        self.paths = [f"{stem}-{stream}" for stream in ("in", "out", "err")]
+        for path in self.paths:
+            os.mkfifo(path, 0o600)
+        # For reading too: then opening waits for nobody.
+        self._spare = [os.open(path, os.O_RDWR) for path in self.paths]
+        self.input = os.open(self.paths[0], os.O_WRONLY)
+        self.output = os.open(self.paths[1], os.O_RDONLY)
+
+    def started(self):
+        """The shim has opened its ends."""
+        for fd in self._spare[:2]:
+            os.close(fd)
+        del self._spare[:2]
+
+    def close_input(self):
+        os.close(self.input)
+        self.input = -1
+
+    def close(self):
+        for fd in [*self._spare, self.input, self.output]:
+            if fd >= 0:
+                os.close(fd)
+        for path in self.paths:
+            os.unlink(path)
+
+
+def stdio(subject, box, throughput, round_trip, mib):
+    """`cat` as an exec: throughput in MiB/s, and the round trip of 8 bytes in us."""
+    with TaskClient(subject, box) as task:
+        fifos = _Fifos(subject.base)
+        exec_id = task.start_exec("cat", fifos=fifos.paths)
+        fifos.started()
+
+        def write(data):
+            return os.write(fifos.input, data)
+
+        def read(size):
+            return os.read(fifos.output, size)
+
+        def end():
+            task.call("CloseIO", {2: exec_id, 3: True})
+            fifos.close_input()
+
+        subject.add(round_trip, _round_trip_us(write, read))
+        begin = time.monotonic()
+        _through(write, read, end, mib)
+        subject.add(throughput, mib / (time.monotonic() - begin))
+        task.end_exec(exec_id)
+        fifos.close()
+
+
+def plain(subject, echo, mib):
+    """The same by plain vsock connections."""
+    with echo.connect() as there, echo.connect() as back:
+        subject.add("vsock_round_trip_us", _round_trip_us(there.send, back.recv))
+        end = lambda: there.shutdown(socket.SHUT_WR)
+        took = seconds(lambda: _through(there.send, back.recv, end, mib))
+        subject.add("vsock_mib_s", mib / took)

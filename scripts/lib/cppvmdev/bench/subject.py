@@ -1,0 +1,89 @@
+"""A build of the product under measurement, with a containerd of its own."""
+
+import statistics
+import time
+from pathlib import Path
+
+from .. import config, images, processes, releases
+from ..containerd import Containerd
+from ..ctr import unique_id
+from ..waiting import wait_until
+
+BASE = Path("/var/lib/cppvm-bench")
+NAMESPACE = "bench"
+RUNC = "io.containerd.runc.v2"
+CPPVM = "io.containerd.cppvm.v1"
+MEMORY_MIB = 512
+
+
+def seconds(work):
+    """How long `work` took."""
+    begin = time.monotonic()
+    work()
+    return time.monotonic() - begin
+
+
+class Subject:
+    def __init__(self, name, stage):
+        self.name = name
+        self.stage = Path(stage).resolve()
+        self.samples = {}
+        self.base = BASE / name
+        programs = [self.stage / "bin", self.stage / "libexec/cppvm"]
+        self.containerd = Containerd(releases.distribution(), self.base, programs)
+        self.ctr = self.containerd.ctr(NAMESPACE)
+        self.base.mkdir(parents=True, exist_ok=True)
+        self.config = config.write(
+            self.base / "cppvm.toml", self.stage, {"vm": {"memory_mib": MEMORY_MIB}}
+        )
+
+    def start(self):
+        self.containerd.start()
+        self.ctr.import_image(images.small())
+
+    def add(self, figure, value):
+        self.samples.setdefault(figure, []).append(value)
+
+    def median(self, figure):
+        return statistics.median(self.samples[figure])
+
+    def words(self, name, command, runtime, *options):
+        """The words of `ctr` that run a container of the small image."""
+        runtime_words = ["--runtime", runtime]
+        if runtime == CPPVM:
+            runtime_words += ["--runtime-config-path", self.config]
+        return self.ctr.run_argv(images.SMALL, name, command, runtime_words, options)
+
+    def box(self, runtime, *options, command=("sleep", "1000000")):
+        """A container that stays, for what is measured in it; returns its id."""
+        name = unique_id("bench")
+        words = self.words(name, list(command), runtime, "-d", "--null-io", *options)
+        self.ctr.command(*words, timeout=300).check()
+        return name
+
+    def identity(self, box):
+        return next(i for i in self.containerd.identities() if i.group == box)
+
+    def shim_address(self, box):
+        """The Task API's socket of a running container."""
+        text = (self.containerd.bundle(NAMESPACE, box) / "address").read_text()
+        return text.removeprefix("unix://")
+
+    def helpers(self, program, boxes):
+        """Processes of `program` that belong to these containers' VMs."""
+        shorts = {self.identity(box).short for box in boxes}
+        return [
+            process
+            for process in processes.everything()
+            if process.comm.startswith(program) and any(s in process.cmdline for s in shorts)
+        ]
+
+    def shims(self, boxes):
+        return [p for p in self.containerd.shims() if any(b in p.cmdline.split() for b in boxes)]
+
+    def remove(self, boxes):
+        """Removes containers, and waits until their VMs are gone."""
+        helpers = self.helpers("qemu-system", boxes)
+        for box in boxes:
+            self.ctr.remove(box)
+        wait_until(lambda: not any(p.alive() for p in helpers), "end of the VMs", 60)

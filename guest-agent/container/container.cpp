@@ -141,8 +141,7 @@ Container::start_exec(std::shared_ptr<Process> exec, oci::Process process, Stdio
             self->on_exec_reaped();
         }
     });
-    co_await exec->prepare(stdio, deadline_in(set_up_limit));
-    co_await exec->start(deadline_in(set_up_limit));
+    co_await exec->run(stdio, process.terminal, deadline_in(set_up_limit));
 }
 
 Launched Container::clone_exec(const ProcessSpec& process) {

@@ -55,9 +55,28 @@ Awaitable<> Process::start(Deadline deadline) {
     UniqueFd pidfd = std::move(waiting->pidfd);
     state_ = Running{std::move(pidfd)};
     // A child that is gone shows in what is received.
-    const auto control = control_;
-    static_cast<void>(control->send(ControlKind::go));
-    co_await with_timeout(expect(ControlKind::executing), deadline, "execute program");
+    static_cast<void>(control_->send(ControlKind::go));
+    co_await finish_start(deadline);
+}
+
+// Each word between agent and child is a change of processes and back; an exec has nothing to wait
+// for but its terminal.
+Awaitable<> Process::run(StdioSetup& stdio, bool terminal, Deadline deadline) {
+    if (terminal) {
+        ControlMessage ready =
+            co_await with_timeout(expect(ControlKind::ready), deadline, "set up process");
+        console_ = std::move(ready.descriptor);
+    }
+    stdio.connect(io_, console_);
+    if (auto* preparing = std::get_if<Preparing>(&state_)) {
+        UniqueFd pidfd = std::move(preparing->pidfd);
+        state_ = Running{std::move(pidfd)};
+    }
+    co_await finish_start(deadline);
+}
+
+Awaitable<> Process::finish_start(Deadline deadline) {
+    const auto control = control_; // `close` may drop it meanwhile
     const std::optional<ControlMessage> failure =
         co_await with_timeout(control->receive(), deadline, "execute program");
     if (failure) {

@@ -36,6 +36,10 @@ class Process : public std::enable_shared_from_this<Process> {
     /// execve.
     Awaitable<> start(Deadline deadline);
 
+    /// Instead of both, for a process that nobody holds back: until it has executed its program.
+    /// Its streams run before that. `terminal`: it makes one. Throws: Error with the child's words.
+    Awaitable<> run(StdioSetup& stdio, bool terminal, Deadline deadline);
+
     pid_t pid() const noexcept { return pid_; }
     /// For setns; -1 once it has ended.
     int pidfd() const noexcept;
@@ -80,6 +84,7 @@ class Process : public std::enable_shared_from_this<Process> {
     };
 
     Awaitable<ControlMessage> expect(ControlKind kind);
+    Awaitable<> finish_start(Deadline deadline);
     UniqueFd* pidfd_of_state() noexcept;
 
     asio::any_io_executor executor_;

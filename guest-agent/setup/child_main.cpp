@@ -80,13 +80,17 @@ Terminal set_up_root(const InitLaunch& launch) {
     return terminal;
 }
 
-void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& control) {
+/// What is left once the process is where it belongs. `held`: it executes when the agent says so.
+void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& control, bool held) {
     const std::vector<std::string> environment = make_environment(process.process);
     become(process, terminal, control);
-    control.send_ready(terminal.master.get());
+    if (held || terminal.master) {
+        control.send_ready(terminal.master.get());
+    }
     terminal.master.reset();
-    control.expect(ControlKind::go);
-    control.send(ControlKind::executing);
+    if (held) {
+        control.expect(ControlKind::go);
+    }
     execute(process.process, environment);
 }
 
@@ -113,7 +117,7 @@ void run_init_child(const InitLaunch& launch, int control_fd) {
         set_names(launch.spec);
         write_sysctls(launch.spec.linux_part.sysctl);
         Terminal terminal = set_up_root(launch);
-        finish(process, terminal, control);
+        finish(process, terminal, control, true);
     });
 }
 
@@ -142,7 +146,7 @@ void run_exec_child(const ExecLaunch& launch, int control_fd) {
             const UniqueFd root(::open("/", O_PATH | O_CLOEXEC));
             terminal = open_terminal(root.get(), devpts.get());
         }
-        finish(process, terminal, control);
+        finish(process, terminal, control, false);
     });
 }
 

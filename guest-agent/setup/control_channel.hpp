@@ -12,13 +12,13 @@
 
 namespace cppvm::guest {
 
-/// What agent and child tell each other before the child becomes the container's program.
+/// What agent and child tell each other before the child becomes the container's program. Its end
+/// without a failure means that it did, or that somebody killed it before: then its exit tells.
 enum class ControlKind : char {
     mapped = 'M', ///< agent: the user namespace's mappings are written
-    go = 'G',     ///< agent: execute
     ready = 'R',  ///< child: everything is prepared; carries the terminal's master, if there is one
-    executing = 'X', ///< child: execve comes next, so the end of the channel means that it worked
-    failed = 'F',    ///< child: code and text of what went wrong; it exits
+    go = 'G',     ///< agent, to an init that said it is ready: execute
+    failed = 'F', ///< child: code and text of what went wrong; it exits
 };
 
 struct ControlMessage {

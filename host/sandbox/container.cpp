@@ -1,5 +1,6 @@
 #include "host/sandbox/container.hpp"
 
+#include "common/async/all_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
@@ -148,18 +149,24 @@ Container::open_stdio(const ProcessHandle& process, agent::AgentConnection& agen
     std::optional<StreamSocket> out;
     std::optional<StreamSocket> err;
     const Deadline deadline = deadline_in(create_timeout);
+    const auto open = [&](std::uint64_t token, std::optional<StreamSocket>& socket) -> Awaitable<> {
+        socket = co_await agent.open_stream(token, deadline);
+    };
+    // Beside each other: each is a round trip or two to the guest.
+    std::vector<Awaitable<>> streams;
     if (process->io->has_stdin()) {
         stdio.set_stdin_token(agent.next_token());
-        in = co_await agent.open_stream(stdio.stdin_token(), deadline);
+        streams.push_back(open(stdio.stdin_token(), in));
     }
     if (process->io->has_stdout()) {
         stdio.set_stdout_token(agent.next_token());
-        out = co_await agent.open_stream(stdio.stdout_token(), deadline);
+        streams.push_back(open(stdio.stdout_token(), out));
     }
     if (process->io->has_stderr()) {
         stdio.set_stderr_token(agent.next_token());
-        err = co_await agent.open_stream(stdio.stderr_token(), deadline);
+        streams.push_back(open(stdio.stderr_token(), err));
     }
+    co_await all_of(std::move(streams));
     process->io->attach(std::move(in), std::move(out), std::move(err));
     co_return stdio;
 }

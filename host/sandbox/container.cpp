@@ -196,7 +196,8 @@ Awaitable<ProcessStatus> Container::remove(std::string exec_id) {
         execs_.erase(exec_id);
         co_await stop_io(process, drain_before_delete);
         if (process->state.exit() && process->pid != 0) {
-            co_await delete_in_guest(process);
+            // Nobody need wait for it: what is asked of the guest later comes later to it.
+            tasks_.spawn("delete " + process->name(), delete_in_guest(process));
         }
         co_return process->status();
     }

@@ -135,7 +135,11 @@ void make_devices(int root, const oci::Linux& spec, bool with_defaults) {
         }
     }
     for (const oci::Device& device : spec.devices) {
-        make_device(root, device);
+        // Of a privileged container the list has all devices of the host, this one too; what opens
+        // it in the container must come to the container's own devpts.
+        if (!with_defaults || device.path != "/dev/ptmx") {
+            make_device(root, device);
+        }
     }
 }
 

@@ -148,7 +148,12 @@ std::string kernel_command_line(const VmSpec& machine, std::uint32_t boot_port) 
     // quiet: each console line costs a millisecond. panic=-1: a panic reboots at once, which ends
     // the machine. cryptomgr.notests: the distribution's kernel tests its ciphers at each boot,
     // which is a tenth of the boot. 8250.nr_uarts: there is one serial port, do not look for more.
-    std::string line = "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 ";
+    // noreplace-smp: a kernel that finds one processor rewrites itself in thousands of places,
+    // which is another twentieth, and does it again when one is added. no_timer_check: it looks
+    // whether the timer ticks ten times in time, which an emulated one on a busy host does not, and
+    // panics; under KVM it does not look.
+    std::string line = "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 "
+                       "noreplace-smp no_timer_check ";
     line.append(wire::boot_port_key).append("=").append(std::to_string(boot_port));
     if (!machine.command_line.empty()) {
         line.append(" ").append(machine.command_line);

@@ -10,7 +10,10 @@ from ..ctr import unique_id
 from .subject import CPPVM, MEMORY_MIB
 
 # What the shim gives the kernel, and the agent's word to power off where it would say hello.
-_COMMAND_LINE = "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 cppvm.poweroff=1"
+_COMMAND_LINE = (
+    "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 noreplace-smp no_timer_check "
+    "cppvm.poweroff=1"
+)
 # The first line that the agent writes to the console.
 _PID_1 = b"Agent started"
 

@@ -50,6 +50,13 @@ void check_static(std::string_view program, const std::filesystem::path& path) {
     }
 }
 
+// vmlinux, which QEMU enters directly (PVH), where the tree has it: see docs/adr/0007. The
+// distribution's packages do not.
+std::filesystem::path kernel_file(const std::filesystem::path& tree, const std::string& release) {
+    const auto direct = tree / "boot" / ("vmlinux-" + release);
+    return std::filesystem::exists(direct) ? direct : tree / "boot" / ("vmlinuz-" + release);
+}
+
 std::string
 make_initramfs(std::string_view agent, const std::vector<std::filesystem::path>& modules) {
     CpioWriter archive;
@@ -85,7 +92,7 @@ ImageFiles build_image(const ImageSpec& spec) {
     ImageFiles files;
     files.kernel_release = release_dir.filename();
     const std::string kernel =
-        read_file(spec.kernel_tree / "boot" / ("vmlinuz-" + files.kernel_release), max_file_bytes);
+        read_file(kernel_file(spec.kernel_tree, files.kernel_release), max_file_bytes);
     const std::string agent = read_file(spec.agent, max_file_bytes);
     check_static(agent, spec.agent);
     const std::string initramfs =

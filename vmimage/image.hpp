@@ -8,11 +8,13 @@ namespace cppvm::vmimage {
 
 /// What the guest needs that a distribution's kernel does not have built in: virtio over PCI, vsock
 /// and virtiofs. What is not needed to run containers from the share is not loaded at each boot.
+/// Of a kernel that has them built in, and says so in modules.builtin, nothing is loaded.
 std::vector<std::string> guest_modules();
 
 /// What an image is made of. Plain data.
 struct ImageSpec {
-    std::filesystem::path kernel_tree; ///< an unpacked kernel package: boot/, lib/modules/
+    std::filesystem::path kernel_tree; ///< an unpacked kernel package: boot/, lib/modules/; or
+                                       ///< what vmimage/kernel/build gives
     std::filesystem::path agent;       ///< static; becomes /init
     std::filesystem::path output;      ///< directory; gets the two files
     std::vector<std::string> modules = guest_modules();

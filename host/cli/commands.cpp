@@ -30,8 +30,8 @@ constexpr std::array<Entry, 3> entries = {{
      "look whether this host can run virtual machines, and say what to do where it cannot",
      check_command},
     {"image",
-     "image build [--output DIR] [--agent FILE] [--kernel-package NAME | --kernel-deb FILE] "
-     "[--cache DIR]",
+     "image build [--output DIR] [--agent FILE] "
+     "[--kernel-package NAME | --kernel-deb FILE | --kernel-tree DIR] [--cache DIR]",
      "build the kernel and initramfs that the virtual machines boot",
      image_command},
     {"version",

@@ -19,15 +19,20 @@ constexpr const char* default_cache = "/var/cache/cppvm";
 
 Awaitable<int> image_command(Invocation invocation) {
     const Arguments arguments(
-        invocation.words, {"--output", "--agent", "--kernel-package", "--kernel-deb", "--cache"}
+        invocation.words,
+        {"--output", "--agent", "--kernel-package", "--kernel-deb", "--kernel-tree", "--cache"}
     );
     if (arguments.rest() != std::vector<std::string>{"build"}) {
         throw Error(Code::invalid_argument, "say what to do with the image: build");
     }
     const auto package = arguments.option("--kernel-package");
     const auto file = arguments.option("--kernel-deb");
-    if (package && file) {
-        throw Error(Code::invalid_argument, "--kernel-package and --kernel-deb exclude each other");
+    const auto tree = arguments.option("--kernel-tree");
+    if ((package ? 1 : 0) + (file ? 1 : 0) + (tree ? 1 : 0) > 1) {
+        throw Error(
+            Code::invalid_argument,
+            "--kernel-package, --kernel-deb and --kernel-tree exclude each other"
+        );
     }
     const std::string cache = arguments.option("--cache").value_or(default_cache);
     const auto deadline = deadline_in(fetch_timeout);
@@ -38,7 +43,9 @@ Awaitable<int> image_command(Invocation invocation) {
         arguments.option("--output").value_or(config::Vm().kernel.parent_path())
     );
     spec.agent = std::filesystem::absolute(spec.agent);
-    if (file) {
+    if (tree) {
+        spec.kernel_tree = std::filesystem::absolute(*tree);
+    } else if (file) {
         spec.kernel_tree = co_await vmimage::unpack_kernel(*file, cache, deadline);
     } else {
         spec.kernel_tree = co_await vmimage::fetch_kernel(

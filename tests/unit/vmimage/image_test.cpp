@@ -14,6 +14,8 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
 
 constexpr std::size_t max_bytes = 1024 * 1024;
 
@@ -145,6 +147,27 @@ TEST_F(ImageTest, PutsAgentAndModulesIntoTheInitramfs) {
             "tmp"
         )
     );
+}
+
+TEST_F(ImageTest, PutsNoModulesIntoTheInitramfsOfAKernelThatHasAllBuiltIn) {
+    const std::string modules = "builtin/lib/modules/6.1.0-cppvm/";
+    tree_.write("builtin/boot/vmlinuz-6.1.0-cppvm", "with set-up code");
+    tree_.write("builtin/boot/vmlinux-6.1.0-cppvm", "entered directly");
+    tree_.write(
+        modules + "modules.builtin",
+        "kernel/drivers/virtio/virtio_pci.ko\nkernel/fs/fuse/virtiofs.ko\n"
+    );
+    std::filesystem::create_directory(tree_ / (modules + "kernel"));
+    spec_.kernel_tree = tree_ / "builtin";
+    const ImageFiles files = build_image(spec_);
+    EXPECT_EQ(files.kernel_release, "6.1.0-cppvm");
+    EXPECT_EQ(read_file(files.kernel, max_bytes), "entered directly");
+    for (const Entry& entry : read_cpio(read_file(files.initramfs, max_bytes))) {
+        EXPECT_THAT(entry.name, Not(StartsWith("lib/modules/")));
+        if (entry.name == "etc/cppvm-modules") {
+            EXPECT_EQ(entry.content, "");
+        }
+    }
 }
 
 TEST_F(ImageTest, GivesTheSameBytesForTheSameInput) {

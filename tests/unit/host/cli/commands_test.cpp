@@ -71,6 +71,7 @@ TEST(CommandsTest, NamesUnknownCommandsAndWrongUsage) {
     EXPECT_THAT(result.errors, HasSubstr("usage: cppvm image build"));
     EXPECT_EQ(run_words({"check", "--confg", "x"}).code, 2);
     EXPECT_EQ(run_words({"image", "build", "--kernel-deb=a", "--kernel-package=b"}).code, 2);
+    EXPECT_EQ(run_words({"image", "build", "--kernel-deb=a", "--kernel-tree=b"}).code, 2);
 }
 
 TEST(CommandsTest, CheckNamesEachRequirementWithItsRemedyAndFails) {

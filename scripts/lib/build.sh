@@ -25,15 +25,17 @@ build() {
     cmake --build "$directory" -j "$cppvm_jobs" ${1:+--target "$@"}
 }
 
-# stage DIRECTORY: the product as it would be installed, below DIRECTORY/stage, with guest image.
+# stage DIRECTORY [IMAGE OPTION...]: the product as it would be installed, below DIRECTORY/stage, with
+# guest image. The options are those of `cppvm image build`.
 stage() {
     local directory=$1 target=$1/stage
+    shift
     cmake --install "$directory" --prefix "$target" --strip >"$directory/install.log" || {
         tail -n 30 "$directory/install.log" >&2
         die "staging into $target failed"
     }
     "$target/bin/cppvm" image build --agent "$target/libexec/cppvm/cppvm-agent" \
-        --output "$target/share/cppvm" --cache "$cppvm_cache" || return 1
+        --output "$target/share/cppvm" --cache "$cppvm_cache" "$@" || return 1
     if [[ ! -e /dev/vhost-vsock ]]; then
         "$cppvm_root/scripts/fetch-vhost-device-vsock" "$target/libexec/cppvm"
     fi

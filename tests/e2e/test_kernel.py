@@ -1,0 +1,47 @@
+"""The tuned guest kernel: what containers need of it works. Needs one that was built:
+`scripts/test kernel`."""
+
+from pathlib import Path
+
+import pytest
+
+from cppvmdev.images import REAL
+from harness import kernel_features, settings
+
+pytestmark = pytest.mark.vm
+
+_IMAGE = settings.STAGE / "share/cppvm/tuned"
+
+
+@pytest.fixture(name="tuned")
+def tuned_fixture(configured):
+    """Makes containers in machines that run the tuned kernel."""
+    if not (_IMAGE / "vmlinuz").exists():
+        pytest.skip("the tuned kernel was not built; scripts/test kernel does")
+    image = {"kernel": str(_IMAGE / "vmlinuz"), "initramfs": str(_IMAGE / "initramfs.img")}
+    return configured(vm=image)
+
+
+def test_container_says_its_kernel(tuned):
+    result = tuned.run("sh", "-c", "uname -r && cat /proc/modules")
+    assert result.code == 0, result.error
+    assert result.text.endswith("-cppvm\n"), "not the tuned kernel, or one with modules"
+
+
+def test_container_has_what_it_needs(tuned):
+    script = Path(kernel_features.__file__).read_text(encoding="utf-8")
+    result = tuned.run("python3", "-c", script, image=REAL, options=("--privileged",))
+    assert result.code == 0, result.error
+    lines = result.text.splitlines()
+    assert [line for line in lines if not line.startswith("ok ")] == []
+    assert len(lines) == len(kernel_features.FEATURES)
+
+
+def test_machine_has_its_drivers(tuned):
+    box = tuned.start()
+    drivers = box.sh("ls /sys/bus/pci_express/drivers /sys/bus/virtio/drivers").split()
+    wanted = "pciehp virtio_balloon virtio_blk virtio_console virtio_mem virtio_net virtio_rng virtiofs"
+    assert not set(wanted.split()) - set(drivers), drivers
+    # Memory that is added is used at once.
+    assert box.sh("cat /sys/devices/system/memory/auto_online_blocks") == "online\n"
+    box.delete()

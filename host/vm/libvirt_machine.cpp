@@ -67,6 +67,7 @@ struct LibvirtMachine::Parts {
     create_domain(std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline);
     void adopt_qemu(pid_t pid);
     Awaitable<> watch_qemu();
+    Awaitable<> watch_share();
     Awaitable<> kill_qemu();
     Awaitable<> destroy_domain();
     [[noreturn]] void throw_with_console(Code code, const std::string& message) const;
@@ -126,6 +127,17 @@ Awaitable<> LibvirtMachine::Parts::watch_qemu() {
     co_await pidfd.async_wait(asio::posix::stream_descriptor::wait_read, asio::use_awaitable);
     gone.set();
     vsock->stop_listening();
+}
+
+// Without virtiofsd a process of the guest that waits for one of its files waits for ever, and no
+// signal ends it.
+Awaitable<> LibvirtMachine::Parts::watch_share() {
+    co_await share->ended();
+    // It ends with QEMU, too.
+    if (!stopped && !wait_pidfd(pidfd.native_handle(), 0)) {
+        logger.error("virtiofsd has ended, so the machine is ended too", {{"domain", spec.name}});
+        signal_pidfd(pidfd.native_handle(), SIGKILL);
+    }
 }
 
 // libvirt's own destroy sends SIGTERM and looks every 200 ms whether it helped; the machine's state
@@ -207,6 +219,7 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     parts.adopt_qemu(pid);
     parts.tasks.spawn("copy the console", parts.console.run());
     parts.tasks.spawn("watch QEMU", parts.watch_qemu());
+    parts.tasks.spawn("watch virtiofsd", parts.watch_share());
     parts.add_phase("domain");
 }
 

@@ -88,6 +88,10 @@ ShareServer::~ShareServer() {
     ::unlink(socket_.c_str());
 }
 
+Awaitable<> ShareServer::ended() {
+    co_await process_.wait();
+}
+
 Awaitable<std::optional<ChildExit>> ShareServer::wait_end() {
     std::optional<ChildExit> exit;
     auto wait = [&]() -> Awaitable<> { exit = co_await process_.wait(); };

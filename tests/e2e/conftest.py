@@ -22,6 +22,7 @@ def both_versions(test):
 
 def pytest_configure(config):  # noqa: F811
     config.addinivalue_line("markers", "vm: needs a runtime that makes VMs")
+    config.addinivalue_line("markers", "kvm: part of the suite of the nested machine")
 
 
 def pytest_collection_modifyitems(items):
@@ -73,6 +74,6 @@ def configured_fixture(runner, tmp_path):
 
     def make(**tables):
         path = tmp_path / f"config-{len(list(tmp_path.iterdir()))}.toml"
-        return runner.with_config(config.write(path, settings.STAGE, tables))
+        return runner.with_config(config.write(path, settings.CONFIG_STAGE, tables))
 
     return make

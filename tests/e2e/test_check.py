@@ -9,9 +9,11 @@ pytestmark = pytest.mark.vm
 
 
 def _check(path):
-    return shell.run(settings.STAGE / "bin/cppvm", "check", "--config", path)
+    words = ["--config", path] if path else []
+    return shell.run(settings.STAGE / "bin/cppvm", "check", *words)
 
 
+@pytest.mark.kvm
 def test_host_that_is_ready(containerd):
     assert containerd.process()
     result = _check(session.config_file())
@@ -34,7 +36,7 @@ def test_host_that_is_ready(containerd):
 )
 def test_missing_requirement(containerd, tmp_path, table, key, value):
     assert containerd.process()
-    path = config.write(tmp_path / "config.toml", settings.STAGE, {table: {key: value}})
+    path = config.write(tmp_path / "config.toml", settings.CONFIG_STAGE, {table: {key: value}})
     result = _check(path)
     assert result.code == 1, result.text
     assert "MISSING" in result.text

@@ -3,10 +3,13 @@
 import concurrent.futures
 import os
 
+import pytest
+
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
 
 
+@pytest.mark.kvm
 @both_versions
 def test_ten_at_once(runner):
     box = runner.start()
@@ -44,6 +47,7 @@ def test_sees_the_processes_of_init(runner):
     box.delete()
 
 
+@pytest.mark.kvm
 def test_existing_exec_id_is_refused(runner):
     box = runner.start()
     name = unique_id("same")
@@ -66,6 +70,7 @@ def test_detached_exec_is_killed_with_the_container(runner):
     box.delete()
 
 
+@pytest.mark.kvm
 def test_after_the_end_of_init(runner):
     box = runner.start("sh", "-c", "exit 3")
     box.wait_status("STOPPED")

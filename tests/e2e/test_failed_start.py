@@ -20,11 +20,13 @@ def _fails(runner, *wanted, options=()):
     return result.error
 
 
+@pytest.mark.kvm
 @pytest.mark.parametrize("key", ["kernel", "initramfs"])
 def test_missing_image_file(configured, key):
     _fails(configured(vm={key: f"/no/such/{key}"}), f"/no/such/{key}", "no such file")
 
 
+@pytest.mark.kvm
 def test_initramfs_that_is_none(configured, tmp_path):
     (tmp_path / "initramfs").write_bytes(b"this is no initramfs" * 1000)
     runner = configured(vm={"initramfs": str(tmp_path / "initramfs"), "boot_timeout": 20})
@@ -101,11 +103,13 @@ def test_missing_working_directory_under_a_file(runner):
     _fails(runner, "/etc/passwd/x", options=("--cwd", "/etc/passwd/x"))
 
 
+@pytest.mark.kvm
 def test_success_after_failure(configured, runner):
     _fails(configured(vm={"kernel": "/no/such/kernel"}))
     assert runner.run("echo", "well").check().text == "well\n"
 
 
+@pytest.mark.kvm
 def test_agent_of_another_build(configured, tmp_path):
     """The image's agent speaks another version of the contract."""
     foreign = tmp_path / "initramfs.img"

@@ -10,6 +10,7 @@ def _bind(source, target, mode):
     return ("--mount", f"type=bind,src={source},dst={target},options=rbind:{mode}")
 
 
+@pytest.mark.kvm
 @both_versions
 def test_directory_read_write_with_live_changes(runner, tmp_path):
     (tmp_path / "before").write_text("old")
@@ -27,6 +28,7 @@ def test_directory_read_write_with_live_changes(runner, tmp_path):
     box.delete()
 
 
+@pytest.mark.kvm
 def test_directory_read_only(runner, tmp_path):
     (tmp_path / "file").write_text("content")
     box = runner.start(options=_bind(tmp_path, "/data", "ro"))
@@ -39,6 +41,7 @@ def test_directory_read_only(runner, tmp_path):
     assert (tmp_path / "file").read_text() == "changed"
 
 
+@pytest.mark.kvm
 @pytest.mark.parametrize("mode", ["ro", "rw"])
 def test_single_file(runner, tmp_path, mode):
     (tmp_path / "file").write_text("content")

@@ -10,6 +10,7 @@ from conftest import both_versions
 from cppvmdev.waiting import wait_until
 
 
+@pytest.mark.kvm
 @both_versions
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_container_goes_on(runner, how):
@@ -23,6 +24,7 @@ def test_container_goes_on(runner, how):
     box.delete()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm  # 2.3.4 takes runc's stopped task for a leaked one, see Pids
 @both_versions
 def test_exit_while_containerd_is_away(runner):

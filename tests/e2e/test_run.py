@@ -12,6 +12,7 @@ from conftest import both_versions
 from harness import settings
 
 
+@pytest.mark.kvm
 @both_versions
 def test_output_and_exit_code(runner):
     result = runner.run("sh", "-c", "echo to stdout; echo to stderr >&2; exit 42")
@@ -36,6 +37,7 @@ def test_every_exit_code(runner):
     box.delete()
 
 
+@pytest.mark.kvm
 def test_init_ended_by_signal(runner):
     box = runner.popen("sleep", "1000000")
     box.wait_running()
@@ -43,6 +45,7 @@ def test_init_ended_by_signal(runner):
     assert box.wait_exit().code == 137
 
 
+@pytest.mark.kvm
 def test_init_handles_signal(runner):
     box = runner.popen("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
     assert box.process.stdout.readline() == b"ready\n"
@@ -73,6 +76,7 @@ def test_user_of_exec(runner):
     box.delete()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 def test_own_kernel(runner):
     result = runner.run("sh", "-c", "uname -r; cat /proc/sys/kernel/random/boot_id")
@@ -81,6 +85,7 @@ def test_own_kernel(runner):
     assert release != platform.release()
 
 
+@pytest.mark.kvm
 @both_versions
 def test_missing_command(runner):
     result = runner.run("no-such-command")
@@ -104,12 +109,14 @@ def test_rootfs_without_etc(runner, tmp_path):
     assert result.check().text == "busybox\n"
 
 
+@pytest.mark.kvm
 def test_read_only_rootfs(runner):
     result = runner.run("sh", "-c", "echo x >/file", options=("--read-only",))
     assert result.code != 0
     assert "Read-only file system" in result.error
 
 
+@pytest.mark.kvm
 def test_thousand_files(runner):
     script = """
         mkdir /data && cd /data

@@ -17,6 +17,7 @@ def _one(processes, what):
     return processes[0]
 
 
+@pytest.mark.kvm
 @both_versions
 def test_kill_and_delete(runner):
     box = runner.start()
@@ -32,6 +33,7 @@ def test_start_and_delete_at_once(runner):
     runner.boxes[-1].delete()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 @both_versions
 def test_killed_daemon(runner):
@@ -46,6 +48,7 @@ def test_killed_daemon(runner):
     runner.ctr.command("containers", "delete", box.name).check()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_daemon_while_containerd_is_away(runner):
     box = runner.start()
@@ -57,6 +60,7 @@ def test_killed_daemon_while_containerd_is_away(runner):
     runner.ctr.command("containers", "delete", box.name).check()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 @both_versions
 def test_killed_qemu(runner):
@@ -85,6 +89,7 @@ def test_killed_qemu_while_an_exec_runs(runner):
     box.delete()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 def test_stopped_qemu(runner):
     """A guest that does not answer any more can be killed nevertheless."""
@@ -101,6 +106,7 @@ def test_stopped_qemu(runner):
         qemu.kill(signal.SIGCONT)
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_virtiofsd(runner):
     """The VM ends: processes that wait for a file could not be ended otherwise."""
@@ -125,6 +131,7 @@ def test_killed_vsock_device(runner):
     box.delete()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_everything(runner):
     box = runner.start()
@@ -134,6 +141,7 @@ def test_killed_everything(runner):
     runner.ctr.command("containers", "delete", box.name).check()
 
 
+@pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_daemon_while_the_vm_starts(runner):
     process = runner.popen("true")

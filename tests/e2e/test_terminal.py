@@ -1,5 +1,7 @@
 """Sessions on a terminal."""
 
+import pytest
+
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
 from harness.runner import Box
@@ -13,6 +15,7 @@ def _session(runner, *command):
     return box, Terminal(runner.ctr.argv(*argv), env=runner.containerd.environ())
 
 
+@pytest.mark.kvm
 @both_versions
 def test_session_with_resize(runner):
     _, session = _session(runner, "sh", "-i")
@@ -57,6 +60,7 @@ def test_end_of_input_key(runner):
         assert terminal.wait() == 3
 
 
+@pytest.mark.kvm
 def test_terminal_of_exec(runner):
     box = runner.start()
     argv = runner.ctr.argv(*box.exec_argv("sh", "-i", options=("-t",)))

@@ -16,8 +16,11 @@ def kvm_usable():
 def settings(stage, emulation=None):
     """Tables of a configuration that uses the programs and the image staged below `stage`.
 
-    Emulation is set where KVM is unusable, unless `emulation` says otherwise.
+    Emulation is set where KVM is unusable, unless `emulation` says otherwise. Empty where `stage` is
+    None: an installed product needs no configuration.
     """
+    if stage is None:
+        return {}
     stage = Path(stage)
     libexec, share = stage / "libexec/cppvm", stage / "share/cppvm"
     if emulation is None:

@@ -79,7 +79,7 @@ def _fill_small(root):
 
 def _fill_real(root):
     done = subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", str(root), _mirror()],
+        ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", str(root), mirror()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -105,7 +105,7 @@ def _fill_real(root):
     (root / "etc/resolv.conf").write_text("")
 
 
-def _mirror():
+def mirror():
     """The Debian mirror that this machine itself uses."""
     listing = run("apt-get", "indextargets", "--format", "$(CODENAME) $(REPO_URI)").text
     for line in listing.splitlines():

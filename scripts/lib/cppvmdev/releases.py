@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 from .containerd import Release
@@ -71,8 +72,13 @@ def built(allow_build=True):
 
 
 def get(name, allow_build=True):
-    """A release by its short name: "1.6" or "2.3"."""
-    return {"1.6": distribution, "2.3": lambda: built(allow_build)}[name]()
+    """A release by its short name: "1.6", "2.3", or "system" for the one that systemd runs."""
+    releases = {
+        "1.6": distribution,
+        "2.3": lambda: built(allow_build),
+        "system": lambda: replace(distribution(), name="system"),
+    }
+    return releases[name]()
 
 
 def _go():

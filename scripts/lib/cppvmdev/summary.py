@@ -18,7 +18,8 @@ def collect(directory):
     for path in sorted(Path(directory).glob("*.xml")):
         for case in ElementTree.parse(path).getroot().iter("testcase"):
             name = case.get("name")
-            if case.find("failure") is not None or case.get("status") == "fail":
+            bad = case.find("failure") is not None or case.find("error") is not None
+            if bad or case.get("status") == "fail":
                 failed.append(f"{path.stem}: {name}")
             elif case.find("skipped") is not None:
                 skipped.append((name, _reason(case)))
@@ -28,6 +29,9 @@ def collect(directory):
 
 
 def _reason(case):
+    message = case.find("skipped").get("message")
+    if case.get("classname", "").startswith("test_") and message:  # pytest's own file
+        return message
     output = case.findtext("system-out") or ""
     # pytest: "SKIPPED [1] file:line: reason"; GoogleTest: "file:line: Skipped\nreason".
     for pattern in (r"SKIPPED \[\d+\] \S+: (.*)", r"Skipped\n+(.*)", r"^SKIPPED (.*)"):

@@ -12,6 +12,7 @@ import sys
 from cppvmdev import config, images, libvirt, releases
 from cppvmdev.containerd import Containerd
 from cppvmdev.leftovers import Leftovers
+from cppvmdev.system_containerd import SystemContainerd
 
 from . import settings
 
@@ -46,6 +47,8 @@ def _occupy():
 
 
 def _containerd(release):
+    if release.name == "system":
+        return SystemContainerd(release, settings.BASE)
     programs = [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"]
     return Containerd(release, settings.BASE / release.name, programs)
 
@@ -55,8 +58,8 @@ def libvirt_daemons():
 
 
 def config_file():
-    """The configuration that the tests' containers run with."""
-    return settings.BASE / "config.toml"
+    """The configuration that the tests' containers run with; None for the product's defaults."""
+    return None if settings.DEFAULTS else settings.BASE / "config.toml"
 
 
 def start(release_name):
@@ -65,11 +68,14 @@ def start(release_name):
     Raises releases.Unavailable where that release cannot be had.
     """
     release = releases.get(release_name)
-    archives = {images.SMALL: images.small(), images.REAL: images.real()}
+    archives = {images.SMALL: images.small()}
+    if release.name != "system":  # a machine under emulation would be busy with it for minutes
+        archives[images.REAL] = images.real()
     _occupy()
     if settings.IS_VM:
         libvirt_daemons().start()
-        config.write(config_file(), settings.STAGE)
+        if not settings.DEFAULTS:
+            config.write(config_file(), settings.STAGE)
     containerd = _containerd(release)
     containerd.start()
     ctr = containerd.ctr(NAMESPACE)
@@ -83,14 +89,15 @@ def attach(name):
     """The containerd that start() made run, or None."""
     _check_owner()
     containerd = _containerd(releases.get(name, allow_build=False))
-    return containerd if containerd.process() else None
+    # The one of the system runs in any case.
+    return containerd if _owner_file().exists() and containerd.process() else None
 
 
 def stop():
     """Ends everything; returns what was left of tests' containers, one line each."""
     _check_owner()
     left = []
-    for name in ("1.6", "2.3"):
+    for name in ("system",) if settings.RELEASE == "system" else ("1.6", "2.3"):
         try:
             containerd = _containerd(releases.get(name, allow_build=False))
         except releases.Unavailable:

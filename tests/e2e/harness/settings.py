@@ -8,5 +8,10 @@ RUNTIME = os.environ.get("CPPVM_E2E_RUNTIME", "io.containerd.cppvm.v1")
 STAGE = Path(os.environ.get("CPPVM_E2E_STAGE", Path(__file__).parents[3] / "build/stage"))
 RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")
 
+# An installed product without any configuration: CPPVM_E2E_STAGE is then where it is installed.
+DEFAULTS = os.environ.get("CPPVM_E2E_CONFIG") == "default"
+# For config.write(): where the programs and the image are that a configuration must name.
+CONFIG_STAGE = None if DEFAULTS else STAGE
+
 # The same tests run on runc, which proves the tests themselves and shows what containerd expects.
 IS_VM = "cppvm" in RUNTIME

@@ -33,8 +33,8 @@ struct Vsock {
 struct Vm {
     unsigned vcpus = 1;
     unsigned memory_mib = 1024;
-    std::filesystem::path kernel = "/usr/share/cppvm/vmlinuz";
-    std::filesystem::path initramfs = "/usr/share/cppvm/initramfs.img";
+    std::filesystem::path kernel = "/var/lib/cppvm/vmlinuz";
+    std::filesystem::path initramfs = "/var/lib/cppvm/initramfs.img";
     std::string kernel_parameters; ///< appended to the command line
     std::chrono::seconds boot_timeout{30};
     std::size_t console_log_bytes = 1024UL * 1024;

@@ -5,6 +5,7 @@
 #include "host/config/programs.hpp"
 #include "host/vm/libvirt_client.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <fcntl.h>
@@ -46,7 +47,7 @@ Check warning(std::string name, std::string detail, std::string remedy) {
     return {std::move(name), CheckState::warning, std::move(detail), std::move(remedy)};
 }
 
-// A file of /proc, or nothing.
+// A file of /proc or /sys, or nothing.
 std::string read_proc(const std::filesystem::path& path) noexcept {
     try {
         return read_file(path, max_proc_file_bytes);
@@ -76,6 +77,32 @@ bool has_word(std::string_view line, std::string_view word) {
         }
     }
     return false;
+}
+
+// Where libvirt's virt-aa-helper refuses files of a domain, which libvirt then reports as "cannot
+// load AppArmor profile". Written as it has them, some without the last slash.
+bool refused_by_apparmor(const std::filesystem::path& path) {
+    constexpr std::string_view refused[] = {
+        "/bin/",
+        "/etc/",
+        "/lib",
+        "/lost+found/",
+        "/proc/",
+        "/sbin/",
+        "/selinux/",
+        "/sys/",
+        "/usr/bin/",
+        "/usr/lib",
+        "/usr/local/bin/",
+        "/usr/local/etc/",
+        "/usr/local/lib",
+        "/usr/local/sbin/",
+        "/usr/sbin/",
+        "/usr/share/",
+    };
+    return std::ranges::any_of(refused, [&path](std::string_view directory) {
+        return path.native().starts_with(directory);
+    });
 }
 
 std::optional<std::size_t> available_mib(std::string_view meminfo) {
@@ -224,6 +251,13 @@ Check HostChecks::vsock() const {
     );
 }
 
+// By the sign that libvirt itself goes by: a profile for its daemon is loaded.
+bool HostChecks::libvirt_uses_apparmor() const {
+    const std::string profiles = read_proc(below_root("/sys/kernel/security/apparmor/profiles"));
+    return !find_line(profiles, "libvirtd ").empty() ||
+           !find_line(profiles, "/usr/sbin/libvirtd ").empty();
+}
+
 Check HostChecks::file(const char* name, const std::filesystem::path& path, std::string remedy)
     const {
     const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -237,6 +271,15 @@ Check HostChecks::file(const char* name, const std::filesystem::path& path, std:
     if ((status.st_mode & S_IROTH) == 0) {
         return missing(
             name, path.native() + ": not readable for QEMU's user", "chmod a+r " + path.native()
+        );
+    }
+    std::error_code ignored;
+    const auto target = std::filesystem::canonical(path, ignored);
+    if (refused_by_apparmor(target) && libvirt_uses_apparmor()) {
+        return missing(
+            name,
+            target.native() + ": libvirt's AppArmor profiles keep QEMU from files there",
+            "keep it elsewhere, for instance in /var/lib/cppvm, and name it in [vm]"
         );
     }
     return ok(name, path.native());

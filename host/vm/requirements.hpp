@@ -33,7 +33,7 @@ void require(const Check& check);
 /// throw.
 class HostChecks {
   public:
-    /// `root`: where /dev, /proc and /run are looked for; another one in tests.
+    /// `root`: where /dev, /proc, /run and /sys are looked for; another one in tests.
     explicit HostChecks(config::Config config, std::filesystem::path root = "/");
 
     /// KVM usable: /dev/kvm opens and the processor shows vmx or svm (where it does not, as in some
@@ -46,6 +46,7 @@ class HostChecks {
     Check emulator() const;
     Check virtiofsd() const;
     Check libvirt_helper() const;
+    /// Also missing where libvirt's AppArmor profiles do not let QEMU have them.
     Check kernel() const;
     Check initramfs() const;
     Check memory() const;
@@ -62,6 +63,7 @@ class HostChecks {
 
   private:
     std::filesystem::path below_root(const char* path) const;
+    bool libvirt_uses_apparmor() const;
     Check file(const char* name, const std::filesystem::path& path, std::string remedy) const;
 
     config::Config config_;

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def test_two_at_once(runner):
     boxes[0].delete()
     assert boxes[1].sh("echo still") == "still\n"
     boxes[1].delete()
+
+
+@pytest.mark.skipif(settings.RELEASE != "system", reason="not a machine of its own")
+def test_kernel_that_apparmor_keeps_from_qemu(configured):
+    """libvirt would say "cannot load AppArmor profile" and the reason only in its log."""
+    kernel = Path("/usr/share/cppvm-test-kernel")
+    shutil.copy(settings.IMAGE / "vmlinuz", kernel)
+    try:
+        result = configured(vm={"kernel": str(kernel)}).run("true")
+        assert result.code != 0
+        assert str(kernel) in result.error and "AppArmor" in result.error
+        assert "/var/lib/cppvm" in result.error
+    finally:
+        kernel.unlink()
 
 
 @pytest.mark.skipif(settings.RELEASE != "system", reason="not systemd's libvirtd")

@@ -11,7 +11,7 @@ def of_another_build(target):
 
     The archive is not compressed, and nothing in it is checked: the words may be exchanged.
     """
-    image = (settings.STAGE / "share/cppvm/initramfs.img").read_bytes()
+    image = (settings.IMAGE / "initramfs.img").read_bytes()
     build_id = re.compile(rb"(\d+\.\d+\.\d+-)[0-9a-f]{12}(?=\0)")
     assert build_id.search(image), "the agent's build id is not in the initramfs"
     Path(target).write_bytes(build_id.sub(rb"\g<1>0123456789ab", image))

@@ -12,6 +12,7 @@ RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")
 DEFAULTS = os.environ.get("CPPVM_E2E_CONFIG") == "default"
 # For config.write(): where the programs and the image are that a configuration must name.
 CONFIG_STAGE = None if DEFAULTS else STAGE
+IMAGE = Path("/var/lib/cppvm") if DEFAULTS else STAGE / "share/cppvm"
 
 # The same tests run on runc, which proves the tests themselves and shows what containerd expects.
 IS_VM = "cppvm" in RUNTIME

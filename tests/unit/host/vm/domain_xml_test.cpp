@@ -17,8 +17,8 @@ DomainSpec domain_spec() {
     spec.machine.title = "k8s.io/pod1";
     spec.machine.vcpus = 3;
     spec.machine.memory_mib = 512;
-    spec.machine.kernel = "/usr/share/cppvm/vmlinuz";
-    spec.machine.initramfs = "/usr/share/cppvm/initramfs.img";
+    spec.machine.kernel = "/var/lib/cppvm/vmlinuz";
+    spec.machine.initramfs = "/var/lib/cppvm/initramfs.img";
     spec.machine.share_dir = "/run/cppvm/0011223344556677/share";
     spec.emulator = "/usr/bin/qemu-system-x86_64";
     spec.share_socket = "/run/cppvm/ab/virtiofsd.sock";
@@ -54,8 +54,8 @@ TEST(DomainXmlTest, DescribesTheMachine) {
     EXPECT_EQ(domain.at("/domain/memory"), "512");
     EXPECT_EQ(domain.at("/domain/memory/@unit"), "MiB");
     EXPECT_EQ(domain.at("/domain/vcpu"), "3");
-    EXPECT_EQ(domain.at("/domain/os/kernel"), "/usr/share/cppvm/vmlinuz");
-    EXPECT_EQ(domain.at("/domain/os/initrd"), "/usr/share/cppvm/initramfs.img");
+    EXPECT_EQ(domain.at("/domain/os/kernel"), "/var/lib/cppvm/vmlinuz");
+    EXPECT_EQ(domain.at("/domain/os/initrd"), "/var/lib/cppvm/initramfs.img");
     EXPECT_EQ(domain.at("/domain/os/cmdline"), "console=ttyS0 quiet");
     EXPECT_EQ(domain.at("/domain/cpu/@mode"), "host-passthrough");
     EXPECT_EQ(domain.at("/domain/memoryBacking/access/@mode"), "shared");

@@ -104,6 +104,18 @@ TEST_F(HostChecksTest, WantsAProgramForTheUserVsock) {
     expect_missing(checks().vsock(), "absent", "install vhost-device-vsock");
 }
 
+TEST_F(HostChecksTest, SeesThatAppArmorKeepsQemuFromAFile) {
+    config_.vm.kernel = "/etc/passwd"; // any file in one of those directories
+    EXPECT_EQ(checks().kernel().state, CheckState::ok);
+    root_.write("sys/kernel/security/apparmor/profiles", "a (enforce)\nlibvirtd (enforce)\n");
+    expect_missing(checks().kernel(), "AppArmor", "/var/lib/cppvm");
+    EXPECT_EQ(checks().initramfs().state, CheckState::ok);
+    root_.write(
+        "sys/kernel/security/apparmor/profiles", "libvirtd//qemu_bridge_helper (enforce)\n"
+    );
+    EXPECT_EQ(checks().kernel().state, CheckState::ok);
+}
+
 TEST_F(HostChecksTest, NamesMissingFilesAndWhatMakesThem) {
     config_.vm.kernel = root_ / "no-kernel";
     expect_missing(checks().kernel(), "no-kernel: No such file", "cppvm image build");

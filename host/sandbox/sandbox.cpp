@@ -6,6 +6,7 @@
 #include "common/base/scope_exit.hpp"
 #include "common/wire/ports.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace cppvm::sandbox {
@@ -85,7 +86,9 @@ Awaitable<> Sandbox::start_machine() {
     machine.command_line = vm.kernel_parameters;
     machine.run_dir = spec_.run_dir;
     machine.share_dir = share_dir;
-    machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(machine_start_timeout));
+    // A host that needs more time for the boot needs more time for this too.
+    const auto start_timeout = std::max(machine_start_timeout, spec_.config.vm.boot_timeout);
+    machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(start_timeout));
     tasks_.spawn("watch machine", watch_machine());
 }
 

@@ -47,7 +47,6 @@ def test_sees_the_processes_of_init(runner):
     box.delete()
 
 
-@pytest.mark.kvm
 def test_existing_exec_id_is_refused(runner):
     box = runner.start()
     name = unique_id("same")
@@ -70,7 +69,6 @@ def test_detached_exec_is_killed_with_the_container(runner):
     box.delete()
 
 
-@pytest.mark.kvm
 def test_after_the_end_of_init(runner):
     box = runner.start("sh", "-c", "exit 3")
     box.wait_status("STOPPED")

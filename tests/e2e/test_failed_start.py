@@ -103,13 +103,11 @@ def test_missing_working_directory_under_a_file(runner):
     _fails(runner, "/etc/passwd/x", options=("--cwd", "/etc/passwd/x"))
 
 
-@pytest.mark.kvm
 def test_success_after_failure(configured, runner):
     _fails(configured(vm={"kernel": "/no/such/kernel"}))
     assert runner.run("echo", "well").check().text == "well\n"
 
 
-@pytest.mark.kvm
 def test_agent_of_another_build(configured, tmp_path):
     """The image's agent speaks another version of the contract."""
     foreign = tmp_path / "initramfs.img"

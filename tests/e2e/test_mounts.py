@@ -41,7 +41,6 @@ def test_directory_read_only(runner, tmp_path):
     assert (tmp_path / "file").read_text() == "changed"
 
 
-@pytest.mark.kvm
 @pytest.mark.parametrize("mode", ["ro", "rw"])
 def test_single_file(runner, tmp_path, mode):
     (tmp_path / "file").write_text("content")

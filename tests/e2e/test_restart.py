@@ -24,7 +24,6 @@ def test_container_goes_on(runner, how):
     box.delete()
 
 
-@pytest.mark.kvm
 @pytest.mark.vm  # 2.3.4 takes runc's stopped task for a leaked one, see Pids
 @both_versions
 def test_exit_while_containerd_is_away(runner):

@@ -45,7 +45,6 @@ def test_init_ended_by_signal(runner):
     assert box.wait_exit().code == 137
 
 
-@pytest.mark.kvm
 def test_init_handles_signal(runner):
     box = runner.popen("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
     assert box.process.stdout.readline() == b"ready\n"
@@ -85,7 +84,6 @@ def test_own_kernel(runner):
     assert release != platform.release()
 
 
-@pytest.mark.kvm
 @both_versions
 def test_missing_command(runner):
     result = runner.run("no-such-command")
@@ -109,14 +107,12 @@ def test_rootfs_without_etc(runner, tmp_path):
     assert result.check().text == "busybox\n"
 
 
-@pytest.mark.kvm
 def test_read_only_rootfs(runner):
     result = runner.run("sh", "-c", "echo x >/file", options=("--read-only",))
     assert result.code != 0
     assert "Read-only file system" in result.error
 
 
-@pytest.mark.kvm
 def test_thousand_files(runner):
     script = """
         mkdir /data && cd /data

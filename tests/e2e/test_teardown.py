@@ -89,7 +89,6 @@ def test_killed_qemu_while_an_exec_runs(runner):
     box.delete()
 
 
-@pytest.mark.kvm
 @pytest.mark.vm
 def test_stopped_qemu(runner):
     """A guest that does not answer any more can be killed nevertheless."""

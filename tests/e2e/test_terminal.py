@@ -60,7 +60,6 @@ def test_end_of_input_key(runner):
         assert terminal.wait() == 3
 
 
-@pytest.mark.kvm
 def test_terminal_of_exec(runner):
     box = runner.start()
     argv = runner.ctr.argv(*box.exec_argv("sh", "-i", options=("-t",)))

@@ -150,6 +150,8 @@ def boot(exchange, timeout):
     files = image()
     console = Path(exchange) / "console.log"
     argv = [
+        # It ends with this process, whatever ends this one.
+        "setpriv", "--pdeathsig", "KILL", "--",
         "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none",
         "-machine", "q35,sata=off,smbus=off", "-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max",
         "-smp", "2", "-m", "6144",

@@ -92,8 +92,8 @@ class _Fifos:
         self.input = os.open(self.paths[0], os.O_WRONLY)
         self.output = os.open(self.paths[1], os.O_RDONLY)
 
-    def started(self):
-        """The shim has opened its ends."""
+    def in_use(self):
+        """Something came back, so the shim has opened its ends."""
         for fd in self._spare[:2]:
             os.close(fd)
         del self._spare[:2]
@@ -115,7 +115,6 @@ def stdio(subject, box, throughput, round_trip, mib):
     with TaskClient(subject, box) as task:
         fifos = _Fifos(subject.base)
         exec_id = task.start_exec("cat", fifos=fifos.paths)
-        fifos.started()
 
         def write(data):
             return os.write(fifos.input, data)
@@ -128,6 +127,7 @@ def stdio(subject, box, throughput, round_trip, mib):
             fifos.close_input()
 
         subject.add(round_trip, _round_trip_us(write, read))
+        fifos.in_use()
         begin = time.monotonic()
         _through(write, read, end, mib)
         subject.add(throughput, mib / (time.monotonic() - begin))

@@ -40,9 +40,11 @@ After=basic.target network.target
 [Service]
 Type=oneshot
 TimeoutStartSec=infinity
+ExecStartPre=modprobe 9pnet_virtio
+ExecStartPre=udevadm settle
 ExecStart=mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 exchange /mnt
 ExecStart=/mnt/run
-ExecStopPost=umount /mnt
+ExecStopPost=-umount /mnt
 ExecStopPost=systemctl poweroff --force --force
 
 [Install]

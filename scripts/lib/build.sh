@@ -28,14 +28,19 @@ build() {
 # stage DIRECTORY [IMAGE OPTION...]: the product as it would be installed, below DIRECTORY/stage, with
 # guest image. The options are those of `cppvm image build`.
 stage() {
-    local directory=$1 target=$1/stage
+    local directory=$1 target=$1/stage image
     shift
     cmake --install "$directory" --prefix "$target" --strip >"$directory/install.log" || {
         tail -n 30 "$directory/install.log" >&2
         die "staging into $target failed"
     }
+    # QEMU's user opens the image, and need not be let in where the sources are: in /root, say.
+    image=$cppvm_cache/staged-$(printf '%s' "$target" | sha256sum | cut -c 1-16)
     "$target/bin/cppvm" image build --agent "$target/libexec/cppvm/cppvm-agent" \
-        --output "$target/share/cppvm" --cache "$cppvm_cache" "$@" || return 1
+        --output "$image" --cache "$cppvm_cache" "$@" || return 1
+    mkdir -p "$target/share"
+    rm -rf "$target/share/cppvm"
+    ln -s "$image" "$target/share/cppvm"
     if [[ ! -e /dev/vhost-vsock ]]; then
         "$cppvm_root/scripts/fetch-vhost-device-vsock" "$target/libexec/cppvm"
     fi

@@ -10,7 +10,7 @@ from harness import kernel_features, settings
 
 pytestmark = pytest.mark.vm
 
-_IMAGE = settings.STAGE / "share/cppvm/tuned"
+_IMAGE = (settings.STAGE / "share/cppvm/tuned").resolve()
 
 
 @pytest.fixture(name="tuned")

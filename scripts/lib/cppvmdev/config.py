@@ -22,7 +22,7 @@ def settings(stage, emulation=None):
     if stage is None:
         return {}
     stage = Path(stage)
-    libexec, share = stage / "libexec/cppvm", stage / "share/cppvm"
+    libexec, share = stage / "libexec/cppvm", (stage / "share/cppvm").resolve()
     if emulation is None:
         emulation = not kvm_usable()
     tables = {

@@ -51,8 +51,10 @@ void VmFixture::SetUp() {
         GTEST_SKIP() << "needs root";
     }
     const std::filesystem::path build = CPPVM_BUILD_DIR;
-    const auto image =
-        from_environment("CPPVM_TEST_IMAGE", {build / "image", build / "stage/share/cppvm"});
+    // Where it really is: QEMU's user may not come to the build directory.
+    const auto image = std::filesystem::weakly_canonical(
+        from_environment("CPPVM_TEST_IMAGE", {build / "image", build / "stage/share/cppvm"})
+    );
     config_.vm.kernel = image / "vmlinuz";
     config_.vm.initramfs = image / "initramfs.img";
     config_.vm.memory_mib = 256;

@@ -51,6 +51,7 @@ constexpr long pr_set_name = 15;
 
 } // namespace
 
+// NOLINTNEXTLINE(readability-identifier-naming): what the linker looks for.
 extern "C" [[noreturn]] void _start() noexcept {
     system_call(sys_prctl, pr_set_name, reinterpret_cast<long>(name));
     for (;;) {

@@ -60,7 +60,6 @@ class FakeAgent : public agent::v1::AgentService {
 
     Awaitable<agent::v1::Empty>
     start_container(ttrpc::CallContext&, const agent::v1::StartContainerRequest& request) override {
-        const std::string id = request.container_id();
         bool failed = false;
         try {
             co_await enter("start_container");
@@ -68,7 +67,7 @@ class FakeAgent : public agent::v1::AgentService {
             failed = true;
         }
         if (failed) { // as when the program is missing: the init ends, then the call fails
-            exit_process(id, "", 127);
+            exit_process(request.container_id(), "", 127);
             throw Error(Code::failed_precondition, "exec \"nope\": no such file or directory");
         }
         co_return agent::v1::Empty();

@@ -90,7 +90,7 @@ class SandboxTest : public ::testing::Test {
 
     static std::string mounts_below(const std::string& directory) {
         std::string found;
-        const std::string table = read_file("/proc/self/mountinfo", 16 * 1024 * 1024);
+        const std::string table = read_file("/proc/self/mountinfo", 16UL * 1024 * 1024);
         for (std::size_t at = 0; (at = table.find(" " + directory, at)) != std::string::npos;
              ++at) {
             found.append(table.substr(at, table.find(' ', at + 1) - at));

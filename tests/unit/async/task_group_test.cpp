@@ -68,7 +68,7 @@ Awaitable<> own_a_group(Event& begun, Event& may_end, bool& inner_ended) {
     try {
         Event never(co_await asio::this_coro::executor);
         co_await never.wait();
-    } catch (const boost::system::system_error&) {
+    } catch (const boost::system::system_error&) { // NOLINT(bugprone-empty-catch): it is to go on
     }
     co_await asio::this_coro::throw_if_cancelled(false);
     co_await inner.stop();

@@ -6,6 +6,7 @@
 
 namespace cppvm::guest {
 
+// NOLINTNEXTLINE(readability-identifier-naming): gtest looks for this name.
 void PrintTo(const CgroupWrite& write, std::ostream* stream) {
     *stream << write.file << "=" << write.value;
 }

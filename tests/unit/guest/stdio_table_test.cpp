@@ -42,6 +42,7 @@ TEST(StdioTableTest, RefusesZeroDoublesAndTooMany) {
         auto executor = co_await asio::this_coro::executor;
         StdioTable table(executor, Logger(), 2);
         std::vector<std::pair<StreamSocket, StreamSocket>> pairs;
+        pairs.reserve(5);
         for (int i = 0; i < 5; ++i) {
             pairs.push_back(make_socket_pair(executor));
         }

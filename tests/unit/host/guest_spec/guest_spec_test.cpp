@@ -204,7 +204,7 @@ TEST_F(LoadGuestSpecTest, NamesTheFileInEveryFailure) {
     EXPECT_EQ(garbage.code, Code::invalid_argument);
     EXPECT_EQ(garbage.message.find("read " + bundle_ + "/config.json: "), 0U) << garbage.message;
 
-    const Status large = load(std::string(20'000'000, ' '));
+    const Status large = load(std::string().append(20'000'000, ' '));
     EXPECT_EQ(large.code, Code::resource_exhausted);
     EXPECT_NE(large.message.find("config.json"), std::string::npos);
 

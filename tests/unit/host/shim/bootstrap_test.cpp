@@ -146,7 +146,7 @@ TEST(BootstrapTest, RefusesNoise) {
         "read standard input: 1048576 bytes that are neither BootstrapParams nor runtime options"
     );
     // Decodes as unknown fields only.
-    EXPECT_THAT(error_of(std::string(9 * 1000, 'a')), HasSubstr("neither BootstrapParams nor"));
+    EXPECT_THAT(error_of(std::string(9000, 'a')), HasSubstr("neither BootstrapParams nor"));
 }
 
 TEST(BootstrapTest, RefusesOptionsThatMakeNoSense) {

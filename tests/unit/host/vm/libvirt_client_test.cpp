@@ -78,7 +78,7 @@ TEST_F(LibvirtClientTest, PassesUriXmlAndSocketsAndReadsTheCid) {
 
 TEST_F(LibvirtClientTest, TakesInputThatTheHelperDoesNotRead) {
     auto body = [](LibvirtClient helper) -> Awaitable<> {
-        const std::string large(1024 * 1024, 'x');
+        const std::string large(1024UL * 1024, 'x');
         const auto cid = co_await helper.create("d", large, {}, deadline_in(seconds(5)));
         EXPECT_EQ(cid, std::nullopt);
     };

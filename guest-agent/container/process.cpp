@@ -36,10 +36,14 @@ Awaitable<ControlMessage> Process::expect(ControlKind kind) {
     co_return std::move(*message);
 }
 
-Awaitable<> Process::prepare(StdioSetup& stdio, Deadline deadline) {
+Awaitable<> Process::receive_console(Deadline deadline) {
     ControlMessage ready =
         co_await with_timeout(expect(ControlKind::ready), deadline, "set up process");
     console_ = std::move(ready.descriptor);
+}
+
+Awaitable<> Process::prepare(StdioSetup& stdio, Deadline deadline) {
+    co_await receive_console(deadline);
     stdio.connect(io_, console_);
     if (auto* preparing = std::get_if<Preparing>(&state_)) {
         UniqueFd pidfd = std::move(preparing->pidfd);
@@ -63,9 +67,7 @@ Awaitable<> Process::start(Deadline deadline) {
 // for but its terminal.
 Awaitable<> Process::run(StdioSetup& stdio, bool terminal, Deadline deadline) {
     if (terminal) {
-        ControlMessage ready =
-            co_await with_timeout(expect(ControlKind::ready), deadline, "set up process");
-        console_ = std::move(ready.descriptor);
+        co_await receive_console(deadline);
     }
     stdio.connect(io_, console_);
     if (auto* preparing = std::get_if<Preparing>(&state_)) {

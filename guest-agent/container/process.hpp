@@ -84,6 +84,8 @@ class Process : public std::enable_shared_from_this<Process> {
     };
 
     Awaitable<ControlMessage> expect(ControlKind kind);
+    /// Waits until the child says that it is ready, with its terminal's master if it has one.
+    Awaitable<> receive_console(Deadline deadline);
     Awaitable<> finish_start(Deadline deadline);
     UniqueFd* pidfd_of_state() noexcept;
 

@@ -145,13 +145,7 @@ class Containerd:
 
     def shims(self):
         """Live shim daemons (of any runtime) that serve this containerd."""
-        return processes.without_forks(
-            [
-                p
-                for p in processes.everything()
-                if p.comm.startswith("containerd-shim") and self.address in p.cmdline.split()
-            ]
-        )
+        return processes.shims(self.address)
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""

@@ -73,14 +73,19 @@ def find(pid):
     return Process(pid, int(fields[19]), comm, " ".join(words).strip(), int(fields[1]))
 
 
-def without_forks(found):
-    """Leaves out children of others in the list: on its way to another program a new process
-    looks like its parent."""
-    pids = {process.pid for process in found}
-    return [process for process in found if process.parent not in pids]
-
-
 def everything():
     """All live processes."""
     found = (find(int(name)) for name in os.listdir("/proc") if name.isdigit())
     return [process for process in found if process]
+
+
+def shims(address):
+    """Live shim daemons (of any runtime) that serve the containerd at `address`."""
+    found = [
+        process
+        for process in everything()
+        if process.comm.startswith("containerd-shim") and address in process.cmdline.split()
+    ]
+    # On its way to another program a new process looks like its parent.
+    pids = {process.pid for process in found}
+    return [process for process in found if process.parent not in pids]

@@ -120,14 +120,7 @@ class ShimBundle:
         return result
 
     def daemons(self):
-        return processes.without_forks(
-            [
-                p
-                for p in processes.everything()
-                if p.comm.startswith("containerd-shim")
-                and self.containerd_address in p.cmdline.split()
-            ]
-        )
+        return processes.shims(self.containerd_address)
 
     def kill_daemon(self):
         for process in self.daemons():

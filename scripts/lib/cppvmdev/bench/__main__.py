@@ -139,15 +139,15 @@ def main():
             path.unlink()
         if BASE.exists():
             BASE.rmdir()
-    first, *others = results
-    document = dict(results[first])
+    first, *others = subjects
+    document = dict(results[first.name])
     if others:
         document["compared"] = {
-            other: {
-                **results[other],
-                "this_over_other": report.ratios(subjects[0], subjects[1 + index]),
+            other.name: {
+                **results[other.name],
+                "this_over_other": report.ratios(first, other),
             }
-            for index, other in enumerate(others)
+            for other in others
         }
     if not words.json:
         print(report.table(results))

@@ -85,7 +85,6 @@ def all_at_once(subject, count):
     subject.add("all_at_once_over_cpu", took / (count * one / len(os.sched_getaffinity(0))))
 
 
-
 def pod_of(subject, count):
     """A pod's VM with `count` containers in it besides the sandbox's own; returns their ids."""
     pod = unique_id("pod")

@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-import time
 from pathlib import Path
 
 from .. import config
@@ -21,7 +20,6 @@ class EchoBox:
     see bench/vsock_echo.cpp."""
 
     def __init__(self, subject, program):
-        self._subject = subject
         mount = f"type=bind,src={program},dst=/vsock-echo,options=bind:ro"
         self.name = subject.box(CPPVM, "--mount", mount, command=["/vsock-echo", str(_PORT)])
         run_dir = Path("/run/cppvm") / subject.identity(self.name).short
@@ -128,9 +126,7 @@ def stdio(subject, box, throughput, round_trip, mib):
 
         subject.add(round_trip, _round_trip_us(write, read))
         fifos.in_use()
-        begin = time.monotonic()
-        _through(write, read, end, mib)
-        subject.add(throughput, mib / (time.monotonic() - begin))
+        subject.add(throughput, mib / seconds(lambda: _through(write, read, end, mib)))
         task.end_exec(exec_id)
         fifos.close()
 

@@ -25,34 +25,22 @@ bool attempt(const Logger& logger, std::string_view what, F undo) noexcept {
     }
 }
 
-bool undo_machine(
-    const Identity& identity,
-    const config::Config& config,
-    const std::filesystem::path& share_dir,
-    const Logger& logger,
-    Deadline deadline
-) {
-    return run_until_done(vm::undo_leftovers(
-        {identity.domain_name(), identity.uuid(), identity.run_dir(config.run_dir), share_dir},
-        config,
-        logger,
-        deadline
-    ));
-}
-
 } // namespace
 
 bool undo_leftovers(
     const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
 ) noexcept {
-    const auto share_dir = identity.run_dir(config.run_dir) / "share";
-    // The machine first: it has the share's files open.
-    bool machine_gone = false;
-    attempt(logger, "The virtual machine may be left", [&] {
-        machine_gone = undo_machine(identity, config, share_dir, logger, deadline);
-    });
+    const auto run_dir = identity.run_dir(config.run_dir);
+    const auto share_dir = run_dir / "share";
+    const vm::MachineNames machine{identity.domain_name(), identity.uuid(), run_dir, share_dir};
+    // First what nobody can hold up; libvirtd, which may not answer, last.
+    vm::kill_leftover_processes(machine, logger);
     const bool share_gone = attempt(logger, "Something of the share may be left", [&] {
         storage::undo_leftovers(share_dir);
+    });
+    bool machine_gone = false;
+    attempt(logger, "The virtual machine may be left", [&] {
+        machine_gone = run_until_done(vm::undo_leftovers(machine, config, logger, deadline));
     });
     return machine_gone && share_gone;
 }

@@ -25,8 +25,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// containerd kills us after five seconds; a second is for a machine that is busy.
-constexpr milliseconds whole_budget(4000);
+// containerd kills us after five seconds; the rest is for a machine that is busy.
+constexpr milliseconds whole_budget(3500);
 // For a daemon that is ending, and for its end after SIGKILL.
 constexpr milliseconds daemon_grace(2000);
 constexpr milliseconds kill_grace(500);
@@ -52,12 +52,12 @@ class Deletion {
         const Identity identity(line_.address, line_.containerd_namespace, grouping_.id);
         const std::optional<TaskRecord> task =
             bundle_.empty() ? std::nullopt : read_task_record(bundle_);
+        if (!bundle_.empty()) {
+            unmount_rootfs(bundle_, logger_);
+        }
         undo_sandbox(identity);
         if (in_background_) {
             ::_exit(0); // the parent has answered
-        }
-        if (!bundle_.empty()) {
-            unmount_rootfs(bundle_, logger_);
         }
         return response(task);
     }

@@ -53,15 +53,18 @@ bool nothing_left(const MachineNames& machine, const config::Config& config) {
 
 } // namespace
 
+void kill_leftover_processes(const MachineNames& machine, const Logger& logger) noexcept {
+    kill_recorded(machine.run_dir / user_vsock_pid_file, logger);
+    kill_recorded(machine.run_dir / share_server_pid_file, logger);
+    kill_recorded(machine.run_dir / qemu_pid_file, logger);
+    kill_machine_processes(machine.uuid, machine.share_dir, logger);
+}
+
 Awaitable<bool>
 undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadline deadline) {
     if (nothing_left(machine, config)) {
         co_return true;
     }
-    kill_recorded(machine.run_dir / user_vsock_pid_file, logger);
-    kill_recorded(machine.run_dir / share_server_pid_file, logger);
-    kill_recorded(machine.run_dir / qemu_pid_file, logger);
-    kill_machine_processes(machine.uuid, machine.share_dir, logger);
     bool done = true;
     try {
         LibvirtClient client(find_libvirt_helper(config), config.hypervisor.uri);

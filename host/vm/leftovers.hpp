@@ -17,10 +17,15 @@ struct MachineNames {
     std::filesystem::path share_dir;
 };
 
-/// Undoes what a machine may have left whose owner was killed at any moment: QEMU, virtiofsd,
-/// vhost-device-vsock, the domain, sockets, pid files, libvirt's logs. Idempotent; a few
-/// milliseconds where nothing is left, and works when libvirtd does not answer: it then forgets the
-/// dead domain when it comes back.
+/// Kills QEMU, virtiofsd and vhost-device-vsock of a machine whose owner was killed at any moment.
+/// From then on nobody has the share's files open. Idempotent; waits for nobody else, so that it
+/// can come before everything that may hang. Does not throw; what stayed is logged.
+void kill_leftover_processes(const MachineNames& machine, const Logger& logger) noexcept;
+
+/// Undoes what else such a machine may have left, after `kill_leftover_processes`: the domain,
+/// sockets, pid files, libvirt's logs, and a QEMU that libvirtd was just starting. Idempotent; a
+/// few milliseconds where nothing is left, and works when libvirtd does not answer: it then forgets
+/// the dead domain when it comes back.
 ///
 /// A start that is still under way in libvirtd cannot succeed later: QEMU does not start without
 /// the console socket's listener, which died with the owner.

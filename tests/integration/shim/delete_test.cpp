@@ -13,6 +13,7 @@ namespace cppvm::testing {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class DeleteTest : public ShimTest {
   protected:
@@ -218,6 +219,32 @@ TEST_F(DeleteTest, UnmountsTheRootfs) {
     removed("c1");
     dir_.write("bundles/c1/rootfs/probe", "");
     EXPECT_EQ(::umount2(rootfs.c_str(), UMOUNT_NOFOLLOW), -1) << "something is mounted";
+}
+
+TEST_F(DeleteTest, AsksLibvirtLast) {
+    if (needs_root()) {
+        GTEST_SKIP() << "needs root to mount";
+    }
+    const auto rootfs = make_bundle("c1") / "rootfs";
+    start_as("c1", "litter");
+    kill_daemon("c1");
+    const auto share = run_dir("c1") / "share";
+    ASSERT_EQ(::mount("none", rootfs.c_str(), "tmpfs", 0, nullptr), 0);
+    ASSERT_EQ(::mount("none", share.c_str(), "tmpfs", 0, nullptr), 0);
+    // containerd kills a delete that waits for libvirtd for too long: what is there when libvirtd
+    // is asked would stay.
+    const auto seen = dir_ / "seen";
+    dir_.write(
+        "helper",
+        "#!/bin/sh\ngrep -F " + dir_.path().native() + " /proc/self/mountinfo >" + seen.native() +
+            "\nls " + run_dir("c1").native() + " >>" + seen.native() + "\necho found no\n"
+    );
+    removed("c1");
+    const std::string left = read_file(seen, 4096);
+    EXPECT_THAT(left, Not(HasSubstr("rootfs")));
+    EXPECT_THAT(left, Not(HasSubstr("share")));
+    EXPECT_THAT(left, HasSubstr("console.log"));
+    expect_nothing_left("c1");
 }
 
 TEST_F(DeleteTest, NeverRemovesWhatIsMounted) {

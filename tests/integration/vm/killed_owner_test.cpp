@@ -44,11 +44,9 @@ class KilledOwnerTest : public VmFixture {
     void undo() {
         auto body = [](KilledOwnerTest& test) -> Awaitable<> {
             const auto began = std::chrono::steady_clock::now();
+            kill_leftover_processes(test.names(), test.log_.logger());
             const bool done = co_await undo_leftovers(
-                {test.name_, test.uuid_, test.run_dir_, test.run_dir_ / "share"},
-                test.config_,
-                test.log_.logger(),
-                deadline_in(seconds(4))
+                test.names(), test.config_, test.log_.logger(), deadline_in(seconds(4))
             );
             EXPECT_TRUE(done);
             EXPECT_LT(std::chrono::steady_clock::now() - began, seconds(4));
@@ -98,11 +96,9 @@ TEST_F(KilledOwnerTest, WhenLibvirtdDoesNotAnswerAnyMore) {
     auto config = config_;
     config.hypervisor.uri = "qemu+unix:///system?socket=/nowhere/libvirt-sock";
     auto body = [](KilledOwnerTest& test, config::Config without_libvirtd) -> Awaitable<> {
+        kill_leftover_processes(test.names(), test.log_.logger());
         const bool done = co_await undo_leftovers(
-            {test.name_, test.uuid_, test.run_dir_, test.run_dir_ / "share"},
-            without_libvirtd,
-            test.log_.logger(),
-            deadline_in(seconds(4))
+            test.names(), without_libvirtd, test.log_.logger(), deadline_in(seconds(4))
         );
         EXPECT_FALSE(done);
     };

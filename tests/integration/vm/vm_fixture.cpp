@@ -97,8 +97,9 @@ void VmFixture::TearDown() {
         std::fputs(log_.text().c_str(), stderr);
         // So that a failure does not spoil other tests.
         testing::co_test([](MachineNames names, config::Config config) -> Awaitable<> {
+            kill_leftover_processes(names, {});
             co_await undo_leftovers(names, config, {}, deadline_in(std::chrono::seconds(10)));
-        }({name_, uuid_, run_dir_, run_dir_ / "share"}, config_));
+        }(this->names(), config_));
     }
     std::filesystem::remove_all(run_dir_);
 }

@@ -2,6 +2,7 @@
 
 #include "common/os/process_id.hpp"
 #include "host/config/config.hpp"
+#include "host/vm/leftovers.hpp"
 #include "host/vm/virtual_machine.hpp"
 #include "tests/support/log_capture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -22,6 +23,8 @@ class VmFixture : public ::testing::Test {
     void TearDown() override;
 
     VmSpec spec() const;
+
+    MachineNames names() const { return {name_, uuid_, run_dir_, run_dir_ / "share"}; }
 
     /// What is left of the machine on the host: processes, files; empty if nothing.
     std::vector<std::string> leftovers() const;

@@ -110,6 +110,7 @@ class LeftoversTest : public ::testing::Test {
     }
 
     Awaitable<bool> undo() {
+        kill_leftover_processes(names_, log_.logger());
         co_return co_await undo_leftovers(names_, config_, log_.logger(), deadline_in(seconds(2)));
     }
 

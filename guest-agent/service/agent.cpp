@@ -23,6 +23,7 @@ namespace {
 
 constexpr auto preamble_limit = std::chrono::seconds(10);
 constexpr auto hello_limit = std::chrono::seconds(30);
+constexpr auto hello_pause = std::chrono::milliseconds(50);
 /// Connections that are served or have yet to say what they are; parked ones count elsewhere.
 constexpr std::size_t max_connections = 512;
 
@@ -107,22 +108,41 @@ Awaitable<> Agent::stop() {
 
 Awaitable<> Agent::say_hello() {
     try {
-        std::optional<StreamSocket> socket = co_await with_timeout(
-            environment_.dial_host(), deadline_in(hello_limit), "connect to the host"
-        );
-        if (socket) {
-            std::vector<BootPhase> phases = environment_.phases();
-            phases.push_back({"agent", now_us()});
-            co_await with_timeout(
-                exchange_hello(std::move(*socket), make_hello(phases).SerializeAsString()),
-                deadline_in(hello_limit),
-                "exchange hello"
-            );
+        const Deadline deadline = deadline_in(hello_limit);
+        while (!co_await try_hello(deadline)) {
+            asio::steady_timer pause(executor_, hello_pause);
+            co_await pause.async_wait(asio::use_awaitable);
         }
         logger_.info("Agent ready", {{"build_id", build_id()}, {"uptime_ms", now_us() / 1000}});
     } catch (const std::exception& error) {
         // The host may still dial, if it can do without.
         logger_.error("Cannot say hello to the host", {{"error", error.what()}});
+    }
+}
+
+// Every guest of the machine can connect to the host's port, for AF_VSOCK knows no namespaces. When
+// others have filled its queue, the kernel resets our connection: so a lost one is not the end.
+Awaitable<bool> Agent::try_hello(Deadline deadline) {
+    try {
+        std::optional<StreamSocket> socket =
+            co_await with_timeout(environment_.dial_host(), deadline, "connect to the host");
+        if (socket) {
+            std::vector<BootPhase> phases = environment_.phases();
+            phases.push_back({"agent", now_us()});
+            co_await with_timeout(
+                exchange_hello(std::move(*socket), make_hello(phases).SerializeAsString()),
+                deadline,
+                "exchange hello"
+            );
+        }
+        co_return true;
+    } catch (const boost::system::system_error& error) {
+        if (error.code() == asio::error::operation_aborted ||
+            std::chrono::steady_clock::now() >= deadline) {
+            throw;
+        }
+        logger_.debug("Saying hello once more", {{"error", error.what()}});
+        co_return false;
     }
 }
 

@@ -24,6 +24,7 @@ class Agent {
     Awaitable<> accept(UniqueFd listener);
     Awaitable<> serve(StreamSocket socket);
     Awaitable<> say_hello();
+    Awaitable<bool> try_hello(Deadline deadline);
     Awaitable<> stop();
 
     asio::any_io_executor executor_;

@@ -32,7 +32,9 @@ class KernelVsock : public Vsock {
         sockaddr_vm local = address(VMADDR_CID_ANY, VMADDR_PORT_ANY);
         socklen_t size = sizeof local;
         auto* const generic = reinterpret_cast<sockaddr*>(&local);
-        if (::bind(socket.get(), generic, size) != 0 || ::listen(socket.get(), 4) != 0 ||
+        // The queue is long because any guest of the host can connect; what others put into it
+        // before the first accept is dropped there, and our agent dials again if it was full.
+        if (::bind(socket.get(), generic, size) != 0 || ::listen(socket.get(), SOMAXCONN) != 0 ||
             ::getsockname(socket.get(), generic, &size) != 0) {
             throw_errno("listen on", "a vsock port");
         }

@@ -76,10 +76,15 @@ void wait_readable(int fd) {
     }
 }
 
-agent::v1::Hello receive_hello(int listener) {
+UniqueFd accept_hello(int listener) {
     wait_readable(listener);
-    const UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
+    UniqueFd connection(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC));
     check(static_cast<bool>(connection), "accept");
+    return connection;
+}
+
+agent::v1::Hello receive_hello(int listener) {
+    const UniqueFd connection = accept_hello(listener);
     std::array<std::uint8_t, 4> header{};
     wait_readable(connection.get());
     check(::recv(connection.get(), header.data(), 4, MSG_WAITALL) == 4, "read hello");
@@ -106,7 +111,7 @@ agent::v1::Hello receive_hello(int listener) {
 
 } // namespace
 
-AgentProcess::AgentProcess() {
+AgentProcess::AgentProcess(int lost_hellos) {
     leave_the_hosts_mounts();
     directory_ = make_temporary_directory();
     const std::filesystem::path cgroups = directory_ / "cgroup";
@@ -119,6 +124,9 @@ AgentProcess::AgentProcess() {
     make_directory(cgroup_, 0755);
     const UniqueFd listener = listen_at(directory_ / "hello.sock");
     start(directory_ / "hello.sock");
+    for (int i = 0; i < lost_hellos; ++i) {
+        accept_hello(listener.get());
+    }
     hello_ = receive_hello(listener.get());
 }
 

@@ -18,7 +18,8 @@ namespace cppvm::testing {
 /// The test program itself moves into a mount namespace of its own first, so nothing can stay.
 class AgentProcess {
   public:
-    AgentProcess();
+    /// `lost_hellos`: how many of its connections are closed on it before one is served.
+    explicit AgentProcess(int lost_hellos = 0);
     AgentProcess(const AgentProcess&) = delete;
     AgentProcess& operator=(const AgentProcess&) = delete;
     ~AgentProcess();

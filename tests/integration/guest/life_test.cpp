@@ -19,6 +19,11 @@ TEST_F(AgentLifeTest, SaysHello) {
     EXPECT_GE(agent.hello().phases_size(), 1);
 }
 
+TEST(AgentHelloTest, IsSaidAgainWhenTheConnectionIsLost) {
+    const AgentProcess agent(3);
+    EXPECT_EQ(agent.hello().build_id(), build_id());
+}
+
 TEST_F(AgentLifeTest, RunsAProgram) {
     run_test([this](HostSide& host) -> Awaitable<> {
         const RunResult result = co_await host.run(

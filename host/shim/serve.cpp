@@ -12,7 +12,9 @@
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <csignal>
 
 namespace cppvm::shim {
@@ -21,6 +23,8 @@ namespace {
 
 // containerd may be away; its events are not worth holding up the end for longer.
 constexpr std::chrono::seconds last_events_timeout{2};
+// containerd connects as soon as `start` has answered.
+constexpr std::chrono::seconds least_claim_timeout{5};
 
 /// Every part of the daemon, in the order in which they depend on each other.
 class Daemon {
@@ -39,8 +43,9 @@ class Daemon {
           ),
           service_(executor_, logger_, sandbox_),
           server_(executor_, logger_, {.check_peer_credentials = true}),
-          acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()), end_(executor_),
-          tasks_(executor_, logger_) {}
+          acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()),
+          claim_timeout_(std::max(spec.config.vm.boot_timeout, least_claim_timeout)),
+          end_(executor_), tasks_(executor_, logger_) {}
 
     Awaitable<> run() {
         sandbox_.boot();
@@ -49,6 +54,7 @@ class Daemon {
         tasks_.spawn("serve", server_.serve(std::move(acceptor_)));
         tasks_.spawn("wait for shutdown", wait_shutdown());
         tasks_.spawn("wait for signal", wait_signal());
+        tasks_.spawn("wait for containerd", wait_claim());
         co_await end_.wait();
         co_await stop();
     }
@@ -65,6 +71,18 @@ class Daemon {
         const int number = co_await signals_.async_wait(asio::use_awaitable);
         logger_.info("Ending on a signal", {{"signal", number}});
         end_.set();
+    }
+
+    // A `start` that was killed, or whose answer did not arrive, leaves a daemon that containerd
+    // does not know of and so will never end.
+    Awaitable<> wait_claim() {
+        asio::steady_timer timer(executor_, claim_timeout_);
+        co_await timer.async_wait(asio::use_awaitable);
+        if (sandbox_.empty() && server_.connections() == 0) {
+            logger_.error("Ending, for containerd has not connected");
+            on_ending_();
+            end_.set();
+        }
     }
 
     // The connections stay until the events are out: containerd takes their end for ours.
@@ -85,6 +103,7 @@ class Daemon {
     api::TaskService service_;
     ttrpc::Server server_;
     ttrpc::Server::Acceptor acceptor_;
+    std::chrono::seconds claim_timeout_;
     Event end_;
     TaskGroup tasks_;
 };

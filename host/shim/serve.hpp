@@ -28,8 +28,9 @@ struct DaemonSpec {
 };
 
 /// The daemon's life after `start` has succeeded: serves the Task API until containerd shuts it
-/// down or SIGTERM comes (from `delete`, which waits two seconds before it kills), then stops the
-/// sandbox and undoes what it made. A second SIGTERM, or one during the end, changes nothing.
+/// down or SIGTERM comes (from `delete`, which waits two seconds before it kills), or until
+/// containerd has not connected for as long as a boot may take; then stops the sandbox and undoes
+/// what it made. A second SIGTERM, or one during the end, changes nothing.
 ///
 /// The caller has ignored SIGPIPE, set the umask to 022, oom_score_adj and core scheduling. After
 /// it returned or threw, the caller removes socket and run directory, and undoes leftovers in it.

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cppvmdev import wire
+from cppvmdev import config, wire
 from cppvmdev.ctr import unique_id
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
@@ -100,6 +100,17 @@ def test_end_while_nobody_takes_events(bundle):
         bundle.events = None
         task.end()
     wait_until(lambda: not bundle.daemons(), "end of the daemon after Shutdown", 15)
+
+
+@pytest.mark.vm
+def test_end_where_nobody_comes(bundle, tmp_path):
+    """containerd, or start itself, was killed before containerd knew of the daemon."""
+    path = tmp_path / "config.toml"
+    bundle.use_config(config.write(path, settings.CONFIG_STAGE, {"vm": {"boot_timeout": 1}}))
+    bundle.start()
+    wait_until(lambda: not bundle.daemons(), "end of the daemon", 30)
+    assert "containerd has not connected" in bundle.log_text()
+    Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
 
 
 @pytest.mark.vm

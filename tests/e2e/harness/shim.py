@@ -84,6 +84,10 @@ class ShimBundle:
             pass
         return self._logged.decode(errors="replace")
 
+    def use_config(self, path):
+        """The configuration that the next `start` is given."""
+        self._config = path
+
     def write_spec(self, document):
         (self.path / "config.json").write_text(json.dumps(document))
 

@@ -80,12 +80,13 @@ def everything():
 
 
 def shims(address):
-    """Live shim daemons (of any runtime) that serve the containerd at `address`."""
-    found = [
-        process
-        for process in everything()
-        if process.comm.startswith("containerd-shim") and address in process.cmdline.split()
-    ]
+    """Live shim daemons (of any runtime) that serve the containerd at `address`, and `delete`
+    commands; not the `start` commands that make daemons."""
+    found = []
+    for process in everything():
+        words = process.cmdline.split()
+        if process.comm.startswith("containerd-shim") and address in words and words[-1] != "start":
+            found.append(process)
     # On its way to another program a new process looks like its parent.
     pids = {process.pid for process in found}
     return [process for process in found if process.parent not in pids]

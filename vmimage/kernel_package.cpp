@@ -1,7 +1,7 @@
 #include "vmimage/kernel_package.hpp"
 
 #include "common/base/error.hpp"
-#include "vmimage/command.hpp"
+#include "common/os/command.hpp"
 
 #include <sstream>
 #include <string_view>

@@ -2,14 +2,9 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/command.hpp"
 #include "host/vm/unix_socket.hpp"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/read.hpp>
-
-#include <array>
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace cppvm::vm {
@@ -23,31 +18,14 @@ constexpr std::chrono::milliseconds end_limit{1000};
 
 /// Whether it is the C virtiofsd that came with QEMU until 7.2, by what it answers to --version.
 /// Its options are others than those of the Rust one (https://gitlab.com/virtio-fs/virtiofsd).
-Awaitable<bool> is_from_qemu(const std::filesystem::path& program, Deadline deadline) {
-    auto executor = co_await asio::this_coro::executor;
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        throw_errno("make a pipe for", program.native());
+Awaitable<bool> is_from_qemu(std::filesystem::path program, Deadline deadline) {
+    std::string version;
+    try {
+        version = co_await run_command({program, "--version"}, deadline);
+    } catch (const Error&) {
+        rethrow_with_context("ask virtiofsd for its version");
     }
-    asio::posix::stream_descriptor output(executor, ends[0]);
-    UniqueFd write(ends[1]);
-    ChildSpec spec;
-    spec.arguments = {program, "--version"};
-    spec.descriptors = {{write.get(), 1}};
-    const ChildProcess process(executor, spec);
-    write.reset();
-    std::array<char, 256> text{};
-    auto read = [&]() -> Awaitable<std::size_t> {
-        auto [error, size] = co_await asio::async_read(output, asio::buffer(text), use_tuple);
-        if (error == asio::error::operation_aborted) {
-            throw boost::system::system_error(error);
-        }
-        co_return size; // at its end, or as much as is wanted
-    };
-    const std::size_t size =
-        co_await with_timeout(read(), deadline, "ask " + program.native() + " for its version");
-    co_return std::string_view(text.data(), size).find("virtiofsd version") !=
-        std::string_view::npos;
+    co_return version.find("virtiofsd version") != std::string::npos;
 }
 
 std::vector<std::string>

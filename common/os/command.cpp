@@ -1,4 +1,4 @@
-#include "vmimage/command.hpp"
+#include "common/os/command.hpp"
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-namespace cppvm::vmimage {
+namespace cppvm {
 
 namespace {
 
@@ -59,4 +59,4 @@ Awaitable<std::string> run_command(std::vector<std::string> arguments, Deadline 
     co_return contents(output, program);
 }
 
-} // namespace cppvm::vmimage
+} // namespace cppvm

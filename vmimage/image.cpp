@@ -84,7 +84,7 @@ make_initramfs(std::string_view agent, const std::vector<std::filesystem::path>&
 } // namespace
 
 std::vector<std::string> guest_modules() {
-    return {"virtio_pci", "vmw_vsock_virtio_transport", "virtiofs"};
+    return {"virtio_pci", "vmw_vsock_virtio_transport", "virtiofs", "virtio_balloon"};
 }
 
 ImageFiles build_image(const ImageSpec& spec) {

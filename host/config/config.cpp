@@ -114,17 +114,26 @@ class Value {
     }
 
     std::int64_t number(std::int64_t lowest, std::int64_t highest) const {
-        const auto* integer = node_.as_integer();
-        if (integer == nullptr) {
-            wrong_type("an integer");
-        }
-        if (integer->get() < lowest || integer->get() > highest) {
+        const std::int64_t value = integer();
+        if (value < lowest || value > highest) {
             fail(
-                "is " + std::to_string(integer->get()) + ", must be from " +
-                std::to_string(lowest) + " to " + std::to_string(highest)
+                "is " + std::to_string(value) + ", must be from " + std::to_string(lowest) +
+                " to " + std::to_string(highest)
             );
         }
-        return integer->get();
+        return value;
+    }
+
+    std::int64_t one_of(std::initializer_list<std::int64_t> choices) const {
+        const std::int64_t value = integer();
+        if (std::find(choices.begin(), choices.end(), value) == choices.end()) {
+            std::string list;
+            for (const std::int64_t choice : choices) {
+                list.append(list.empty() ? "" : ", ").append(std::to_string(choice));
+            }
+            fail("is " + std::to_string(value) + ", must be one of " + list);
+        }
+        return value;
     }
 
     std::filesystem::path absolute_path(std::size_t max_bytes = max_text_bytes) const {
@@ -144,6 +153,14 @@ class Value {
     }
 
   private:
+    std::int64_t integer() const {
+        const auto* value = node_.as_integer();
+        if (value == nullptr) {
+            wrong_type("an integer");
+        }
+        return value->get();
+    }
+
     [[noreturn]] void fail(const std::string& what) const {
         config::fail(source_, place_.source(), key_ + " " + what);
     }
@@ -212,6 +229,12 @@ constexpr Key keys[] = {
          c.vm.memory_mib = static_cast<unsigned>(v.number(64, 16LL * 1024 * 1024));
      },
      [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.memory_mib); }},
+    {"vm",
+     "huge_page_mib",
+     [](const Value& v, Config& c) {
+         c.vm.huge_page_mib = static_cast<unsigned>(v.one_of({0, 2, 1024}));
+     },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.huge_page_mib); }},
     {"vm",
      "kernel",
      [](const Value& v, Config& c) { c.vm.kernel = v.absolute_path(); },

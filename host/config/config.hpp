@@ -33,6 +33,7 @@ struct Vsock {
 struct Vm {
     unsigned vcpus = 1;
     unsigned memory_mib = 1024;
+    unsigned huge_page_mib = 0; ///< 0: ordinary pages
     std::filesystem::path kernel = "/var/lib/cppvm/vmlinuz";
     std::filesystem::path initramfs = "/var/lib/cppvm/initramfs.img";
     std::string kernel_parameters; ///< appended to the command line

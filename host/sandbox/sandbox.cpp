@@ -81,6 +81,7 @@ Awaitable<> Sandbox::start_machine() {
     machine.title = spec_.identity.containerd_namespace() + "/" + spec_.identity.sandbox_id();
     machine.vcpus = vm.vcpus;
     machine.memory_mib = vm.memory_mib;
+    machine.huge_page_mib = vm.huge_page_mib;
     machine.kernel = vm.kernel;
     machine.initramfs = vm.initramfs;
     machine.command_line = vm.kernel_parameters;

@@ -34,6 +34,10 @@ void add_memory(pugi::xml_node domain, const VmSpec& machine) {
     memory.text().set(machine.memory_mib);
     // virtiofsd and vhost-user devices work in the guest's memory, so it must be shareable.
     auto backing = add(domain, "memoryBacking");
+    if (machine.huge_page_mib != 0) {
+        auto page = add(add(backing, "hugepages"), "page");
+        set(set(page, "size", std::to_string(machine.huge_page_mib)), "unit", "MiB");
+    }
     set(add(backing, "source"), "type", "memfd");
     set(add(backing, "access"), "mode", "shared");
 }
@@ -80,11 +84,19 @@ void add_share(pugi::xml_node devices, const DomainSpec& spec) {
     put_on_root_bus(filesystem, "0x02");
 }
 
+// It is never inflated: what the guest frees it reports, and QEMU gives it back to the host
+// (https://docs.kernel.org/mm/free_page_reporting.html).
+void add_balloon(pugi::xml_node devices) {
+    auto balloon = set(add(devices, "memballoon"), "model", "virtio");
+    set(balloon, "freePageReporting", "on");
+    put_on_root_bus(balloon, "0x04");
+}
+
 void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
     auto devices = add(domain, "devices");
     add_text(devices, "emulator", spec.emulator);
     set(set(add(devices, "controller"), "type", "usb"), "model", "none");
-    set(add(devices, "memballoon"), "model", "none");
+    add_balloon(devices);
     auto serial = set(add(devices, "serial"), "type", "unix");
     set(set(add(serial, "source"), "mode", "connect"), "path", spec.console_socket);
     set(set(add(serial, "target"), "type", "isa-serial"), "port", "0");

@@ -22,6 +22,7 @@ LibvirtHypervisor::start(VmSpec spec, Deadline deadline) {
     config.vm.kernel = spec.kernel;
     config.vm.initramfs = spec.initramfs;
     config.vm.memory_mib = spec.memory_mib;
+    config.vm.huge_page_mib = spec.huge_page_mib;
     for (const Check& check : HostChecks(config).before_start()) {
         require(check);
     }

@@ -173,7 +173,7 @@ void require(const Check& check) {
 HostChecks::HostChecks(config::Config config, std::filesystem::path root)
     : config_(std::move(config)), root_(std::move(root)) {}
 
-std::filesystem::path HostChecks::below_root(const char* path) const {
+std::filesystem::path HostChecks::below_root(const std::string& path) const {
     return root_ / std::filesystem::path(path).relative_path();
 }
 
@@ -330,6 +330,9 @@ Check HostChecks::initramfs() const {
 
 Check HostChecks::memory() const {
     const char* const name = "memory";
+    if (config_.vm.huge_page_mib != 0) {
+        return huge_pages();
+    }
     const auto available = available_mib(read_proc(below_root("/proc/meminfo")));
     if (!available) {
         return warning(name, "/proc/meminfo does not say what is available", {});
@@ -339,6 +342,35 @@ Check HostChecks::memory() const {
                                std::to_string(config_.vm.memory_mib) + " MiB";
     if (*available < config_.vm.memory_mib) {
         return missing(name, detail, "free memory, or lower memory_mib in [vm]");
+    }
+    return ok(name, detail);
+}
+
+// Of the kernel's pool, which nothing else fills (Documentation/admin-guide/mm/hugetlbpage.rst).
+Check HostChecks::huge_pages() const {
+    const char* const name = "memory";
+    const unsigned page = config_.vm.huge_page_mib;
+    const unsigned needed = config_.vm.memory_mib / page;
+    if (config_.vm.memory_mib % page != 0) {
+        return missing(
+            name,
+            std::to_string(config_.vm.memory_mib) + " MiB are no whole number of pages of " +
+                std::to_string(page) + " MiB",
+            "change memory_mib or huge_page_mib in [vm]"
+        );
+    }
+    const std::string pool =
+        "/sys/kernel/mm/hugepages/hugepages-" + std::to_string(page * 1024) + "kB";
+    const std::string text = read_proc(below_root(pool + "/free_hugepages"));
+    std::size_t available = 0;
+    std::from_chars(text.data(), text.data() + text.size(), available); // 0 where there is no pool
+    const std::string detail = std::to_string(available) + " huge pages of " +
+                               std::to_string(page) + " MiB free, a machine takes " +
+                               std::to_string(needed);
+    if (available < needed) {
+        return missing(
+            name, detail, "echo more into " + pool + "/nr_hugepages, or change [vm] huge_page_mib"
+        );
     }
     return ok(name, detail);
 }

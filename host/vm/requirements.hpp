@@ -49,6 +49,7 @@ class HostChecks {
     /// Also missing where libvirt's AppArmor profiles do not let QEMU have them.
     Check kernel() const;
     Check initramfs() const;
+    /// With huge_page_mib: whether the pool has enough of them.
     Check memory() const;
     Check run_dir() const;
     /// Only asked by `cppvm check`: libvirt itself says it when a machine is started.
@@ -62,7 +63,8 @@ class HostChecks {
     bool user_vsock() const;
 
   private:
-    std::filesystem::path below_root(const char* path) const;
+    std::filesystem::path below_root(const std::string& path) const;
+    Check huge_pages() const;
     bool libvirt_uses_apparmor() const;
     Check file(const char* name, const std::filesystem::path& path, std::string remedy) const;
 

@@ -18,6 +18,7 @@ struct VmSpec {
     std::string title; ///< "<namespace>/<sandbox id>", for people who list domains
     unsigned vcpus = 1;
     unsigned memory_mib = 0;
+    unsigned huge_page_mib = 0; ///< 0: ordinary pages
     std::filesystem::path kernel;
     std::filesystem::path initramfs;
     std::string command_line;        ///< without what the hypervisor adds (console, boot port)

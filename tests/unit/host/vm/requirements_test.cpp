@@ -143,6 +143,21 @@ TEST_F(HostChecksTest, ComparesTheMachinesMemoryWithWhatIsAvailable) {
     EXPECT_EQ(checks().memory().state, CheckState::warning);
 }
 
+TEST_F(HostChecksTest, WantsHugePagesForTheWholeMachine) {
+    config_.vm.memory_mib = 512;
+    config_.vm.huge_page_mib = 2;
+    expect_missing(checks().memory(), "0 huge pages of 2 MiB free", "nr_hugepages");
+    const std::string pool = "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages";
+    root_.write(pool, "255\n");
+    expect_missing(
+        checks().memory(), "255 huge pages of 2 MiB free, a machine takes 256", "nr_hugepages"
+    );
+    root_.write(pool, "256\n");
+    EXPECT_EQ(checks().memory().state, CheckState::ok);
+    config_.vm.huge_page_mib = 1024;
+    expect_missing(checks().memory(), "no whole number of pages of 1024 MiB", "memory_mib");
+}
+
 TEST_F(HostChecksTest, WantsARunDirectoryThatCanBeMadeAndIsShort) {
     config_.run_dir = "/tmp/a/b/c";
     EXPECT_EQ(checks().run_dir().state, CheckState::ok);

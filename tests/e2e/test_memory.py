@@ -1,0 +1,61 @@
+"""The machine's memory on the host."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cppvmdev import memory
+from cppvmdev.waiting import wait_until
+
+pytestmark = pytest.mark.vm
+
+_MIB = 1024  # KiB
+_POOL = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
+
+
+def _guest_mib(box):
+    (qemu,) = box.helpers("qemu-system")
+    return memory.guest_kib(qemu.pid) // _MIB
+
+
+def test_freed_memory_goes_back(runner):
+    box = runner.start(options=("--mount", "type=tmpfs,src=tmpfs,dst=/big"))
+    before = _guest_mib(box)
+    assert box.exec("dd", "if=/dev/zero", "of=/big/file", "bs=1M", "count=200").code == 0
+    held = _guest_mib(box)
+    assert held > before + 150
+    assert box.exec("rm", "/big/file").code == 0
+    # The kernel reports free pages every two seconds, a part of them at a time.
+    wait_until(lambda: _guest_mib(box) < before + 50, "the memory's return to the host", 60)
+
+
+@pytest.fixture(name="huge_pages")
+def huge_pages_fixture():
+    """Room for a machine of 256 MiB in the kernel's pool of huge pages."""
+    wanted = 128
+    count = _POOL / "nr_hugepages"
+    if not count.exists():
+        pytest.skip("the kernel has no huge pages of 2 MiB")
+    before = int(count.read_text())
+    count.write_text(str(before + wanted))
+    if int(count.read_text()) < before + wanted:
+        count.write_text(str(before))
+        pytest.skip("no memory for huge pages")
+    yield
+    count.write_text(str(before))
+
+
+@pytest.mark.usefixtures("huge_pages")
+def test_huge_pages(configured):
+    box = configured(vm={"memory_mib": 256, "huge_page_mib": 2}).start()
+    assert box.exec("true").code == 0
+    (qemu,) = box.helpers("qemu-system")
+    assert re.search(r"KernelPageSize: +2048 kB", Path(f"/proc/{qemu.pid}/smaps").read_text())
+
+
+def test_huge_pages_that_are_not_there(configured):
+    result = configured(vm={"memory_mib": 1 << 20, "huge_page_mib": 2}).run("true")
+    assert result.code != 0
+    assert "huge pages of 2 MiB free" in result.error
+    assert "nr_hugepages" in result.error

@@ -68,6 +68,11 @@ TEST(DomainXmlTest, GivesFreedMemoryBack) {
     EXPECT_FALSE(domain.has("//hugepages"));
 }
 
+TEST(DomainXmlTest, HasTheProcessorsFeaturesAskedForAtOnce) {
+    const ParsedDomain domain(domain_spec());
+    EXPECT_EQ(domain.at("//qemu:capabilities/qemu:del/@capability"), "cpu-unavailable-features");
+}
+
 TEST(DomainXmlTest, TakesHugePages) {
     DomainSpec spec = domain_spec();
     spec.machine.huge_page_mib = 2;

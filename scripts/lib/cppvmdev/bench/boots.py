@@ -22,9 +22,13 @@ def bare_boot(subject):
     """QEMU alone: the same kernel, initramfs, machine, processor and memory."""
     share = subject.stage / "share/cppvm"
     kvm = config.kvm_usable()
+    if config.kvm_usable():
+        processor = ["-accel", "kvm", "-cpu", "host"]
+    else:
+        processor = ["-accel", "tcg,tb-size=32", "-cpu", "max,-erms,-fsrm"]
     words = [
-        "qemu-system-x86_64", "-machine", f"q35,accel={'kvm' if kvm else 'tcg'},vmport=off,hpet=off",
-        "-cpu", "host" if kvm else "max", "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults",
+        "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor,
+        "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults",
         "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
         "-kernel", share / "vmlinuz", "-initrd", share / "initramfs.img", "-append", _COMMAND_LINE,
     ]  # fmt: skip

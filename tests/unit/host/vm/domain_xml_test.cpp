@@ -73,6 +73,17 @@ TEST(DomainXmlTest, HasTheProcessorsFeaturesAskedForAtOnce) {
     EXPECT_EQ(domain.at("//qemu:capabilities/qemu:del/@capability"), "cpu-unavailable-features");
 }
 
+TEST(DomainXmlTest, SparesAnEmulatedProcessorWhatIsSlowOnIt) {
+    DomainSpec spec = domain_spec();
+    EXPECT_FALSE(ParsedDomain(spec).has("//cpu/feature"));
+    EXPECT_FALSE(ParsedDomain(spec).has("//tcg"));
+    spec.emulation = true;
+    const ParsedDomain domain(spec);
+    EXPECT_EQ(domain.at("//cpu/feature[@name='erms']/@policy"), "disable");
+    EXPECT_EQ(domain.at("//cpu/feature[@name='fsrm']/@policy"), "disable");
+    EXPECT_EQ(domain.at("//features/tcg/tb-cache"), "32");
+}
+
 TEST(DomainXmlTest, TakesHugePages) {
     DomainSpec spec = domain_spec();
     spec.machine.huge_page_mib = 2;

@@ -164,6 +164,23 @@ Client::open_stream(std::string service, std::string method, CallOptions options
     co_return stream;
 }
 
+Awaitable<std::unique_ptr<Stream>> Client::open_replies(
+    std::string service, std::string method, std::string payload, CallOptions options
+) {
+    auto stream = std::make_unique<Stream>(
+        connection_, streams_, Stream::Side::client, full_name(service, method), options.deadline
+    );
+    Request request{
+        .service = std::move(service),
+        .method = std::move(method),
+        .payload = std::move(payload),
+        .metadata = std::move(options.metadata),
+    };
+    stream->send_closed_ = true; // the request says so
+    stream->id_ = co_await start(*stream, flag_remote_closed, std::move(request), options.deadline);
+    co_return stream;
+}
+
 Awaitable<> Client::stop() {
     connection_.close();
     streams_.fail_all(closed_error());

@@ -41,6 +41,13 @@ class Client : private FrameSink {
     Awaitable<std::unique_ptr<Stream>>
     open_stream(std::string service, std::string method, CallOptions options = {});
 
+    /// A stream on which only the server sends, in answer to `payload`.
+    /// Throws: as `call`, before the stream exists. Cancels: the server goes on, its messages are
+    /// dropped.
+    Awaitable<std::unique_ptr<Stream>> open_replies(
+        std::string service, std::string method, std::string payload, CallOptions options = {}
+    );
+
     /// Ends the connection and waits until `run` has returned. Idempotent.
     /// Cancels: waits on all the same (see TaskGroup::stop).
     Awaitable<> stop();

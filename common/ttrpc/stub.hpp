@@ -2,6 +2,7 @@
 
 #include "common/async/asio.hpp"
 #include "common/ttrpc/client.hpp"
+#include "common/ttrpc/replies.hpp"
 #include "common/ttrpc/service.hpp"
 #include "common/ttrpc/types.hpp"
 
@@ -55,6 +56,37 @@ Awaitable<Response> call_unary(
     Response response;
     parse_reply(response, service, method, reply);
     co_return response;
+}
+
+/// One method of a service that answers with a stream.
+template <class Self, class Request, class Response>
+Awaitable<> dispatch_replies(
+    Self& service,
+    Awaitable<> (Self::*method)(CallContext&, const Request&, ReplyWriter<Response>&),
+    CallContext& context,
+    Stream& stream
+) {
+    const auto payload = co_await stream.receive();
+    Request request;
+    parse_request(request, context, payload.value_or(std::string()));
+    ReplyWriter<Response> replies(stream);
+    co_await (service.*method)(context, request, replies);
+}
+
+/// The call of one.
+template <class Response>
+Awaitable<ReplyReader<Response>> call_replies(
+    Client& client,
+    std::string service,
+    std::string_view method,
+    std::string payload,
+    CallOptions options
+) {
+    const std::string name = service + "/" + std::string(method);
+    auto stream = co_await client.open_replies(
+        std::move(service), std::string(method), std::move(payload), std::move(options)
+    );
+    co_return ReplyReader<Response>(std::move(stream), name);
 }
 
 } // namespace cppvm::ttrpc::stub

@@ -46,7 +46,20 @@ Variables variables_of(const MethodDescriptor& method) {
     variables["function"] = method_name(method.name());
     variables["request"] = message_type(*method.input_type());
     variables["response"] = message_type(*method.output_type());
+    variables["result"] = method.server_streaming()
+                              ? "::cppvm::ttrpc::ReplyReader<" + variables["response"] + ">"
+                              : variables["response"];
+    variables["call"] = method.server_streaming() ? "call_replies" : "call_unary";
     return variables;
+}
+
+bool has_streams(const ServiceDescriptor& service) {
+    for (int index = 0; index < service.method_count(); ++index) {
+        if (service.method(index)->server_streaming()) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void print_service_header(Printer& out, const ServiceDescriptor& service) {
@@ -64,13 +77,29 @@ void print_service_header(Printer& out, const ServiceDescriptor& service) {
         "        std::string_view payload\n"
         "    ) override;\n"
     );
+    if (has_streams(service)) {
+        out.Print("    ::cppvm::Awaitable<> stream(\n"
+                  "        ::cppvm::ttrpc::CallContext& context,\n"
+                  "        std::string_view method,\n"
+                  "        ::cppvm::ttrpc::Stream& stream\n"
+                  "    ) override;\n"
+                  "    bool is_streaming(std::string_view method) const override;\n");
+    }
     for (int index = 0; index < service.method_count(); ++index) {
+        const MethodDescriptor& method = *service.method(index);
         out.Print(
-            variables_of(*service.method(index)),
-            "\n"
-            "    virtual ::cppvm::Awaitable<$response$> $function$(\n"
-            "        ::cppvm::ttrpc::CallContext& context, const $request$& request\n"
-            "    );\n"
+            variables_of(method),
+            method.server_streaming()
+                ? "\n"
+                  "    virtual ::cppvm::Awaitable<> $function$(\n"
+                  "        ::cppvm::ttrpc::CallContext& context,\n"
+                  "        const $request$& request,\n"
+                  "        ::cppvm::ttrpc::ReplyWriter<$response$>& replies\n"
+                  "    );\n"
+                : "\n"
+                  "    virtual ::cppvm::Awaitable<$response$> $function$(\n"
+                  "        ::cppvm::ttrpc::CallContext& context, const $request$& request\n"
+                  "    );\n"
         );
     }
     out.Print("};\n\n");
@@ -92,7 +121,7 @@ void print_client_header(Printer& out, const ServiceDescriptor& service) {
         out.Print(
             variables_of(*service.method(index)),
             "\n"
-            "    ::cppvm::Awaitable<$response$> $function$(\n"
+            "    ::cppvm::Awaitable<$result$> $function$(\n"
             "        const $request$& request, ::cppvm::ttrpc::CallOptions options = {}\n"
             "    );\n"
         );
@@ -102,6 +131,47 @@ void print_client_header(Printer& out, const ServiceDescriptor& service) {
               "    ::cppvm::ttrpc::Client& client_;\n"
               "    std::string service_;\n"
               "};\n\n");
+}
+
+void print_streams(Printer& out, const ServiceDescriptor& service) {
+    out.Print(
+        variables_of(service),
+        "::cppvm::Awaitable<> $service$Service::stream(\n"
+        "    ::cppvm::ttrpc::CallContext& context,\n"
+        "    std::string_view method,\n"
+        "    ::cppvm::ttrpc::Stream& stream\n"
+        ") {\n"
+    );
+    for (int index = 0; index < service.method_count(); ++index) {
+        if (service.method(index)->server_streaming()) {
+            out.Print(
+                variables_of(*service.method(index)),
+                "    if (method == \"$method$\") {\n"
+                "        return ::cppvm::ttrpc::stub::dispatch_replies(\n"
+                "            *this, &$service$Service::$function$, context, stream\n"
+                "        );\n"
+                "    }\n"
+            );
+        }
+    }
+    out.Print(
+        variables_of(service),
+        "    ::cppvm::ttrpc::throw_unknown_method(method);\n"
+        "}\n\n"
+        "bool $service$Service::is_streaming(std::string_view method) const {\n"
+    );
+    for (int index = 0; index < service.method_count(); ++index) {
+        if (service.method(index)->server_streaming()) {
+            out.Print(
+                variables_of(*service.method(index)),
+                "    if (method == \"$method$\") {\n"
+                "        return true;\n"
+                "    }\n"
+            );
+        }
+    }
+    out.Print("    return false;\n"
+              "}\n\n");
 }
 
 void print_service_source(Printer& out, const ServiceDescriptor& service) {
@@ -116,6 +186,9 @@ void print_service_source(Printer& out, const ServiceDescriptor& service) {
         ") {\n"
     );
     for (int index = 0; index < service.method_count(); ++index) {
+        if (service.method(index)->server_streaming()) {
+            continue;
+        }
         out.Print(
             variables_of(*service.method(index)),
             "    if (method == \"$method$\") {\n"
@@ -129,14 +202,26 @@ void print_service_source(Printer& out, const ServiceDescriptor& service) {
               "    static_cast<void>(payload);\n"
               "    ::cppvm::ttrpc::throw_unknown_method(method);\n"
               "}\n\n");
+    if (has_streams(service)) {
+        print_streams(out, service);
+    }
     for (int index = 0; index < service.method_count(); ++index) {
+        const MethodDescriptor& method = *service.method(index);
         out.Print(
-            variables_of(*service.method(index)),
-            "::cppvm::Awaitable<$response$> $service$Service::$function$(\n"
-            "    ::cppvm::ttrpc::CallContext&, const $request$&\n"
-            ") {\n"
-            "    ::cppvm::ttrpc::throw_unknown_method(\"$method$\");\n"
-            "}\n\n"
+            variables_of(method),
+            method.server_streaming()
+                ? "::cppvm::Awaitable<> $service$Service::$function$(\n"
+                  "    ::cppvm::ttrpc::CallContext&,\n"
+                  "    const $request$&,\n"
+                  "    ::cppvm::ttrpc::ReplyWriter<$response$>&\n"
+                  ") {\n"
+                  "    ::cppvm::ttrpc::throw_unknown_method(\"$method$\");\n"
+                  "}\n\n"
+                : "::cppvm::Awaitable<$response$> $service$Service::$function$(\n"
+                  "    ::cppvm::ttrpc::CallContext&, const $request$&\n"
+                  ") {\n"
+                  "    ::cppvm::ttrpc::throw_unknown_method(\"$method$\");\n"
+                  "}\n\n"
         );
     }
 }
@@ -150,10 +235,10 @@ void print_client_source(Printer& out, const ServiceDescriptor& service) {
     for (int index = 0; index < service.method_count(); ++index) {
         out.Print(
             variables_of(*service.method(index)),
-            "::cppvm::Awaitable<$response$> $service$Client::$function$(\n"
+            "::cppvm::Awaitable<$result$> $service$Client::$function$(\n"
             "    const $request$& request, ::cppvm::ttrpc::CallOptions options\n"
             ") {\n"
-            "    return ::cppvm::ttrpc::stub::call_unary<$response$>(\n"
+            "    return ::cppvm::ttrpc::stub::$call$<$response$>(\n"
             "        client_, service_, \"$method$\", request.SerializeAsString(),\n"
             "        std::move(options)\n"
             "    );\n"
@@ -162,12 +247,12 @@ void print_client_source(Printer& out, const ServiceDescriptor& service) {
     }
 }
 
-/// The name of the first streaming method, or empty.
-std::string streaming_method(const FileDescriptor& file) {
+/// The name of the first method on which clients stream, or empty.
+std::string client_streaming_method(const FileDescriptor& file) {
     for (int index = 0; index < file.service_count(); ++index) {
         for (int number = 0; number < file.service(index)->method_count(); ++number) {
             const MethodDescriptor& method = *file.service(index)->method(number);
-            if (method.client_streaming() || method.server_streaming()) {
+            if (method.client_streaming()) {
                 return method.full_name();
             }
         }
@@ -195,9 +280,9 @@ bool Generator::Generate(
     google::protobuf::compiler::GeneratorContext* context,
     std::string* error
 ) const {
-    if (const std::string method = streaming_method(*file); !method.empty()) {
-        *error = method + ": streaming methods have no typed stubs; leave the method out and use "
-                          "Client::open_stream and Service::stream";
+    if (const std::string method = client_streaming_method(*file); !method.empty()) {
+        *error = method + ": methods on which clients stream have no typed stubs; leave the method "
+                          "out and use Client::open_stream and Service::stream";
         return false;
     }
     if (file->package().empty()) {
@@ -217,6 +302,7 @@ bool Generator::Generate(
         "#pragma once\n"
         "\n"
         "#include \"common/ttrpc/client.hpp\"\n"
+        "#include \"common/ttrpc/replies.hpp\"\n"
         "#include \"common/ttrpc/service.hpp\"\n"
         "#include \"$base$.pb.h\"\n"
         "\n"

@@ -63,6 +63,10 @@ Awaitable<> TaskGroup::stop() {
 
 Awaitable<> TaskGroup::join() {
     closed_ = true;
+    co_await wait_empty();
+}
+
+Awaitable<> TaskGroup::wait_empty() {
     while (!tasks_.empty()) {
         co_await empty_.wait();
     }

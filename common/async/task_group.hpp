@@ -36,6 +36,9 @@ class TaskGroup {
     /// Refuses new tasks and waits for those that run.
     Awaitable<> join();
 
+    /// Until none runs. New ones may come at any time.
+    Awaitable<> wait_empty();
+
     /// Cancels those that run, without waiting. For destructors of programs that end anyway.
     void cancel() noexcept;
 

@@ -265,6 +265,21 @@ Awaitable<> Container::remove_exec(std::string exec_id) {
     co_await exec->close();
 }
 
+Awaitable<> Container::forget_exec(std::string exec_id) {
+    const auto self = shared_from_this();
+    const auto found = execs_.find(exec_id);
+    if (found == execs_.end()) {
+        co_return;
+    }
+    const auto exec = found->second;
+    co_await exec->wait_streams();
+    // Somebody else may have removed it meanwhile, and another may have its id.
+    const auto same = execs_.find(exec_id);
+    if (same != execs_.end() && same->second == exec) {
+        co_await remove_exec(std::move(exec_id));
+    }
+}
+
 void Container::begin_remove() {
     if (!created_ || removing_) {
         throw Error(

@@ -64,6 +64,9 @@ class Container : public std::enable_shared_from_this<Container> {
     /// Forgets an exec. Throws: Error: not_found; failed_precondition while it runs.
     Awaitable<> remove_exec(std::string exec_id);
 
+    /// Forgets an exec that has ended once its streams have, unless it is forgotten before.
+    Awaitable<> forget_exec(std::string exec_id);
+
     /// Throws: Error (failed_precondition) if it runs, is being made or being removed. Afterwards
     /// `undo` is due, and the container refuses everything else.
     void begin_remove();

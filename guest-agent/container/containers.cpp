@@ -101,6 +101,14 @@ Awaitable<unsigned> Containers::wait(ProcessName name) {
     co_return co_await process->wait_exit();
 }
 
+Awaitable<> Containers::forget_exec(ProcessName name) {
+    const auto found = containers_.find(name.container_id);
+    if (found != containers_.end()) {
+        const auto container = found->second;
+        co_await container->forget_exec(name.exec_id);
+    }
+}
+
 void Containers::signal(const ProcessName& name, unsigned number, bool all) {
     const auto container = find(name.container_id);
     const auto process = container->find(name.exec_id);

@@ -39,6 +39,8 @@ class Containers {
     Awaitable<CreateResult> exec(ProcessName name, std::string_view process, StdioRequest stdio);
     /// Throws: Error (not_found).
     Awaitable<unsigned> wait(ProcessName name);
+    /// As Container::forget_exec; returns at once if the container is gone.
+    Awaitable<> forget_exec(ProcessName name);
     /// Throws: Error: not_found (also if it has exited), invalid_argument (no such signal).
     void signal(const ProcessName& name, unsigned number, bool all);
     /// Throws: Error: not_found, invalid_argument.

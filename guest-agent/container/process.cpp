@@ -143,6 +143,11 @@ void Process::resize_console(unsigned width, unsigned height) {
     }
 }
 
+Awaitable<> Process::wait_streams() {
+    const auto self = shared_from_this();
+    co_await io_.wait_ended();
+}
+
 Awaitable<> Process::close() {
     const auto self = shared_from_this();
     co_await io_.stop();

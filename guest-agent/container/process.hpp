@@ -65,6 +65,9 @@ class Process : public std::enable_shared_from_this<Process> {
     /// Without a terminal nothing happens. Throws: Error.
     void resize_console(unsigned width, unsigned height);
 
+    /// Until its streams have ended, by themselves or by `close`.
+    Awaitable<> wait_streams();
+
     /// Ends its streams and closes its console. Idempotent.
     Awaitable<> close();
 

@@ -47,12 +47,21 @@ Awaitable<agent::v1::Empty> ContainerService::start_container(
     co_return agent::v1::Empty();
 }
 
-Awaitable<agent::v1::StartExecResponse>
-ContainerService::start_exec(ttrpc::CallContext&, const agent::v1::StartExecRequest& request) {
-    const CreateResult result = co_await containers_.exec(
-        {request.container_id(), request.exec_id()}, request.process(), to_request(request.stdio())
-    );
-    co_return to_response<agent::v1::StartExecResponse>(result);
+Awaitable<> ContainerService::run_exec(
+    ttrpc::CallContext&,
+    const agent::v1::RunExecRequest& request,
+    ttrpc::ReplyWriter<agent::v1::ExecEvent>& events
+) {
+    const ProcessName name{request.container_id(), request.exec_id()};
+    const CreateResult result =
+        co_await containers_.exec(name, request.process(), to_request(request.stdio()));
+    agent::v1::ExecEvent event;
+    *event.mutable_started() = to_response<agent::v1::ExecEvent::Started>(result);
+    co_await events.send(event);
+    const unsigned status = co_await containers_.wait(name);
+    event.mutable_exited()->set_exit_status(status);
+    co_await events.send(event);
+    co_await containers_.forget_exec(name);
 }
 
 Awaitable<agent::v1::WaitProcessResponse>

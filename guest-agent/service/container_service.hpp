@@ -20,8 +20,11 @@ class ContainerService : public agent::v1::AgentService {
     Awaitable<agent::v1::Empty> start_container(
         ttrpc::CallContext& context, const agent::v1::StartContainerRequest& request
     ) override;
-    Awaitable<agent::v1::StartExecResponse>
-    start_exec(ttrpc::CallContext& context, const agent::v1::StartExecRequest& request) override;
+    Awaitable<> run_exec(
+        ttrpc::CallContext& context,
+        const agent::v1::RunExecRequest& request,
+        ttrpc::ReplyWriter<agent::v1::ExecEvent>& events
+    ) override;
     Awaitable<agent::v1::WaitProcessResponse>
     wait_process(ttrpc::CallContext& context, const agent::v1::ProcessRef& request) override;
     Awaitable<agent::v1::Empty> signal_process(

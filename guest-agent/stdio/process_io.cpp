@@ -167,6 +167,10 @@ void ProcessIo::discard_output(UniqueFd source) {
     tasks_.spawn("discarded stream", run_discard(adopt(executor_, std::move(source))));
 }
 
+Awaitable<> ProcessIo::wait_ended() {
+    co_await tasks_.wait_empty();
+}
+
 Awaitable<> ProcessIo::stop() {
     co_await tasks_.stop();
 }

@@ -30,6 +30,9 @@ class ProcessIo {
 
     std::size_t open_streams() const noexcept { return tasks_.size(); }
 
+    /// Until no stream is open. Any number of waiters.
+    Awaitable<> wait_ended();
+
     /// Ends what is left, whatever is under way. Idempotent.
     Awaitable<> stop();
 

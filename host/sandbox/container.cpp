@@ -93,7 +93,7 @@ Awaitable<> Container::prepare() {
         spec_.stdio.terminal,
         init_->pid
     });
-    tasks_.spawn("watch " + init_->name(), watch(init_));
+    tasks_.spawn("watch " + init_->name(), watch_init());
 }
 
 Awaitable<> Container::prepare_storage(const GuestSpec& guest_spec) {
@@ -195,7 +195,7 @@ Awaitable<ProcessStatus> Container::remove(std::string exec_id) {
     if (!process->is_init()) {
         execs_.erase(exec_id);
         co_await stop_io(process, drain_before_delete);
-        if (process->state.exit() && process->pid != 0) {
+        if (process->state.exit() && process->pid != 0 && !process->forgotten) {
             // Nobody need wait for it: what is asked of the guest later comes later to it.
             tasks_.spawn("delete " + process->name(), delete_in_guest(process));
         }

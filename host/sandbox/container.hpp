@@ -96,6 +96,7 @@ class Container {
 
   private:
     using ProcessHandle = std::shared_ptr<Process>;
+    using ExecEvents = ttrpc::ReplyReader<agent::v1::ExecEvent>;
 
     ProcessHandle find(const std::string& exec_id) const;
     ProcessHandle find_running_init(std::string_view operation) const;
@@ -111,7 +112,10 @@ class Container {
     Awaitable<> start_init();
     Awaitable<> start_exec(ProcessHandle process);
 
-    Awaitable<> watch(ProcessHandle process);
+    Awaitable<> watch_init();
+    Awaitable<> watch_exec(ProcessHandle process, ExecEvents events);
+    Awaitable<std::uint32_t> status_of_init();
+    Awaitable<std::uint32_t> status_or_killed(ProcessHandle process, Awaitable<std::uint32_t> wait);
     Awaitable<> finish(ProcessHandle process, Exit exit);
     Awaitable<> finish_execs();
     Awaitable<> finish_io(ProcessHandle process);

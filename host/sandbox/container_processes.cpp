@@ -25,6 +25,24 @@ constexpr std::uint32_t start_failed_status = 255;
 // A guest could list any number; each costs a process on the host.
 constexpr std::size_t max_other_processes = 128;
 
+using ExecEvents = ttrpc::ReplyReader<agent::v1::ExecEvent>;
+
+Awaitable<agent::v1::ExecEvent::Started> receive_started(ExecEvents& events) {
+    auto event = co_await events.receive();
+    if (!event || !event->has_started()) {
+        throw Error(Code::internal, "the guest agent did not say that the process has started");
+    }
+    co_return event->started();
+}
+
+Awaitable<std::uint32_t> receive_exit(ExecEvents& events) {
+    const auto event = co_await events.receive();
+    if (!event || !event->has_exited()) {
+        throw Error(Code::internal, "the guest agent did not say how the process has ended");
+    }
+    co_return event->exited().exit_status();
+}
+
 } // namespace
 
 Container::ProcessHandle Container::find_running_init(std::string_view operation) const {
@@ -97,20 +115,22 @@ Awaitable<> Container::start_init() {
 
 Awaitable<> Container::start_exec(ProcessHandle process) {
     std::exception_ptr failure;
+    std::optional<ExecEvents> events;
     try {
         co_await open_io(process);
         start_stand_in(process);
         agent::AgentConnection* agent = co_await environment_.agent();
-        agent::v1::StartExecRequest request;
+        agent::v1::RunExecRequest request;
         request.set_container_id(spec_.id);
         request.set_exec_id(process->exec_id);
         request.set_process(process->exec_spec);
         *request.mutable_stdio() = co_await open_stdio(process, *agent);
-        const auto response = co_await agent->rpc().start_exec(
-            request, {.deadline = deadline_in(start_timeout), .metadata = {}}
+        events.emplace(co_await agent->rpc().run_exec(request));
+        const auto started = co_await with_timeout(
+            receive_started(*events), deadline_in(start_timeout), "start " + process->name()
         );
         report_not_honoured(
-            *process, {response.not_honoured().begin(), response.not_honoured().end()}
+            *process, {started.not_honoured().begin(), started.not_honoured().end()}
         );
     } catch (...) {
         failure = std::current_exception();
@@ -124,7 +144,7 @@ Awaitable<> Container::start_exec(ProcessHandle process) {
     }
     environment_.events.publish(ExecStarted{spec_.id, process->exec_id, process->pid});
     process->state.finish_start();
-    tasks_.spawn("watch " + process->name(), watch(process));
+    tasks_.spawn("watch " + process->name(), watch_exec(process, std::move(*events)));
 }
 
 Awaitable<Exit> Container::wait(std::string exec_id) {
@@ -132,13 +152,17 @@ Awaitable<Exit> Container::wait(std::string exec_id) {
     co_return co_await process->state.wait();
 }
 
-// One pending RPC per process. When the guest is gone the call fails, and the process with it.
-Awaitable<> Container::watch(ProcessHandle process) {
-    std::uint32_t status = killed_status;
+Awaitable<std::uint32_t> Container::status_of_init() {
+    agent::AgentConnection* agent = co_await environment_.agent();
+    const auto response = co_await agent->rpc().wait_process(init_->reference());
+    co_return response.exit_status();
+}
+
+// When the guest is gone the call fails, and the process with it.
+Awaitable<std::uint32_t>
+Container::status_or_killed(ProcessHandle process, Awaitable<std::uint32_t> wait) {
     try {
-        agent::AgentConnection* agent = co_await environment_.agent();
-        const auto response = co_await agent->rpc().wait_process(process->reference());
-        status = response.exit_status() & 0xff;
+        co_return co_await std::move(wait) & 0xff;
     } catch (...) {
         const Status error = to_status(std::current_exception());
         if (error.code == Code::cancelled) {
@@ -148,13 +172,24 @@ Awaitable<> Container::watch(ProcessHandle process) {
             "Process lost with its guest", {{"process", process->name()}, {"error", error.message}}
         );
     }
+    co_return killed_status;
+}
+
+Awaitable<> Container::watch_init() {
+    const std::uint32_t status = co_await status_or_killed(init_, status_of_init());
     const auto now = WallClock::now();
-    co_await process->state.wait_start_settled();
-    if (process->is_init()) {
-        co_await finish_execs();
-    }
-    co_await finish(process, {status, now});
+    co_await init_->state.wait_start_settled();
+    co_await finish_execs();
+    co_await finish(init_, {status, now});
+    co_await finish_io(init_);
+}
+
+Awaitable<> Container::watch_exec(ProcessHandle process, ExecEvents events) {
+    const std::uint32_t status = co_await status_or_killed(process, receive_exit(events));
+    co_await finish(process, {status, WallClock::now()});
     co_await finish_io(process);
+    const auto last = co_await events.receive();
+    process->forgotten = !last;
 }
 
 // Init's exit ends every process of the container; theirs are reported first.

@@ -47,6 +47,7 @@ struct Process {
     std::string exec_spec; ///< of an exec: the process object of the OCI spec (JSON)
     ProcessState state;
     pid_t pid = 0;
+    bool forgotten = false; ///< of an exec: the guest holds nothing of it any more
     std::unique_ptr<StandIn> stand_in;
     std::unique_ptr<io::ProcessIo> io;
 };

@@ -30,6 +30,9 @@ class FakeAgent : public agent::v1::AgentService {
     /// Guest pids beside init and execs that ListProcesses tells.
     std::vector<std::int32_t> other_pids;
 
+    /// Execs that have exited still have streams, until they are deleted.
+    bool keep_execs = false;
+
     std::vector<std::string> calls; ///< every RPC in the order in which they came
 
     bool has_process(const std::string& container, const std::string& exec) const {
@@ -73,11 +76,27 @@ class FakeAgent : public agent::v1::AgentService {
         co_return agent::v1::Empty();
     }
 
-    Awaitable<agent::v1::StartExecResponse>
-    start_exec(ttrpc::CallContext&, const agent::v1::StartExecRequest& request) override {
-        co_await enter("start_exec");
+    Awaitable<> run_exec(
+        ttrpc::CallContext&,
+        const agent::v1::RunExecRequest& request,
+        ttrpc::ReplyWriter<agent::v1::ExecEvent>& events
+    ) override {
+        co_await enter("run_exec");
         add(request.container_id(), request.exec_id(), request.stdio());
-        co_return agent::v1::StartExecResponse();
+        agent::v1::ProcessRef reference;
+        reference.set_container_id(request.container_id());
+        reference.set_exec_id(request.exec_id());
+        const auto process = find(reference);
+        agent::v1::ExecEvent event;
+        event.mutable_started();
+        co_await events.send(event);
+        co_await process->exited.wait();
+        event.mutable_exited()->set_exit_status(process->status);
+        co_await events.send(event);
+        if (keep_execs) {
+            co_await process->deleted.wait();
+        }
+        processes_.erase({request.container_id(), request.exec_id()});
     }
 
     Awaitable<agent::v1::WaitProcessResponse>
@@ -128,17 +147,19 @@ class FakeAgent : public agent::v1::AgentService {
     Awaitable<agent::v1::Empty>
     delete_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) override {
         co_await enter("delete_process");
-        find(request);
+        find(request)->deleted.set();
         processes_.erase({request.container_id(), request.exec_id()});
         co_return agent::v1::Empty();
     }
 
   private:
     struct Process {
-        explicit Process(const asio::any_io_executor& executor) : exited(executor) {}
+        explicit Process(const asio::any_io_executor& executor)
+            : exited(executor), deleted(executor) {}
         agent::v1::Stdio stdio;
         std::uint32_t status = 0;
         Event exited;
+        Event deleted;
     };
 
     Awaitable<> enter(std::string rpc) {

@@ -62,21 +62,21 @@ TEST_F(AgentExecTest, EndsExecsBeforeInit) {
     run_test([this](HostSide& host) -> Awaitable<> {
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
-        agent::v1::StartExecRequest request;
+        agent::v1::RunExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         request.set_process(make_process({"sleep", "1000"}).dump());
-        co_await host.rpc().start_exec(request);
-        const Status duplicate = co_await failure_of(host.rpc().start_exec(request));
+        RunningExec exec = co_await host.start_exec(request);
+        const Status duplicate = co_await failure_of(host.start_exec(request));
         EXPECT_EQ(duplicate.code, Code::already_exists);
         const Status running = co_await failure_of(host.remove("c1", "e1"));
         EXPECT_EQ(running.code, Code::failed_precondition);
         co_await host.signal("c1", SIGKILL);
         const unsigned status = co_await host.wait("c1");
         EXPECT_EQ(status, 137U);
-        const unsigned exec_status = co_await host.wait("c1", "e1"); // known at once
+        const unsigned exec_status = co_await exec.wait(); // known at once
         EXPECT_EQ(exec_status, 137U);
-        co_await host.remove("c1", "e1");
+        co_await exec.wait_forgotten();
         co_await host.remove("c1");
     });
 }

@@ -63,6 +63,29 @@ Awaitable<> HostSide::start(std::string id) {
     co_await rpc_.start_container(request);
 }
 
+Awaitable<RunningExec> HostSide::start_exec(const agent::v1::RunExecRequest& request) {
+    auto events = co_await rpc_.run_exec(request);
+    auto event = co_await events.receive();
+    if (!event || !event->has_started()) {
+        throw Error(Code::internal, "the exec was not started");
+    }
+    co_return RunningExec(std::move(events), event->started());
+}
+
+Awaitable<unsigned> RunningExec::wait() {
+    const auto event = co_await events_.receive();
+    if (!event || !event->has_exited()) {
+        throw Error(Code::internal, "the exec did not exit");
+    }
+    co_return event->exited().exit_status();
+}
+
+Awaitable<> RunningExec::wait_forgotten() {
+    if (co_await events_.receive()) {
+        throw Error(Code::internal, "something came after the exec's exit");
+    }
+}
+
 Awaitable<unsigned> HostSide::wait(std::string id, std::string exec_id) {
     agent::v1::ProcessRef reference;
     reference.set_container_id(id);
@@ -155,7 +178,7 @@ HostSide::run_exec(std::string id, std::string exec_id, Json process, std::strin
     auto [output_token, output_stream] = co_await open_stream();
     auto [errors_token, errors_stream] = co_await open_stream();
     Streams streams{std::move(input_stream), std::move(output_stream), std::move(errors_stream)};
-    agent::v1::StartExecRequest request;
+    agent::v1::RunExecRequest request;
     request.set_container_id(id);
     request.set_exec_id(exec_id);
     request.set_process(process.dump());
@@ -163,11 +186,12 @@ HostSide::run_exec(std::string id, std::string exec_id, Json process, std::strin
     request.mutable_stdio()->set_stdout_token(output_token);
     request.mutable_stdio()->set_stderr_token(errors_token);
     RunResult result;
-    const auto started = co_await rpc_.start_exec(request);
-    result.not_honoured.assign(started.not_honoured().begin(), started.not_honoured().end());
+    RunningExec exec = co_await start_exec(request);
+    const auto& not_honoured = exec.started().not_honoured();
+    result.not_honoured.assign(not_honoured.begin(), not_honoured.end());
     co_await exchange(streams, std::move(input), result);
-    result.status = co_await wait(id, exec_id);
-    co_await remove(id, exec_id);
+    result.status = co_await exec.wait();
+    co_await exec.wait_forgotten();
     co_return result;
 }
 

@@ -23,6 +23,25 @@ struct RunResult {
     std::vector<std::string> not_honoured;
 };
 
+/// An exec that was started. Must not outlive the HostSide.
+class RunningExec {
+  public:
+    RunningExec(
+        ttrpc::ReplyReader<agent::v1::ExecEvent> events, agent::v1::ExecEvent::Started started
+    )
+        : events_(std::move(events)), started_(std::move(started)) {}
+
+    const agent::v1::ExecEvent::Started& started() const noexcept { return started_; }
+    /// Until it has exited; once.
+    Awaitable<unsigned> wait();
+    /// After `wait`: until the agent has forgotten it.
+    Awaitable<> wait_forgotten();
+
+  private:
+    ttrpc::ReplyReader<agent::v1::ExecEvent> events_;
+    agent::v1::ExecEvent::Started started_;
+};
+
 /// The shim's part towards an agent: RPC calls and stdio streams, as the real one makes them.
 /// `stop` must be awaited before destruction.
 class HostSide {
@@ -46,6 +65,7 @@ class HostSide {
     Awaitable<agent::v1::CreateContainerResponse>
     create(std::string id, Json spec, agent::v1::Stdio stdio = {});
     Awaitable<> start(std::string id);
+    Awaitable<RunningExec> start_exec(const agent::v1::RunExecRequest& request);
     Awaitable<unsigned> wait(std::string id, std::string exec_id = "");
     Awaitable<> signal(std::string id, unsigned signal, bool all = false, std::string exec_id = "");
     Awaitable<> remove(std::string id, std::string exec_id = "");

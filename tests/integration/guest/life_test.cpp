@@ -255,15 +255,15 @@ TEST_F(AgentLifeTest, KillsTheRestWhenInitOfASharedPidNamespaceEnds) {
         co_await host.start("c1");
         const std::string ready = co_await read_frame(stream);
         EXPECT_EQ(ready, "ready\n");
-        agent::v1::StartExecRequest request;
+        agent::v1::RunExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         request.set_process(make_process({"sleep", "1000"}).dump());
-        co_await host.rpc().start_exec(request);
+        RunningExec exec = co_await host.start_exec(request);
         co_await host.signal("c1", SIGKILL);
         const unsigned status = co_await host.wait("c1");
         EXPECT_EQ(status, 137U);
-        const unsigned exec_status = co_await host.wait("c1", "e1");
+        const unsigned exec_status = co_await exec.wait();
         EXPECT_EQ(exec_status, 137U);
         co_await host.remove("c1"); // takes the forgotten background process along
     });

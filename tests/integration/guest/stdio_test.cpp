@@ -109,13 +109,13 @@ TEST_F(AgentStdioTest, ReportsExitWhileGrandchildrenHoldThePipes) {
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
         auto [token, output] = co_await host.open_stream();
-        agent::v1::StartExecRequest request;
+        agent::v1::RunExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         request.set_process(make_process({"sh", "-c", "sleep 1000 & echo hello"}).dump());
         request.mutable_stdio()->set_stdout_token(token);
-        co_await host.rpc().start_exec(request);
-        const unsigned status = co_await host.wait("c1", "e1");
+        RunningExec exec = co_await host.start_exec(request);
+        const unsigned status = co_await exec.wait();
         EXPECT_EQ(status, 0U);
         const std::string words = co_await read_frame(output);
         EXPECT_EQ(words, "hello\n");
@@ -124,6 +124,9 @@ TEST_F(AgentStdioTest, ReportsExitWhileGrandchildrenHoldThePipes) {
         auto [error, size] =
             co_await asio::async_read(output, asio::buffer(&nothing, 1), use_tuple);
         EXPECT_TRUE(error);
+        co_await exec.wait_forgotten();
+        const Status forgotten = co_await failure_of(host.remove("c1", "e1"));
+        EXPECT_EQ(forgotten.code, Code::not_found);
         co_await end_container(host);
     });
 }
@@ -244,7 +247,7 @@ TEST_F(AgentTerminalTest, GivesExecsTerminalsOfTheContainer) {
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
         auto [token, output] = co_await host.open_stream();
-        agent::v1::StartExecRequest request;
+        agent::v1::RunExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         Json process = make_process({"sh", "-c", "tty; stty size; ps | grep -c ttyxyz"});
@@ -253,11 +256,11 @@ TEST_F(AgentTerminalTest, GivesExecsTerminalsOfTheContainer) {
         request.set_process(process.dump());
         request.mutable_stdio()->set_terminal(true);
         request.mutable_stdio()->set_stdout_token(token);
-        co_await host.rpc().start_exec(request);
+        RunningExec exec = co_await host.start_exec(request);
         const std::string text = co_await read_stream(output);
         EXPECT_THAT(text, StartsWith("/dev/pts/0\r\n12 34\r\n"));
-        co_await host.wait("c1", "e1");
-        co_await host.remove("c1", "e1");
+        co_await exec.wait();
+        co_await exec.wait_forgotten();
         co_await host.signal("c1", SIGKILL);
         co_await host.wait("c1");
         co_await host.remove("c1");

@@ -120,7 +120,7 @@ TEST_F(SandboxFailureTest, KeepsTheContainerDeletableAfterAFailedStart) {
 TEST_F(SandboxFailureTest, KeepsTheTaskUsableAfterAFailedExec) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.hypervisor.agent.on_call = [](const std::string& rpc) -> bool {
-            if (rpc == "start_exec") {
+            if (rpc == "run_exec") {
                 throw Error(Code::failed_precondition, "exec \"x\": no such file or directory");
             }
             return true;

@@ -57,6 +57,29 @@ TEST_F(SandboxTest, ReportsExitsOfExecsBeforeThatOfTheInit) {
     });
 }
 
+TEST_F(SandboxTest, DeletesExecsInTheGuestOnlyWhereTheyHoldSomething) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        auto& agent = bench.hypervisor.agent;
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        auto c1 = bench.sandbox.container("c1");
+        co_await c1->start("");
+        for (const bool keep : {false, true}) {
+            agent.keep_execs = keep;
+            agent.calls.clear();
+            c1->add_exec("e1", {}, exec_process);
+            co_await c1->start("e1");
+            agent.exit_process("c1", "e1", 3);
+            const Exit exit = co_await c1->wait("e1");
+            EXPECT_EQ(exit.status, 3U);
+            const auto removed = co_await bench.sandbox.remove("c1", "e1");
+            EXPECT_EQ(removed.exit->status, 3U);
+            co_await until([&] { return !agent.has_process("c1", "e1"); });
+            EXPECT_EQ(agent.calls.back(), keep ? "delete_process" : "run_exec");
+        }
+    });
+}
+
 TEST_F(SandboxTest, PublishesAnImmediateExitAfterTheStart) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         auto& agent = bench.hypervisor.agent;

@@ -30,6 +30,22 @@ class FakeAgent : public agent::v1::AgentService {
         co_return response;
     }
 
+    Awaitable<> run_exec(
+        CallContext& context,
+        const agent::v1::RunExecRequest& request,
+        ReplyWriter<agent::v1::ExecEvent>& events
+    ) override {
+        EXPECT_EQ(context.method, "RunExec");
+        agent::v1::ExecEvent event;
+        event.mutable_started()->set_pid(static_cast<int>(request.exec_id().size()));
+        co_await events.send(event);
+        if (request.exec_id() == "lost") {
+            throw Error(Code::unavailable, "run exec: lost");
+        }
+        event.mutable_exited()->set_exit_status(7);
+        co_await events.send(event);
+    }
+
     Awaitable<agent::v1::Empty> ping(CallContext&, const agent::v1::Empty&) override {
         co_return agent::v1::Empty();
     }
@@ -66,6 +82,52 @@ TEST(StubTest, CallsTravelAsMessages) {
     }());
 }
 
+TEST(StubTest, RepliesOfAStreamTravelAsMessages) {
+    co_test([]() -> Awaitable<> {
+        Link link(co_await asio::this_coro::executor);
+        FakeAgent agent;
+        link.server.add(agent);
+        agent::v1::AgentClient client(*link.client);
+        agent::v1::RunExecRequest request;
+        request.set_exec_id("e1");
+        {
+            auto events = co_await client.run_exec(request);
+            const auto started = co_await events.receive();
+            EXPECT_EQ(started->started().pid(), 2);
+            const auto exited = co_await events.receive();
+            EXPECT_EQ(exited->exited().exit_status(), 7U);
+            EXPECT_FALSE(co_await events.receive());
+        }
+        request.set_exec_id("lost");
+        {
+            auto events = co_await client.run_exec(request);
+            const auto started = co_await events.receive();
+            EXPECT_EQ(started->started().pid(), 4);
+            const Status lost = co_await status_of(events.receive());
+            EXPECT_EQ(lost, (Status{Code::unavailable, "run exec: lost"}));
+        }
+        {
+            // Nobody wants to know: what comes is dropped, and the connection goes on.
+            static_cast<void>(co_await client.run_exec(request));
+        }
+        co_await client.ping({});
+        co_await link.stop();
+    }());
+}
+
+TEST(StubTest, MethodsThatStreamAreUnimplementedUnlessOverridden) {
+    co_test([]() -> Awaitable<> {
+        Link link(co_await asio::this_coro::executor);
+        agent::v1::AgentService nothing;
+        link.server.add(nothing);
+        agent::v1::AgentClient client(*link.client);
+        auto events = co_await client.run_exec({});
+        const Status missing = co_await status_of(events.receive());
+        EXPECT_EQ(missing, (Status{Code::unimplemented, "method RunExec"}));
+        co_await link.stop();
+    }());
+}
+
 TEST(StubTest, ErrorsPassThrough) {
     co_test([]() -> Awaitable<> {
         Link link(co_await asio::this_coro::executor);
@@ -74,8 +136,8 @@ TEST(StubTest, ErrorsPassThrough) {
         agent::v1::AgentClient client(*link.client);
         const Status refused = co_await status_of(client.create_container({}));
         EXPECT_EQ(refused, (Status{Code::invalid_argument, "create container: no id"}));
-        const Status missing = co_await status_of(client.start_exec({}));
-        EXPECT_EQ(missing, (Status{Code::unimplemented, "method StartExec"}));
+        const Status missing = co_await status_of(client.start_container({}));
+        EXPECT_EQ(missing, (Status{Code::unimplemented, "method StartContainer"}));
         co_await link.stop();
     }());
 }

@@ -37,7 +37,7 @@ struct Vm {
     std::filesystem::path kernel = "/var/lib/cppvm/vmlinuz";
     std::filesystem::path initramfs = "/var/lib/cppvm/initramfs.img";
     std::string kernel_parameters; ///< appended to the command line
-    std::chrono::seconds boot_timeout{30};
+    std::chrono::seconds boot_timeout{60};
     std::size_t console_log_bytes = 1024UL * 1024;
 };
 

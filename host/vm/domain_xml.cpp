@@ -10,7 +10,7 @@ namespace cppvm::vm {
 
 namespace {
 
-constexpr unsigned emulation_cache_mib = 32;
+constexpr unsigned emulation_cache_mib = 64;
 constexpr const char* qemu_namespace = "http://libvirt.org/schemas/domain/qemu/1.0";
 
 pugi::xml_node add(pugi::xml_node parent, const char* name) {

@@ -4,6 +4,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/requirements.hpp"
 #include "host/vm/share_server.hpp"
@@ -18,7 +19,6 @@ namespace {
 
 constexpr int end_timeout_ms = 1000;
 constexpr const char* libvirt_log_dir = "/var/log/libvirt/qemu";
-constexpr const char* libvirt_run_dir = "/run/libvirt/qemu";
 
 // A direct child of the owner. It died with it, unless it was not yet that far.
 void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) noexcept {
@@ -39,16 +39,9 @@ void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) 
     }
 }
 
-// libvirt keeps <name>.pid and <name>.xml there for as long as it knows a domain.
-bool known_to_libvirt(const std::string& name) {
-    const std::filesystem::path directory = libvirt_run_dir;
-    return ::access((directory / (name + ".pid")).c_str(), F_OK) == 0 ||
-           ::access((directory / (name + ".xml")).c_str(), F_OK) == 0;
-}
-
 bool nothing_left(const MachineNames& machine, const config::Config& config) {
-    return config.hypervisor.uri == "qemu:///system" &&
-           ::access(machine.run_dir.c_str(), F_OK) != 0 && !known_to_libvirt(machine.name);
+    return libvirt_state_is_visible(config) && ::access(machine.run_dir.c_str(), F_OK) != 0 &&
+           !known_to_libvirt(machine.name);
 }
 
 } // namespace

@@ -6,6 +6,7 @@
 #include "host/vm/domain_xml.hpp"
 #include "host/vm/hello.hpp"
 #include "host/vm/leftovers.hpp"
+#include "host/vm/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/requirements.hpp"
 #include "host/vm/share_server.hpp"
@@ -20,6 +21,7 @@ namespace {
 // QEMU connects before libvirt reports success, so that this only bounds a fault.
 constexpr std::chrono::seconds console_timeout{2};
 constexpr std::chrono::seconds kill_timeout{2};
+constexpr std::chrono::seconds forget_timeout{1};
 constexpr std::chrono::seconds destroy_timeout{4};
 constexpr std::size_t error_console_bytes = 600;
 
@@ -69,7 +71,7 @@ struct LibvirtMachine::Parts {
     Awaitable<> watch_qemu();
     Awaitable<> watch_share();
     Awaitable<> kill_qemu();
-    Awaitable<> destroy_domain();
+    Awaitable<> undo_domain();
     [[noreturn]] void throw_with_console(Code code, const std::string& message) const;
 
     Logger logger;
@@ -150,11 +152,22 @@ Awaitable<> LibvirtMachine::Parts::kill_qemu() {
     co_await with_timeout(gone.wait(), deadline_in(kill_timeout), "wait for QEMU's end");
 }
 
-// Also when QEMU is dead: libvirt then still cleans up, and this waits for it.
-Awaitable<> LibvirtMachine::Parts::destroy_domain() {
-    if (create_asked) {
-        co_await client.destroy(spec.uuid, deadline_in(destroy_timeout));
+// Once QEMU is dead libvirt cleans up by itself, and this waits for it. To ask it to would be an
+// own process, connection and two calls, and would hold up the starts of others: while it ends a
+// domain, for 200 ms as a rule, a look for that domain waits with the list of all locked.
+Awaitable<> LibvirtMachine::Parts::undo_domain() {
+    if (!create_asked) {
+        co_return;
     }
+    if (qemu.pid != 0 && libvirt_state_is_visible(config)) {
+        try {
+            co_await wait_forgotten_by_libvirt(spec.name, deadline_in(forget_timeout));
+            co_return;
+        } catch (const Error& error) {
+            logger.info("Destroying the domain", {{"reason", error.message()}});
+        }
+    }
+    co_await client.destroy(spec.uuid, deadline_in(destroy_timeout));
 }
 
 void LibvirtMachine::Parts::throw_with_console(Code code, const std::string& message) const {
@@ -281,7 +294,7 @@ Awaitable<> LibvirtMachine::stop() {
     bool destroyed = false;
     try {
         co_await parts.kill_qemu();
-        co_await parts.destroy_domain();
+        co_await parts.undo_domain();
         destroyed = parts.qemu.pid != 0;
     } catch (const std::exception& error) {
         parts.logger.warn(

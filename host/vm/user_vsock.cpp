@@ -1,18 +1,17 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "host/vm/directory_watch.hpp"
 #include "host/vm/helper_process.hpp"
 #include "host/vm/unix_socket.hpp"
 #include "host/vm/vsock.hpp"
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
 #include <array>
 #include <string>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 namespace cppvm::vm {
@@ -29,29 +28,6 @@ constexpr const char* device_socket_name = "vhost-vsock.sock";
 std::filesystem::path boot_socket(const std::filesystem::path& run_dir) {
     return run_dir / (std::string(host_socket_name) + "_" + std::to_string(host_boot_port));
 }
-
-// A watch on the directory that is made before the file can come, so that it cannot be missed.
-class DirectoryWatch {
-  public:
-    DirectoryWatch(const asio::any_io_executor& executor, const std::filesystem::path& directory)
-        : events_(executor) {
-        UniqueFd fd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-        if (!fd || ::inotify_add_watch(fd.get(), directory.c_str(), IN_CREATE | IN_MOVED_TO) < 0) {
-            throw_errno("watch", directory.native());
-        }
-        events_.assign(fd.release());
-    }
-
-    Awaitable<> wait_for(const std::filesystem::path& path) {
-        std::array<char, 4096> events{};
-        while (::access(path.c_str(), F_OK) != 0) {
-            co_await events_.async_read_some(asio::buffer(events), asio::use_awaitable);
-        }
-    }
-
-  private:
-    asio::posix::stream_descriptor events_;
-};
 
 ChildSpec command(const std::filesystem::path& program, const std::filesystem::path& run_dir) {
     const std::string host_socket = run_dir / host_socket_name;
@@ -76,20 +52,16 @@ class UserVsock : public Vsock {
         const std::filesystem::path& program,
         const std::filesystem::path& run_dir
     )
-        : run_dir_(run_dir), program_(program), watch_(executor, run_dir),
+        : run_dir_(run_dir), program_(program), files_(run_dir), watch_(executor, run_dir),
           acceptor_(listen_unix(executor, boot_socket(run_dir))),
           process_(executor, command(program, run_dir), run_dir / user_vsock_pid_file) {}
 
-    ~UserVsock() override {
-        for (const auto& path : user_vsock_files(run_dir_)) {
-            ::unlink(path.c_str());
-        }
-    }
-
     Awaitable<> prepare(Deadline deadline) override {
-        check_socket_path(run_dir_ / device_socket_name);
+        const auto socket = run_dir_ / device_socket_name;
+        check_socket_path(socket);
+        const auto there = [&socket] { return ::access(socket.c_str(), F_OK) == 0; };
         co_await with_timeout(
-            first_of(watch_.wait_for(run_dir_ / device_socket_name), throw_when_ended()),
+            first_of(watch_.wait_until(there), throw_when_ended()),
             deadline,
             "start " + program_.native()
         );
@@ -150,8 +122,22 @@ class UserVsock : public Vsock {
         throw Error(Code::unavailable, process_.describe(exit));
     }
 
+    // Goes after the process, which may be about to make its sockets.
+    struct Files {
+        explicit Files(std::filesystem::path directory) : run_dir(std::move(directory)) {}
+        Files(const Files&) = delete;
+        Files& operator=(const Files&) = delete;
+        ~Files() {
+            for (const auto& path : user_vsock_files(run_dir)) {
+                ::unlink(path.c_str());
+            }
+        }
+        std::filesystem::path run_dir;
+    };
+
     std::filesystem::path run_dir_;
     std::filesystem::path program_;
+    Files files_;
     DirectoryWatch watch_;
     asio::local::stream_protocol::acceptor acceptor_;
     HelperProcess process_;

@@ -1,10 +1,13 @@
 #include "common/async/task_group.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
 #include "host/vm/libvirt_hypervisor.hpp"
+#include "host/vm/libvirt_state.hpp"
+#include "host/vm/requirements.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
 
@@ -75,6 +78,28 @@ TEST_F(LibvirtMachineTest, LeavesTheOwnersOfTheImageAsTheyAre) {
         co_await machine->stop();
     };
     run(body(*this));
+}
+
+// A helper that notes what it is asked for, and does it.
+TEST_F(LibvirtMachineTest, AsksLibvirtForTheStartAlone) {
+    const testing::TempDir directory;
+    const auto log = directory / "asked";
+    const auto helper = directory.write(
+        "helper",
+        "#!/bin/sh\necho $2 >>" + log.native() + "\nexec " + find_libvirt_helper(config_).native() +
+            " \"$@\"\n"
+    );
+    std::filesystem::permissions(helper, std::filesystem::perms::owner_all);
+    config_.hypervisor.libvirt_helper = helper;
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        auto machine = co_await test.start(test.spec());
+        EXPECT_TRUE(known_to_libvirt(test.name_));
+        co_await machine->stop();
+        EXPECT_FALSE(known_to_libvirt(test.name_));
+    };
+    run(body(*this));
+    EXPECT_EQ(read_file(log, 4096), "create\n");
+    EXPECT_FALSE(log_.has("Destroying the domain"));
 }
 
 TEST_F(LibvirtMachineTest, SeesThatQemuWasKilled) {

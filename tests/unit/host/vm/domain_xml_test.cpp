@@ -81,7 +81,7 @@ TEST(DomainXmlTest, SparesAnEmulatedProcessorWhatIsSlowOnIt) {
     const ParsedDomain domain(spec);
     EXPECT_EQ(domain.at("//cpu/feature[@name='erms']/@policy"), "disable");
     EXPECT_EQ(domain.at("//cpu/feature[@name='fsrm']/@policy"), "disable");
-    EXPECT_EQ(domain.at("//features/tcg/tb-cache"), "32");
+    EXPECT_EQ(domain.at("//features/tcg/tb-cache"), "64");
 }
 
 TEST(DomainXmlTest, TakesHugePages) {

@@ -1,0 +1,38 @@
+#include "host/vm/libvirt_state.hpp"
+
+#include "common/async/timeout.hpp"
+#include "host/vm/directory_watch.hpp"
+
+#include <unistd.h>
+
+namespace cppvm::vm {
+
+namespace {
+
+constexpr const char* state_dir = "/run/libvirt/qemu";
+
+bool is_there(const std::filesystem::path& path) {
+    return ::access(path.c_str(), F_OK) == 0;
+}
+
+} // namespace
+
+bool libvirt_state_is_visible(const config::Config& config) {
+    return config.hypervisor.uri == "qemu:///system" && is_there(state_dir);
+}
+
+bool known_to_libvirt(const std::string& name) {
+    const std::filesystem::path directory = state_dir;
+    return is_there(directory / (name + ".pid")) || is_there(directory / (name + ".xml"));
+}
+
+Awaitable<> wait_forgotten_by_libvirt(std::string name, Deadline deadline) {
+    DirectoryWatch watch(co_await asio::this_coro::executor, state_dir);
+    co_await with_timeout(
+        watch.wait_until([&name] { return !known_to_libvirt(name); }),
+        deadline,
+        "wait for libvirt to forget domain " + name
+    );
+}
+
+} // namespace cppvm::vm

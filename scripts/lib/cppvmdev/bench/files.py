@@ -1,0 +1,192 @@
+"""Options of virtiofsd compared: the product with each, a bare QEMU with the product's, and runc.
+
+    python3 -m cppvmdev.bench.files [--runs N] [--files N] STAGE
+
+STAGE holds an image with the tuned kernel, which can boot from virtiofs by itself.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+from .. import config, images, libvirt
+from ..ctr import unique_id
+from ..shell import CommandFailed
+from . import files_workload
+from .subject import BASE, CPPVM, MEMORY_MIB, RUNC, Subject
+
+_PROGRAM = Path("/usr/lib/qemu/virtiofsd")
+_OWN = "cache=always,timeout=1"
+# Of the virtiofsd that came with QEMU. Name, options instead of the product's, further words.
+_VARIANTS = {
+    "product": (_OWN, []),
+    "cache=auto": ("cache=auto", []),
+    "cache=none": ("cache=none", []),
+    "writeback": (_OWN + ",writeback", []),
+    "xattr": (_OWN + ",xattr", []),
+    "8 threads": (_OWN, ["--thread-pool-size=8"]),
+}
+_TIMEOUT = 1800  # s
+_MARK = "RESULT "
+
+
+def _say(text):
+    print(text, file=sys.stderr)
+
+
+def _result(text):
+    for line in text.splitlines():
+        if _MARK in line:
+            return json.loads(line.split(_MARK, 1)[1])
+    raise RuntimeError(f"the workload gave no result; it said: {text[-500:]}")
+
+
+def _wrapper(directory, name, options, words):
+    """A program in place of virtiofsd that changes the options that the shim gives."""
+    path = Path(directory) / f"virtiofsd-{name.replace(' ', '-').replace('=', '-')}"
+    more = " ".join(words)
+    path.write_text(
+        "#!/bin/sh\n"
+        f'[ "$1" = --version ] && exec {_PROGRAM} --version\n'
+        "for word; do\n"
+        f'    case $word in *,{_OWN}) word="${{word%,{_OWN}}},{options}" ;; esac\n'
+        '    set -- "$@" "$word"; shift\n'
+        "done\n"
+        f'exec {_PROGRAM} "$@" {more}\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+class Bench:
+    def __init__(self, stage, files):
+        self.subject = Subject("files", stage)
+        self.words = ["python3", "/workload.py", "/work", str(files)]
+        self.samples = {}
+
+    def add(self, name, text):
+        for figure, value in _result(text).items():
+            self.samples.setdefault(name, {}).setdefault(figure, []).append(value)
+
+    def container(self, name, runtime, options=()):
+        subject = self.subject
+        mount = f"type=bind,src={files_workload.__file__},dst=/workload.py,options=rbind:ro"
+        words = subject.ctr.run_argv(
+            images.REAL, unique_id("files"), self.words, ["--runtime", runtime, *options],
+            ["--rm", "--mount", mount],
+        )  # fmt: skip
+        self.add(name, subject.ctr.command(*words, timeout=_TIMEOUT).check().text)
+
+    def variant(self, name, directory):
+        wrapper = _wrapper(directory, name, *_VARIANTS[name])
+        path = Path(directory) / "cppvm.toml"
+        tables = {"vm": {"memory_mib": MEMORY_MIB}, "hypervisor": {"virtiofsd": str(wrapper)}}
+        config.write(path, self.subject.stage, tables)
+        self.container(name, CPPVM, ["--runtime-config-path", path])
+
+    def bare(self, root, directory):
+        """QEMU that boots from the image's files, with the same virtiofsd."""
+        socket = Path(directory) / "fs.sock"
+        server = subprocess.Popen(
+            [_PROGRAM, f"--socket-path={socket}", "-f", "-o", f"source={root},{_OWN}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            while not socket.exists():
+                if server.poll() is not None:
+                    raise RuntimeError("virtiofsd has ended")
+            self.add("bare QEMU", self._boot(socket))
+        finally:
+            server.kill()
+            server.wait()
+
+    def _boot(self, socket):
+        kvm = config.kvm_usable()
+        accelerator = ["-accel", "kvm", "-cpu", "host"]
+        if not kvm:
+            accelerator = ["-accel", "tcg,tb-size=64", "-cpu", "max,-erms,-fsrm"]
+        line = (
+            "console=ttyS0 quiet panic=-1 noreplace-smp no_timer_check rootfstype=virtiofs "
+            "root=root rw init=/usr/bin/python3 -- /workload.py --init "
+        ) + " ".join(self.words[2:])
+        return subprocess.run(
+            ["qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *accelerator,
+             "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults", "-no-user-config",
+             "-display", "none", "-no-reboot", "-serial", "stdio",
+             "-object", f"memory-backend-memfd,id=mem,size={MEMORY_MIB}M,share=on",
+             "-numa", "node,memdev=mem", "-chardev", f"socket,id=fs,path={socket}",
+             "-device", "vhost-user-fs-pci,chardev=fs,tag=root",
+             "-kernel", self.subject.stage / "share/cppvm/vmlinuz", "-append", line],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True,
+        ).stdout.decode(errors="replace")  # fmt: skip
+
+
+def _unpack(directory):
+    """The files of the image, with the workload among them."""
+    root = Path(directory) / "root"
+    with tarfile.open(images.real()) as archive:
+
+        def blob(digest):
+            return archive.extractfile("blobs/" + digest.replace(":", "/"))
+
+        index = json.load(archive.extractfile("index.json"))
+        for layer in json.load(blob(index["manifests"][0]["digest"]))["layers"]:
+            with tarfile.open(fileobj=blob(layer["digest"])) as files:
+                files.extractall(root, filter="fully_trusted")
+    (root / "workload.py").write_bytes(Path(files_workload.__file__).read_bytes())
+    return root
+
+
+def _table(samples):
+    names = list(samples)
+    figures = list(samples[names[0]])
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for figure in figures:
+        middle = [sorted(samples[name][figure])[len(samples[name][figure]) // 2] for name in names]
+        lines.append(f"| {figure} | " + " | ".join(f"{value:.3g}" for value in middle) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/bench --files")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--files", type=int, default=10000, help="how many small files")
+    parser.add_argument("stage")
+    words = parser.parse_args()
+    BASE.mkdir(parents=True, exist_ok=True)
+    daemons = libvirt.LibvirtDaemons(BASE / "libvirt.json")
+    bench = None
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="cppvm-files-") as directory:
+        try:
+            daemons.start()
+            bench = Bench(words.stage, words.files)
+            bench.subject.start()
+            bench.subject.ctr.import_image(images.real())
+            root = _unpack(directory)
+            for turn in range(words.runs):
+                for name in _VARIANTS:
+                    _say(f"files: turn {turn + 1} of {words.runs}: {name}")
+                    bench.variant(name, directory)
+                _say(f"files: turn {turn + 1} of {words.runs}: bare QEMU, runc")
+                bench.bare(root, directory)
+                bench.container("runc", RUNC)
+        finally:
+            if bench:
+                bench.subject.containerd.remove()
+            daemons.stop()
+            for path in BASE.glob("*"):
+                path.unlink()
+            BASE.rmdir()
+    print(_table(bench.samples))
+    print(json.dumps(bench.samples))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (CommandFailed, RuntimeError, libvirt.LibvirtError, images.ImageError) as failure:
+        sys.exit(f"bench: {failure}")

@@ -49,6 +49,14 @@ Awaitable<> wait_close(StreamSocket& socket) {
     co_await socket.async_read_some(asio::buffer(&byte, 1), use_tuple);
 }
 
+// A guest that keeps it open gets it closed.
+Awaitable<> wait_close_for_a_while(StreamSocket& socket) {
+    try {
+        co_await with_timeout(wait_close(socket), deadline_in(close_timeout), "close hello");
+    } catch (const Error&) { // NOLINT(bugprone-empty-catch)
+    }
+}
+
 } // namespace
 
 AgentHello decode_hello(std::string_view body) {
@@ -67,18 +75,33 @@ AgentHello decode_hello(std::string_view body) {
     return hello;
 }
 
-Awaitable<AgentHello> receive_hello(Vsock& vsock) {
-    StreamSocket socket = co_await vsock.accept();
+namespace {
+
+Awaitable<AgentHello> exchange(StreamSocket& socket) {
     const std::string body = co_await read_body(socket);
     AgentHello hello = decode_hello(body);
     const std::uint8_t answer = wire::accepted;
     co_await asio::async_write(socket, asio::buffer(&answer, 1), asio::use_awaitable);
-    try {
-        co_await with_timeout(wait_close(socket), deadline_in(close_timeout), "close hello");
-    } catch (const Error&) { // NOLINT(bugprone-empty-catch)
-        // A guest that keeps it open gets it closed.
-    }
     co_return hello;
+}
+
+} // namespace
+
+Awaitable<AgentHello> receive_hello(Vsock& vsock) {
+    for (;;) {
+        StreamSocket socket = co_await vsock.accept();
+        try {
+            AgentHello hello = co_await exchange(socket);
+            co_await wait_close_for_a_while(socket);
+            co_return hello;
+        } catch (const boost::system::system_error& error) {
+            // On a busy host the guest's kernel gives up a connection that took too long to make,
+            // and the agent makes another.
+            if (error.code() == asio::error::operation_aborted) {
+                throw;
+            }
+        }
+    }
 }
 
 } // namespace cppvm::vm

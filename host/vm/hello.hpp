@@ -11,7 +11,8 @@ namespace cppvm::vm {
 /// all of it comes from the guest and is shown to people. Throws: Error (unavailable).
 AgentHello decode_hello(std::string_view body);
 
-/// Waits for the guest's connection to the boot port, reads its hello and accepts it.
+/// Waits for the guest's connection to the boot port, reads its hello and accepts it. Of a
+/// connection that is cut off before that, waits for the next.
 /// Throws: Error (unavailable) if what comes is no hello; the abort of `vsock.stop_listening`.
 Awaitable<AgentHello> receive_hello(Vsock& vsock);
 

@@ -136,7 +136,7 @@ def _unpack(directory):
         index = json.load(archive.extractfile("index.json"))
         for layer in json.load(blob(index["manifests"][0]["digest"]))["layers"]:
             with tarfile.open(fileobj=blob(layer["digest"])) as files:
-                files.extractall(root, filter="fully_trusted")
+                files.extractall(root)  # an image of ours, as root
     (root / "workload.py").write_bytes(Path(files_workload.__file__).read_bytes())
     return root
 

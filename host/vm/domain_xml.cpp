@@ -10,7 +10,6 @@ namespace cppvm::vm {
 
 namespace {
 
-constexpr unsigned emulation_cache_mib = 64;
 constexpr const char* qemu_namespace = "http://libvirt.org/schemas/domain/qemu/1.0";
 
 pugi::xml_node add(pugi::xml_node parent, const char* name) {
@@ -52,15 +51,12 @@ void add_boot(pugi::xml_node domain, const DomainSpec& spec) {
     add_text(os, "cmdline", spec.command_line);
 }
 
-void add_emulated_processor(pugi::xml_node domain, pugi::xml_node features) {
+void add_emulated_processor(pugi::xml_node domain) {
     auto cpu = set(add(domain, "cpu"), "mode", "maximum");
     // They say that copying byte by byte is quick, which it is not where each byte is emulated.
     for (const char* feature : {"erms", "fsrm"}) {
         set(set(add(cpu, "feature"), "policy", "disable"), "name", feature);
     }
-    // Of translated code. By default it may grow to an eighth of the host's memory.
-    auto cache = set(add(add(features, "tcg"), "tb-cache"), "unit", "MiB");
-    cache.text().set(emulation_cache_mib);
 }
 
 void add_processor(pugi::xml_node domain, bool emulation) {
@@ -69,7 +65,7 @@ void add_processor(pugi::xml_node domain, bool emulation) {
     add(features, "apic");
     set(add(features, "vmport"), "state", "off");
     if (emulation) {
-        add_emulated_processor(domain, features);
+        add_emulated_processor(domain);
     } else {
         set(add(domain, "cpu"), "mode", "host-passthrough");
     }

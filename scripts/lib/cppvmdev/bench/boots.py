@@ -25,7 +25,7 @@ def bare_boot(subject):
     if config.kvm_usable():
         processor = ["-accel", "kvm", "-cpu", "host"]
     else:
-        processor = ["-accel", "tcg,tb-size=64", "-cpu", "max,-erms,-fsrm"]
+        processor = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
     words = [
         "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor,
         "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults",

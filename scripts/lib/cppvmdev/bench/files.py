@@ -108,7 +108,7 @@ class Bench:
         kvm = config.kvm_usable()
         accelerator = ["-accel", "kvm", "-cpu", "host"]
         if not kvm:
-            accelerator = ["-accel", "tcg,tb-size=64", "-cpu", "max,-erms,-fsrm"]
+            accelerator = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
         line = (
             "console=ttyS0 quiet panic=-1 noreplace-smp no_timer_check rootfstype=virtiofs "
             "root=root rw init=/usr/bin/python3 -- /workload.py --init "

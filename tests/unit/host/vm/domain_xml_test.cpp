@@ -76,12 +76,10 @@ TEST(DomainXmlTest, HasTheProcessorsFeaturesAskedForAtOnce) {
 TEST(DomainXmlTest, SparesAnEmulatedProcessorWhatIsSlowOnIt) {
     DomainSpec spec = domain_spec();
     EXPECT_FALSE(ParsedDomain(spec).has("//cpu/feature"));
-    EXPECT_FALSE(ParsedDomain(spec).has("//tcg"));
     spec.emulation = true;
     const ParsedDomain domain(spec);
     EXPECT_EQ(domain.at("//cpu/feature[@name='erms']/@policy"), "disable");
     EXPECT_EQ(domain.at("//cpu/feature[@name='fsrm']/@policy"), "disable");
-    EXPECT_EQ(domain.at("//features/tcg/tb-cache"), "64");
 }
 
 TEST(DomainXmlTest, TakesHugePages) {

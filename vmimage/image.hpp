@@ -6,9 +6,10 @@
 
 namespace cppvm::vmimage {
 
-/// What the guest needs that a distribution's kernel does not have built in: virtio over PCI, vsock,
-/// virtiofs, and the balloon that gives freed memory back. What is not needed to run containers from the share is not loaded at each boot.
-/// Of a kernel that has them built in, and says so in modules.builtin, nothing is loaded.
+/// What the guest needs that a distribution's kernel does not have built in: virtio over PCI,
+/// vsock, virtiofs, and the balloon that gives freed memory back. What is not needed to run
+/// containers from the share is not loaded at each boot. Of a kernel that has them built in, and
+/// says so in modules.builtin, nothing is loaded.
 std::vector<std::string> guest_modules();
 
 /// What an image is made of. Plain data.

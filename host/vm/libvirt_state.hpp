@@ -16,7 +16,7 @@ bool libvirt_state_is_visible(const config::Config& config);
 bool known_to_libvirt(const std::string& name);
 
 /// Until it does not know a domain any more whose QEMU has ended, which it notices by itself.
-/// Throws: Error (deadline_exceeded). Cancels: the wait.
+/// Throws: Error; deadline_exceeded. Cancels: the wait.
 Awaitable<> wait_forgotten_by_libvirt(std::string name, Deadline deadline);
 
 } // namespace cppvm::vm

@@ -8,6 +8,7 @@
 #include "host/sandbox/leftovers.hpp"
 #include "host/sandbox/run_dir_lock.hpp"
 #include "host/sandbox/task_record.hpp"
+#include "host/shim/detached_work.hpp"
 #include "host/shim/grouping.hpp"
 #include "host/shim/shim_socket.hpp"
 #include "host/shim/start_record.hpp"
@@ -25,12 +26,14 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// containerd kills us after five seconds; the rest is for a machine that is busy.
+// containerd kills us after five seconds. What is not undone when we answer is undone behind its
+// back.
+constexpr milliseconds answer_budget(4000);
 constexpr milliseconds whole_budget(3500);
 // For a daemon that is ending, and for its end after SIGKILL.
 constexpr milliseconds daemon_grace(2000);
 constexpr milliseconds kill_grace(500);
-// Behind containerd's back there is time, also for a machine that is busy.
+// For a daemon that is ending in order.
 constexpr milliseconds background_budget(15'000);
 constexpr milliseconds background_grace(12'000);
 
@@ -52,13 +55,15 @@ class Deletion {
         const Identity identity(line_.address, line_.containerd_namespace, grouping_.id);
         const std::optional<TaskRecord> task =
             bundle_.empty() ? std::nullopt : read_task_record(bundle_);
-        if (!bundle_.empty()) {
-            unmount_rootfs(bundle_, logger_);
-        }
-        undo_sandbox(identity);
-        if (in_background_) {
-            ::_exit(0); // the parent has answered
-        }
+        run_detached(
+            [&](const LetGo& let_go) {
+                if (!bundle_.empty()) {
+                    unmount_rootfs(bundle_, logger_);
+                }
+                undo_sandbox(identity, let_go);
+            },
+            deadline_in(answer_budget)
+        );
         return response(task);
     }
 
@@ -98,19 +103,21 @@ class Deletion {
         return *config_;
     }
 
-    void undo_sandbox(const Identity& identity) {
+    void undo_sandbox(const Identity& identity, const LetGo& let_go) {
         if (grouping_.pod_member) {
             return; // the sandbox's own delete does it
         }
         const auto run_dir = identity.run_dir(config().run_dir);
         std::error_code error;
         if (std::filesystem::is_directory(run_dir, error)) {
-            undo_run_dir(identity, run_dir);
+            undo_run_dir(identity, run_dir, let_go);
         }
         remove_socket(identity);
     }
 
-    void undo_run_dir(const Identity& identity, const std::filesystem::path& run_dir) {
+    void undo_run_dir(
+        const Identity& identity, const std::filesystem::path& run_dir, const LetGo& let_go
+    ) {
         try {
             auto lock = RunDirLock::take_existing(run_dir);
             if (!lock && grouping_.id != line_.id) {
@@ -122,9 +129,7 @@ class Deletion {
             if (daemon && is_ending(run_dir)) {
                 // The usual end: everything that containerd knows of is undone, only the machine
                 // is still going down. People who wait for containerd must not wait for that.
-                if (!continue_in_background()) {
-                    return;
-                }
+                let_go();
                 deadline_ = deadline_in(background_budget);
                 grace_ = background_grace;
             }
@@ -145,24 +150,6 @@ class Deletion {
                 {{"run_dir", run_dir.native()}, {"error", exception.what()}}
             );
         }
-    }
-
-    // Forks. True in the child, which holds none of containerd's pipes and ends by itself.
-    bool continue_in_background() {
-        const pid_t pid = ::fork();
-        if (pid < 0) {
-            throw_errno("fork for", "the end of the daemon");
-        }
-        if (pid > 0) {
-            return false;
-        }
-        in_background_ = true;
-        ::setsid();
-        const UniqueFd null = open_file("/dev/null", O_RDWR);
-        for (int standard = 0; standard <= 2; ++standard) {
-            ::dup2(null.get(), standard);
-        }
-        return true;
     }
 
     // Waits for the daemon to end by itself, or ends it. Gives the lock that it held, or nothing if
@@ -231,7 +218,6 @@ class Deletion {
     std::string socket_;
     std::optional<config::Config> config_;
     milliseconds grace_ = daemon_grace;
-    bool in_background_ = false;
 };
 
 } // namespace

@@ -10,7 +10,7 @@ namespace cppvm::shim {
 /// The `delete` command: undoes what is left of a container, or of a whole sandbox if the container
 /// is the sandbox's own, whether its daemon is ending, wedged, killed or never was. Idempotent;
 /// works with whatever is there, down to nothing. Blocks for less than five seconds, which is what
-/// containerd allows.
+/// containerd allows; what is not undone by then goes on being undone in a process of its own.
 ///
 /// Returns the DeleteResponse to print: how the task ended as far as it is known, else as if it had
 /// been killed now. Logs a warning for what could not be undone.

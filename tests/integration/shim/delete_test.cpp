@@ -100,6 +100,22 @@ TEST_F(DeleteTest, DoesNotWaitForALibvirtThatHangs) {
     expect_nothing_left("c1");
 }
 
+// On a machine that is much too slow. The helper stops the process that does the work.
+TEST_F(DeleteTest, AnswersInTimeAndGoesOn) {
+    make_bundle("c1");
+    start_as("c1", "litter");
+    kill_daemon("c1");
+    dir_.write(
+        "helper",
+        "#!/bin/sh\n(sleep 6; kill -CONT $PPID) >/dev/null 2>&1 &\nkill -STOP $PPID\n"
+        "echo found no\n"
+    );
+    removed("c1");
+    EXPECT_TRUE(std::filesystem::exists(run_dir("c1")));
+    EXPECT_TRUE(wait_until([&] { return !std::filesystem::exists(socket("c1")); }));
+    expect_nothing_left("c1");
+}
+
 TEST_F(DeleteTest, TellsHowTheTaskEnded) {
     make_bundle("c1");
     const auto at =

@@ -141,7 +141,7 @@ TEST(HelloTest, WaitsForTheNextAfterOneThatWasCutOff) {
     testing::co_test([]() -> Awaitable<> {
         std::string answer;
         const AgentHello hello =
-            co_await receive({"", "\0", framed(100, "short"), complete()}, &answer);
+            co_await receive({"", "x", framed(100, "short"), complete()}, &answer);
         EXPECT_EQ(hello.build_id, "0.1.0-abc");
         EXPECT_EQ(answer, std::string(1, static_cast<char>(wire::accepted)));
     }());

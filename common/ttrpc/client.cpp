@@ -151,21 +151,29 @@ Client::call(std::string service, std::string method, std::string payload, CallO
 
 Awaitable<std::unique_ptr<Stream>>
 Client::open_stream(std::string service, std::string method, CallOptions options) {
-    auto stream = std::make_unique<Stream>(
-        connection_, streams_, Stream::Side::client, full_name(service, method), options.deadline
+    return start_stream(
+        flag_remote_open, std::move(service), std::move(method), {}, std::move(options)
     );
-    Request request{
-        .service = std::move(service),
-        .method = std::move(method),
-        .payload = {},
-        .metadata = std::move(options.metadata),
-    };
-    stream->id_ = co_await start(*stream, flag_remote_open, std::move(request), options.deadline);
-    co_return stream;
 }
 
 Awaitable<std::unique_ptr<Stream>> Client::open_replies(
     std::string service, std::string method, std::string payload, CallOptions options
+) {
+    return start_stream(
+        flag_remote_closed,
+        std::move(service),
+        std::move(method),
+        std::move(payload),
+        std::move(options)
+    );
+}
+
+Awaitable<std::unique_ptr<Stream>> Client::start_stream(
+    std::uint8_t flags,
+    std::string service,
+    std::string method,
+    std::string payload,
+    CallOptions options
 ) {
     auto stream = std::make_unique<Stream>(
         connection_, streams_, Stream::Side::client, full_name(service, method), options.deadline
@@ -176,8 +184,8 @@ Awaitable<std::unique_ptr<Stream>> Client::open_replies(
         .payload = std::move(payload),
         .metadata = std::move(options.metadata),
     };
-    stream->send_closed_ = true; // the request says so
-    stream->id_ = co_await start(*stream, flag_remote_closed, std::move(request), options.deadline);
+    stream->send_closed_ = (flags & flag_remote_closed) != 0;
+    stream->id_ = co_await start(*stream, flags, std::move(request), options.deadline);
     co_return stream;
 }
 

@@ -60,6 +60,14 @@ class Client : private FrameSink {
     /// must rise. Gives the id.
     Awaitable<std::uint32_t>
     start(Receiver& receiver, std::uint8_t flags, Request request, Deadline deadline);
+    /// `flags`: whether the client will send on it (flag_remote_open) or not (flag_remote_closed).
+    Awaitable<std::unique_ptr<Stream>> start_stream(
+        std::uint8_t flags,
+        std::string service,
+        std::string method,
+        std::string payload,
+        CallOptions options
+    );
 
     Logger logger_;
     Connection connection_;

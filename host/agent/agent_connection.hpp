@@ -9,6 +9,9 @@
 
 namespace cppvm::agent {
 
+/// What the agent tells of an exec, in the order of agent.proto.
+using ExecEvents = ttrpc::ReplyReader<v1::ExecEvent>;
+
 /// The host's side of the agent in one virtual machine: one RPC connection, and stdio streams.
 ///
 /// Owns: the RPC connection. Borrows the machine, which must outlive it.

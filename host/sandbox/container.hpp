@@ -96,7 +96,6 @@ class Container {
 
   private:
     using ProcessHandle = std::shared_ptr<Process>;
-    using ExecEvents = ttrpc::ReplyReader<agent::v1::ExecEvent>;
 
     ProcessHandle find(const std::string& exec_id) const;
     ProcessHandle find_running_init(std::string_view operation) const;
@@ -113,7 +112,7 @@ class Container {
     Awaitable<> start_exec(ProcessHandle process);
 
     Awaitable<> watch_init();
-    Awaitable<> watch_exec(ProcessHandle process, ExecEvents events);
+    Awaitable<> watch_exec(ProcessHandle process, agent::ExecEvents events);
     Awaitable<std::uint32_t> status_of_init();
     Awaitable<std::uint32_t> status_or_killed(ProcessHandle process, Awaitable<std::uint32_t> wait);
     Awaitable<> finish(ProcessHandle process, Exit exit);

@@ -25,9 +25,7 @@ constexpr std::uint32_t start_failed_status = 255;
 // A guest could list any number; each costs a process on the host.
 constexpr std::size_t max_other_processes = 128;
 
-using ExecEvents = ttrpc::ReplyReader<agent::v1::ExecEvent>;
-
-Awaitable<agent::v1::ExecEvent::Started> receive_started(ExecEvents& events) {
+Awaitable<agent::v1::ExecEvent::Started> receive_started(agent::ExecEvents& events) {
     auto event = co_await events.receive();
     if (!event || !event->has_started()) {
         throw Error(Code::internal, "the guest agent did not say that the process has started");
@@ -35,7 +33,7 @@ Awaitable<agent::v1::ExecEvent::Started> receive_started(ExecEvents& events) {
     co_return event->started();
 }
 
-Awaitable<std::uint32_t> receive_exit(ExecEvents& events) {
+Awaitable<std::uint32_t> receive_exit(agent::ExecEvents& events) {
     const auto event = co_await events.receive();
     if (!event || !event->has_exited()) {
         throw Error(Code::internal, "the guest agent did not say how the process has ended");
@@ -115,7 +113,7 @@ Awaitable<> Container::start_init() {
 
 Awaitable<> Container::start_exec(ProcessHandle process) {
     std::exception_ptr failure;
-    std::optional<ExecEvents> events;
+    std::optional<agent::ExecEvents> events;
     try {
         co_await open_io(process);
         start_stand_in(process);
@@ -184,7 +182,7 @@ Awaitable<> Container::watch_init() {
     co_await finish_io(init_);
 }
 
-Awaitable<> Container::watch_exec(ProcessHandle process, ExecEvents events) {
+Awaitable<> Container::watch_exec(ProcessHandle process, agent::ExecEvents events) {
     const std::uint32_t status = co_await status_or_killed(process, receive_exit(events));
     co_await finish(process, {status, WallClock::now()});
     co_await finish_io(process);

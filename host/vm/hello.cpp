@@ -43,6 +43,14 @@ Awaitable<std::string> read_body(StreamSocket& socket) {
     co_return body;
 }
 
+Awaitable<AgentHello> exchange(StreamSocket& socket) {
+    const std::string body = co_await read_body(socket);
+    AgentHello hello = decode_hello(body);
+    const std::uint8_t answer = wire::accepted;
+    co_await asio::async_write(socket, asio::buffer(&answer, 1), asio::use_awaitable);
+    co_return hello;
+}
+
 // The reader of the last byte closes first (docs/adr/0002).
 Awaitable<> wait_close(StreamSocket& socket) {
     char byte = 0;
@@ -74,18 +82,6 @@ AgentHello decode_hello(std::string_view body) {
     }
     return hello;
 }
-
-namespace {
-
-Awaitable<AgentHello> exchange(StreamSocket& socket) {
-    const std::string body = co_await read_body(socket);
-    AgentHello hello = decode_hello(body);
-    const std::uint8_t answer = wire::accepted;
-    co_await asio::async_write(socket, asio::buffer(&answer, 1), asio::use_awaitable);
-    co_return hello;
-}
-
-} // namespace
 
 Awaitable<AgentHello> receive_hello(Vsock& vsock) {
     for (;;) {

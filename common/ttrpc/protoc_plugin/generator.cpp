@@ -133,6 +133,18 @@ void print_client_header(Printer& out, const ServiceDescriptor& service) {
               "};\n\n");
 }
 
+/// One `statement` for each method that streams, or for each that does not.
+void print_cases(
+    Printer& out, const ServiceDescriptor& service, bool streaming, const std::string& statement
+) {
+    const std::string text = "    if (method == \"$method$\") {\n" + statement + "    }\n";
+    for (int index = 0; index < service.method_count(); ++index) {
+        if (service.method(index)->server_streaming() == streaming) {
+            out.Print(variables_of(*service.method(index)), text.c_str());
+        }
+    }
+}
+
 void print_streams(Printer& out, const ServiceDescriptor& service) {
     out.Print(
         variables_of(service),
@@ -142,34 +154,21 @@ void print_streams(Printer& out, const ServiceDescriptor& service) {
         "    ::cppvm::ttrpc::Stream& stream\n"
         ") {\n"
     );
-    for (int index = 0; index < service.method_count(); ++index) {
-        if (service.method(index)->server_streaming()) {
-            out.Print(
-                variables_of(*service.method(index)),
-                "    if (method == \"$method$\") {\n"
-                "        return ::cppvm::ttrpc::stub::dispatch_replies(\n"
-                "            *this, &$service$Service::$function$, context, stream\n"
-                "        );\n"
-                "    }\n"
-            );
-        }
-    }
+    print_cases(
+        out,
+        service,
+        true,
+        "        return ::cppvm::ttrpc::stub::dispatch_replies(\n"
+        "            *this, &$service$Service::$function$, context, stream\n"
+        "        );\n"
+    );
     out.Print(
         variables_of(service),
         "    ::cppvm::ttrpc::throw_unknown_method(method);\n"
         "}\n\n"
         "bool $service$Service::is_streaming(std::string_view method) const {\n"
     );
-    for (int index = 0; index < service.method_count(); ++index) {
-        if (service.method(index)->server_streaming()) {
-            out.Print(
-                variables_of(*service.method(index)),
-                "    if (method == \"$method$\") {\n"
-                "        return true;\n"
-                "    }\n"
-            );
-        }
-    }
+    print_cases(out, service, true, "        return true;\n");
     out.Print("    return false;\n"
               "}\n\n");
 }
@@ -185,19 +184,14 @@ void print_service_source(Printer& out, const ServiceDescriptor& service) {
         "    std::string_view payload\n"
         ") {\n"
     );
-    for (int index = 0; index < service.method_count(); ++index) {
-        if (service.method(index)->server_streaming()) {
-            continue;
-        }
-        out.Print(
-            variables_of(*service.method(index)),
-            "    if (method == \"$method$\") {\n"
-            "        return ::cppvm::ttrpc::stub::dispatch_unary(\n"
-            "            *this, &$service$Service::$function$, context, payload\n"
-            "        );\n"
-            "    }\n"
-        );
-    }
+    print_cases(
+        out,
+        service,
+        false,
+        "        return ::cppvm::ttrpc::stub::dispatch_unary(\n"
+        "            *this, &$service$Service::$function$, context, payload\n"
+        "        );\n"
+    );
     out.Print("    static_cast<void>(context);\n"
               "    static_cast<void>(payload);\n"
               "    ::cppvm::ttrpc::throw_unknown_method(method);\n"

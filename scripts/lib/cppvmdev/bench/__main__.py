@@ -14,13 +14,9 @@ import sys
 from .. import images, libvirt
 from ..shell import CommandFailed
 from . import boots, execs, pods, report, streams
-from .subject import BASE, CPPVM, RUNC, Subject
+from .subject import CPPVM, RUNC, prepared, say
 
 STREAM_MIB = 64
-
-
-def _say(text):
-    print(text, file=sys.stderr)
 
 
 def _measure_boots(subjects, runs):
@@ -30,7 +26,7 @@ def _measure_boots(subjects, runs):
         boots.ctr_run(subject)
         subject.samples.clear()
     for turn in range(runs):
-        _say(f"boots: turn {turn + 1} of {runs}")
+        say(f"boots: turn {turn + 1} of {runs}")
         for subject in subjects:
             boots.bare_boot(subject)
             boots.ctr_run(subject)
@@ -41,7 +37,7 @@ def _measure_processes(subjects, runs, echo_program):
         subject.vm, subject.runc = subject.box(CPPVM), subject.box(RUNC)
         subject.echo = streams.EchoBox(subject, echo_program)
     for turn in range(runs):
-        _say(f"execs and streams: turn {turn + 1} of {runs}")
+        say(f"execs and streams: turn {turn + 1} of {runs}")
         for subject in subjects:
             execs.by_task_api(subject, subject.vm, "exec_ms")
             execs.by_task_api(subject, subject.runc, "exec_runc_ms")
@@ -60,7 +56,7 @@ def _measure_processes(subjects, runs, echo_program):
 def _measure_many(subjects, runs, containers, earlier):
     """Does an exec take longer when there is, or was, much else?"""
     for subject in subjects:
-        _say(f"execs in a VM with {containers} containers, and after {earlier} execs")
+        say(f"execs in a VM with {containers} containers, and after {earlier} execs")
         alone = subject.box(CPPVM)
         crowded = pods.pod_of(subject, containers)
         old = subject.box(CPPVM)
@@ -80,11 +76,11 @@ def measure(subjects, words):
     if words.containers:
         _measure_many(subjects, words.runs, words.containers, words.earlier)
     for subject in subjects:
-        _say("memory of pods")
+        say("memory of pods")
         pods.memory_of_pods(subject)
     if words.pods:
         for subject in subjects:
-            _say(f"{words.pods} VMs at once")
+            say(f"{words.pods} VMs at once")
             pods.all_at_once(subject, words.pods)
 
 
@@ -124,21 +120,9 @@ def main():
     parser.add_argument("--echo", required=True, help="the program vsock-echo")
     parser.add_argument("subjects", nargs="+", metavar="NAME=STAGE")
     words = parser.parse_args()
-    daemons = libvirt.LibvirtDaemons(BASE / "libvirt.json")
-    subjects = []
-    try:
-        daemons.start()
-        subjects = [Subject(*word.split("=", 1)) for word in words.subjects]
+    with prepared([word.split("=", 1) for word in words.subjects]) as subjects:
         measure(subjects, words)
         results = {subject.name: figures(subject) for subject in subjects}
-    finally:
-        for subject in subjects:
-            subject.containerd.remove()
-        daemons.stop()
-        for path in BASE.glob("*"):
-            path.unlink()
-        if BASE.exists():
-            BASE.rmdir()
     first, *others = subjects
     document = dict(results[first.name])
     if others:

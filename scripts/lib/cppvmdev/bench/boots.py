@@ -5,9 +5,9 @@ import subprocess
 import time
 from datetime import datetime, timezone
 
-from .. import config
 from ..ctr import unique_id
-from .subject import CPPVM, MEMORY_MIB
+from . import bare_machine
+from .subject import CPPVM
 
 # What the shim gives the kernel, and the agent's word to power off where it would say hello.
 _COMMAND_LINE = (
@@ -21,17 +21,9 @@ _PID_1 = b"Agent started"
 def bare_boot(subject):
     """QEMU alone: the same kernel, initramfs, machine, processor and memory."""
     share = subject.stage / "share/cppvm"
-    kvm = config.kvm_usable()
-    if config.kvm_usable():
-        processor = ["-accel", "kvm", "-cpu", "host"]
-    else:
-        processor = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
-    words = [
-        "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor,
-        "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults",
-        "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
-        "-kernel", share / "vmlinuz", "-initrd", share / "initramfs.img", "-append", _COMMAND_LINE,
-    ]  # fmt: skip
+    words = bare_machine.words(
+        share / "vmlinuz", _COMMAND_LINE, "-initrd", share / "initramfs.img"
+    )
     begin = time.monotonic()
     machine = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:

@@ -7,6 +7,7 @@ STAGE holds an image with the tuned kernel, which can boot from virtiofs by itse
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tarfile
@@ -16,8 +17,9 @@ from pathlib import Path
 from .. import config, images, libvirt
 from ..ctr import unique_id
 from ..shell import CommandFailed
-from . import files_workload
-from .subject import BASE, CPPVM, MEMORY_MIB, RUNC, Subject
+from ..waiting import wait_until
+from . import bare_machine, files_workload
+from .subject import CPPVM, MEMORY_MIB, RUNC, prepared, say
 
 _PROGRAM = Path("/usr/lib/qemu/virtiofsd")
 _OWN = "cache=always,timeout=1"
@@ -31,17 +33,12 @@ _VARIANTS = {
     "8 threads": (_OWN, ["--thread-pool-size=8"]),
 }
 _TIMEOUT = 1800  # s
-_MARK = "RESULT "
-
-
-def _say(text):
-    print(text, file=sys.stderr)
 
 
 def _result(text):
     for line in text.splitlines():
-        if _MARK in line:
-            return json.loads(line.split(_MARK, 1)[1])
+        if files_workload.MARK in line:
+            return json.loads(line.split(files_workload.MARK, 1)[1])
     raise RuntimeError(f"the workload gave no result; it said: {text[-500:]}")
 
 
@@ -63,8 +60,8 @@ def _wrapper(directory, name, options, words):
 
 
 class Bench:
-    def __init__(self, stage, files):
-        self.subject = Subject("files", stage)
+    def __init__(self, subject, files):
+        self.subject = subject
         self.words = ["python3", "/workload.py", "/work", str(files)]
         self.samples = {}
 
@@ -96,33 +93,26 @@ class Bench:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            while not socket.exists():
-                if server.poll() is not None:
-                    raise RuntimeError("virtiofsd has ended")
+            wait_until(socket.exists, "socket of virtiofsd")
             self.add("bare QEMU", self._boot(socket))
         finally:
             server.kill()
             server.wait()
 
     def _boot(self, socket):
-        kvm = config.kvm_usable()
-        accelerator = ["-accel", "kvm", "-cpu", "host"]
-        if not kvm:
-            accelerator = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
         line = (
             "console=ttyS0 quiet panic=-1 noreplace-smp no_timer_check rootfstype=virtiofs "
             "root=root rw init=/usr/bin/python3 -- /workload.py --init "
         ) + " ".join(self.words[2:])
+        words = bare_machine.words(
+            self.subject.stage / "share/cppvm/vmlinuz", line,
+            "-object", f"memory-backend-memfd,id=mem,size={MEMORY_MIB}M,share=on",
+            "-numa", "node,memdev=mem", "-chardev", f"socket,id=fs,path={socket}",
+            "-device", "vhost-user-fs-pci,chardev=fs,tag=root",
+        )  # fmt: skip
         return subprocess.run(
-            ["qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *accelerator,
-             "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults", "-no-user-config",
-             "-display", "none", "-no-reboot", "-serial", "stdio",
-             "-object", f"memory-backend-memfd,id=mem,size={MEMORY_MIB}M,share=on",
-             "-numa", "node,memdev=mem", "-chardev", f"socket,id=fs,path={socket}",
-             "-device", "vhost-user-fs-pci,chardev=fs,tag=root",
-             "-kernel", self.subject.stage / "share/cppvm/vmlinuz", "-append", line],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True,
-        ).stdout.decode(errors="replace")  # fmt: skip
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True
+        ).stdout.decode(errors="replace")
 
 
 def _unpack(directory):
@@ -146,7 +136,7 @@ def _table(samples):
     figures = list(samples[names[0]])
     lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for figure in figures:
-        middle = [sorted(samples[name][figure])[len(samples[name][figure]) // 2] for name in names]
+        middle = [statistics.median(samples[name][figure]) for name in names]
         lines.append(f"| {figure} | " + " | ".join(f"{value:.3g}" for value in middle) + " |")
     return "\n".join(lines)
 
@@ -157,30 +147,21 @@ def main():
     parser.add_argument("--files", type=int, default=10000, help="how many small files")
     parser.add_argument("stage")
     words = parser.parse_args()
-    BASE.mkdir(parents=True, exist_ok=True)
-    daemons = libvirt.LibvirtDaemons(BASE / "libvirt.json")
-    bench = None
-    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="cppvm-files-") as directory:
-        try:
-            daemons.start()
-            bench = Bench(words.stage, words.files)
-            bench.subject.start()
-            bench.subject.ctr.import_image(images.real())
-            root = _unpack(directory)
-            for turn in range(words.runs):
-                for name in _VARIANTS:
-                    _say(f"files: turn {turn + 1} of {words.runs}: {name}")
-                    bench.variant(name, directory)
-                _say(f"files: turn {turn + 1} of {words.runs}: bare QEMU, runc")
-                bench.bare(root, directory)
-                bench.container("runc", RUNC)
-        finally:
-            if bench:
-                bench.subject.containerd.remove()
-            daemons.stop()
-            for path in BASE.glob("*"):
-                path.unlink()
-            BASE.rmdir()
+    with (
+        tempfile.TemporaryDirectory(dir="/var/tmp", prefix="cppvm-files-") as directory,
+        prepared([("files", words.stage)]) as [subject],
+    ):
+        bench = Bench(subject, words.files)
+        subject.start()
+        subject.ctr.import_image(images.real())
+        root = _unpack(directory)
+        for turn in range(words.runs):
+            for name in _VARIANTS:
+                say(f"files: turn {turn + 1} of {words.runs}: {name}")
+                bench.variant(name, directory)
+            say(f"files: turn {turn + 1} of {words.runs}: bare QEMU, runc")
+            bench.bare(root, directory)
+            bench.container("runc", RUNC)
     print(_table(bench.samples))
     print(json.dumps(bench.samples))
 

@@ -18,7 +18,7 @@ _MIB = 1 << 20
 _BIG_MIB = 64
 _BLOCK = 4096
 _OPERATIONS = 2000
-_MARK = "RESULT "
+MARK = "RESULT "
 
 
 def _rate(amount, work, *args):
@@ -146,7 +146,7 @@ def measure(directory, files):
 def main(words):
     as_init = words[0] == "--init"
     directory, files = words[-2:]
-    print(_MARK + json.dumps(measure(directory, int(files))), flush=True)
+    print(MARK + json.dumps(measure(directory, int(files))), flush=True)
     if as_init:
         import ctypes
 

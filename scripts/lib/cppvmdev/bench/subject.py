@@ -1,10 +1,12 @@
 """A build of the product under measurement, with a containerd of its own."""
 
 import statistics
+import sys
 import time
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from .. import config, images, processes, releases
+from .. import config, images, libvirt, processes, releases
 from ..containerd import Containerd
 from ..ctr import unique_id
 from ..waiting import wait_until
@@ -14,6 +16,11 @@ NAMESPACE = "bench"
 RUNC = "io.containerd.runc.v2"
 CPPVM = "io.containerd.cppvm.v1"
 MEMORY_MIB = 512
+
+
+def say(text):
+    """Tells the one who waits what is done now."""
+    print(text, file=sys.stderr)
 
 
 def seconds(work):
@@ -87,3 +94,27 @@ class Subject:
         for box in boxes:
             self.ctr.remove(box)
         wait_until(lambda: not any(p.alive() for p in helpers), "end of the VMs", 60)
+
+
+def _remove_base():
+    """Not what is below: where a subject could not be removed, there may be mounts."""
+    for path in BASE.glob("*"):
+        if path.is_file():
+            path.unlink()
+    BASE.rmdir()
+
+
+@contextmanager
+def prepared(stages):
+    """The subjects for pairs of name and stage, and libvirt for them; all is gone afterwards."""
+    with ExitStack() as undo:
+        BASE.mkdir(parents=True, exist_ok=True)
+        undo.callback(_remove_base)
+        daemons = libvirt.LibvirtDaemons(BASE / "libvirt.json")
+        undo.callback(daemons.stop)
+        daemons.start()
+        subjects = []
+        for name, stage in stages:
+            subjects.append(Subject(name, stage))
+            undo.callback(subjects[-1].containerd.remove)
+        yield subjects

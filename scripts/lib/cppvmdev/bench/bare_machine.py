@@ -1,0 +1,17 @@
+"""QEMU alone, as like the product's machine as its words allow."""
+
+from .. import config
+from .subject import MEMORY_MIB
+
+
+def words(kernel, command_line, *devices):
+    """The words of a QEMU that boots `kernel`, with its first serial port at stdin and stdout."""
+    processor = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
+    if config.kvm_usable():
+        processor = ["-accel", "kvm", "-cpu", "host"]
+    return [
+        "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor,
+        "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults", "-no-user-config",
+        "-display", "none", "-no-reboot", "-serial", "stdio",
+        "-kernel", kernel, "-append", command_line, *devices,
+    ]  # fmt: skip

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/async/asio.hpp"
+#include "common/base/error.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -66,6 +67,22 @@ Awaitable<T> with_timeout(Awaitable<T> operation, Deadline deadline, std::string
         detail::check_timeout(failure, order[0] == 1 && !timer_error, cancelled, what);
         co_return std::move(*result);
     }
+}
+
+/// Runs `operation`, cancelled at `deadline`; says whether it came to its end before that. Its
+/// result is dropped. Throws: what the operation throws. Cancels: the operation, and throws its
+/// abort.
+template <class T>
+Awaitable<bool> ends_by(Awaitable<T> operation, Deadline deadline) {
+    try {
+        co_await with_timeout(std::move(operation), deadline, "wait");
+        co_return true;
+    } catch (const Error& error) {
+        if (error.code() != Code::deadline_exceeded) {
+            throw;
+        }
+    }
+    co_return false;
 }
 
 /// Runs `operation` to its end (or to `deadline`) even if the awaiting coroutine is cancelled

@@ -263,14 +263,9 @@ void ChildProcess::detach() noexcept {
 
 Awaitable<ChildExit> ChildProcess::terminate(std::chrono::milliseconds grace) {
     signal(SIGTERM);
-    try {
-        co_return co_await with_timeout(wait(), deadline_in(grace), "wait for child");
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) {
-            throw;
-        }
+    if (!co_await ends_by(wait(), deadline_in(grace))) {
+        signal(SIGKILL);
     }
-    signal(SIGKILL);
     co_return co_await wait();
 }
 

@@ -79,15 +79,7 @@ Awaitable<> run_output(StreamSocket connection, Descriptor source) {
     const bool ended = co_await copy_out(connection, source);
     source.close();
     if (ended) {
-        try {
-            co_await with_timeout(
-                send_end(connection), deadline_in(end_grace), "end of output stream"
-            );
-        } catch (const Error& error) {
-            if (error.code() != Code::deadline_exceeded) {
-                throw;
-            }
-        }
+        static_cast<void>(co_await ends_by(send_end(connection), deadline_in(end_grace)));
     }
 }
 

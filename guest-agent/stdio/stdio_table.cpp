@@ -49,14 +49,7 @@ Awaitable<> wait_hang_up(StreamSocket& connection) {
 } // namespace
 
 Awaitable<> StdioTable::watch(std::uint64_t token, Parked connection) {
-    try {
-        co_await with_timeout(
-            wait_hang_up(*connection), deadline_in(lifetime_), "wait for the request"
-        );
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) {
-            throw;
-        }
+    if (!co_await ends_by(wait_hang_up(*connection), deadline_in(lifetime_))) {
         logger_.warn("Nobody claimed a stdio stream", {{"token", token}});
     }
     const auto found = parked_.find(token);

@@ -1,6 +1,7 @@
 #include "host/config/config.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "common/log/logger.hpp"
 #include "common/os/file.hpp"
 
@@ -72,14 +73,10 @@ std::string_view type_name(toml::node_type type) noexcept {
 [[noreturn]] void
 fail(std::string_view source, const toml::source_region& region, std::string_view what) {
     constexpr std::size_t max_shown = 200;
-    std::string shown(what.substr(0, max_shown));
-    std::replace_if(
-        shown.begin(), shown.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?'
-    );
     throw Error(
         Code::invalid_argument,
         "load configuration: " + std::string(source) + ":" + std::to_string(region.begin.line) +
-            ": " + shown
+            ": " + one_line(std::string(what), max_shown)
     );
 }
 

@@ -96,13 +96,8 @@ Awaitable<> LoggingProcess::stop(const Logger& logger) {
     stderr_.reset();
     // A logger that ends at the end of its input shall not be cut off while it writes its last
     // lines.
-    try {
-        co_await with_timeout(child_.wait(), deadline_in(limits_.own_end), "wait for logger");
+    if (co_await ends_by(child_.wait(), deadline_in(limits_.own_end))) {
         co_return;
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) {
-            throw;
-        }
     }
     const ChildExit exit = co_await child_.terminate(limits_.stop);
     if (exit.signal == SIGKILL) {

@@ -188,12 +188,7 @@ Awaitable<bool> ProcessIo::drained(Deadline deadline) {
     if (running_outputs_ == 0) {
         co_return true;
     }
-    try {
-        co_await with_timeout(outputs_ended_.wait(), deadline, "wait for output");
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) {
-            throw;
-        }
+    if (!co_await ends_by(outputs_ended_.wait(), deadline)) {
         for (Output& output : outputs_) {
             if (output.pump) {
                 output.pump->last_call();

@@ -1,6 +1,7 @@
 #include "host/io/stdio_target.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -13,10 +14,7 @@ constexpr std::size_t max_shown = 256;
 
 [[noreturn]] void
 refuse(Code code, std::string_view stream, std::string_view uri, std::string_view why) {
-    std::string shown(uri.substr(0, max_shown));
-    std::replace_if(
-        shown.begin(), shown.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?'
-    );
+    const std::string shown = one_line(std::string(uri), max_shown);
     throw Error(code, "open " + std::string(stream) + " '" + shown + "': " + std::string(why));
 }
 

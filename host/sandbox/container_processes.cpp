@@ -198,13 +198,7 @@ Awaitable<> Container::finish_execs() {
         if (!process->state.is<ProcessState::Running>()) {
             continue;
         }
-        bool exited = true;
-        try {
-            co_await with_timeout(process->state.wait(), deadline, "wait for " + process->name());
-        } catch (const Error& error) {
-            exited = error.code() != Code::deadline_exceeded;
-        }
-        if (!exited) {
+        if (!co_await ends_by(process->state.wait(), deadline)) {
             co_await finish(process, {killed_status, WallClock::now()});
         }
     }

@@ -134,7 +134,7 @@ void Sandbox::log_boot(const vm::AgentHello& hello) const {
 Awaitable<> Sandbox::watch_machine() {
     co_await machine_->wait_gone();
     if (!stopping_) {
-        logger_.warn("The VM has ended", {{"console", machine_->console_tail(512)}});
+        logger_.warn("The VM has ended", {{"last_words", machine_->last_words()}});
     }
     if (!agent_ready_.is_set()) {
         co_return; // the boot reports it

@@ -1,8 +1,8 @@
 #include "host/shim/command_line.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 
-#include <algorithm>
 #include <optional>
 
 namespace cppvm::shim {
@@ -15,11 +15,7 @@ constexpr std::string_view usage_line =
 [[noreturn]] void fail(const std::string& what) {
     // The text may be anything; the error must stay one short line.
     constexpr std::size_t max_shown = 160;
-    std::string shown = what.substr(0, max_shown);
-    std::replace_if(
-        shown.begin(), shown.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?'
-    );
-    throw Error(Code::invalid_argument, shown + "; " + std::string(usage_line));
+    throw Error(Code::invalid_argument, one_line(what, max_shown) + "; " + std::string(usage_line));
 }
 
 /// The values that strconv.ParseBool of Go takes.

@@ -1,5 +1,6 @@
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "common/log/logger.hpp"
 #include "common/os/file.hpp"
 #include "host/shim/command_line.hpp"
@@ -10,7 +11,6 @@
 
 #include <google/protobuf/stubs/logging.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <span>
@@ -24,16 +24,6 @@ using namespace cppvm::shim; // NOLINT(google-build-using-namespace)
 
 void print(std::string_view text) {
     write_all(STDOUT_FILENO, "standard output", text);
-}
-
-// containerd shows the text to its user, and parts of it may come from anywhere.
-std::string one_line(std::string text) {
-    constexpr std::size_t max_bytes = 4096;
-    text.resize(std::min(text.size(), max_bytes));
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?'
-    );
-    return text;
 }
 
 int run(std::span<const char* const> arguments) {
@@ -80,8 +70,10 @@ int main(int argc, char** argv) {
         const std::span<const char* const> arguments(argv, static_cast<std::size_t>(argc));
         return run(arguments.subspan(argc > 0 ? 1 : 0));
     } catch (...) {
-        const std::string line =
-            one_line("cppvm: " + to_status(std::current_exception()).message) + "\n";
+        // containerd shows the text to its user, and parts of it may come from anywhere.
+        constexpr std::size_t max_bytes = 4096;
+        const std::string message = to_status(std::current_exception()).message;
+        const std::string line = one_line("cppvm: " + message, max_bytes) + "\n";
         [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line.data(), line.size());
         return EXIT_FAILURE;
     }

@@ -1,6 +1,7 @@
 #include "host/vm/helper_process.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -45,10 +46,7 @@ std::string HelperProcess::describe(const ChildExit& exit) {
     std::array<char, 1024> buffer{};
     boost::system::error_code error;
     const std::size_t count = output_.read_some(asio::buffer(buffer), error);
-    std::string said(buffer.data(), error ? 0 : count);
-    for (char& c : said) {
-        c = c == '\n' ? ' ' : c;
-    }
+    const std::string said = joined_lines(std::string(buffer.data(), error ? 0 : count));
     return program_ + " ended with " + to_text(exit) + ": " + (said.empty() ? "no message" : said);
 }
 

@@ -4,6 +4,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt_log.hpp"
 #include "host/vm/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/requirements.hpp"
@@ -18,7 +19,6 @@ namespace cppvm::vm {
 namespace {
 
 constexpr int end_timeout_ms = 1000;
-constexpr const char* libvirt_log_dir = "/var/log/libvirt/qemu";
 
 // A direct child of the owner. It died with it, unless it was not yet that far.
 void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) noexcept {
@@ -84,16 +84,9 @@ void remove_machine_files(const std::string& name, const std::filesystem::path& 
         }
         ::unlink((run_dir / qemu_pid_file).c_str());
         ::unlink((run_dir / "console.sock").c_str());
-        // "<name>.log" and rotated ones.
-        std::error_code error;
-        for (const auto& entry : std::filesystem::directory_iterator(libvirt_log_dir, error)) {
-            const std::string file = entry.path().filename();
-            if (file.starts_with(name + ".log")) {
-                ::unlink(entry.path().c_str());
-            }
-        }
-    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): only a log file may stay
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): only these files may stay
     }
+    remove_libvirt_log(name);
 }
 
 } // namespace cppvm::vm

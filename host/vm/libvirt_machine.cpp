@@ -2,10 +2,12 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
 #include "host/vm/domain_xml.hpp"
 #include "host/vm/hello.hpp"
 #include "host/vm/leftovers.hpp"
+#include "host/vm/libvirt_log.hpp"
 #include "host/vm/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/requirements.hpp"
@@ -23,7 +25,8 @@ constexpr std::chrono::seconds console_timeout{2};
 constexpr std::chrono::seconds kill_timeout{2};
 constexpr std::chrono::seconds forget_timeout{1};
 constexpr std::chrono::seconds destroy_timeout{4};
-constexpr std::size_t error_console_bytes = 600;
+constexpr std::chrono::seconds qemu_end_grace{1};
+constexpr std::size_t last_console_bytes = 600;
 
 std::unique_ptr<Vsock> make_vsock(
     const asio::any_io_executor& executor,
@@ -34,14 +37,6 @@ std::unique_ptr<Vsock> make_vsock(
         return make_user_vsock(executor, find_vhost_device_vsock(config), run_dir);
     }
     return make_kernel_vsock(executor);
-}
-
-// Console text in an error's one line: from the guest, so without control characters.
-std::string one_line(std::string text) {
-    for (char& c : text) {
-        c = static_cast<unsigned char>(c) < ' ' || c == 0x7f ? ' ' : c;
-    }
-    return text;
 }
 
 } // namespace
@@ -72,7 +67,7 @@ struct LibvirtMachine::Parts {
     Awaitable<> watch_share();
     Awaitable<> kill_qemu();
     Awaitable<> undo_domain();
-    [[noreturn]] void throw_with_console(Code code, const std::string& message) const;
+    std::string last_words() const;
 
     Logger logger;
     config::Config config;
@@ -134,12 +129,15 @@ Awaitable<> LibvirtMachine::Parts::watch_qemu() {
 // Without virtiofsd a process of the guest that waits for one of its files waits for ever, and no
 // signal ends it.
 Awaitable<> LibvirtMachine::Parts::watch_share() {
-    co_await share->ended();
-    // It ends with QEMU, too.
-    if (!stopped && !wait_pidfd(pidfd.native_handle(), 0)) {
-        logger.error("virtiofsd has ended, so the machine is ended too", {{"domain", spec.name}});
-        signal_pidfd(pidfd.native_handle(), SIGKILL);
+    const std::string how = co_await share->ended();
+    // It ends with QEMU, too, and when that ends in good order, a moment before it.
+    if (co_await ends_by(gone.wait(), deadline_in(qemu_end_grace))) {
+        co_return;
     }
+    logger.error(
+        "virtiofsd has ended, so the machine is ended too", {{"domain", spec.name}, {"how", how}}
+    );
+    signal_pidfd(pidfd.native_handle(), SIGKILL);
 }
 
 // libvirt's own destroy sends SIGTERM and looks every 200 ms whether it helped; the machine's state
@@ -170,9 +168,11 @@ Awaitable<> LibvirtMachine::Parts::undo_domain() {
     co_await client.destroy(spec.uuid, deadline_in(destroy_timeout));
 }
 
-void LibvirtMachine::Parts::throw_with_console(Code code, const std::string& message) const {
-    const std::string tail = one_line(console.tail(error_console_bytes));
-    throw Error(code, message + (tail.empty() ? "; its console is empty" : "; console: " + tail));
+std::string LibvirtMachine::Parts::last_words() const {
+    const std::string tail = joined_lines(console.tail(last_console_bytes));
+    const std::string messages = read_messages_of_qemu(spec.name);
+    return (tail.empty() ? "its console is empty" : "console: " + tail) +
+           (messages.empty() ? "" : "; QEMU: " + messages);
 }
 
 LibvirtMachine::LibvirtMachine(
@@ -254,16 +254,17 @@ Awaitable<AgentHello> LibvirtMachine::wait_hello(Deadline deadline) {
         failure = std::current_exception();
     }
     if (parts.gone.is_set()) {
-        parts.throw_with_console(
+        throw Error(
             Code::unavailable,
-            "wait for the guest agent of " + parts.spec.name + ": the virtual machine has ended"
+            "wait for the guest agent of " + parts.spec.name + ": the virtual machine has ended; " +
+                parts.last_words()
         );
     }
     const Status status = to_status(failure);
     if (status.code == Code::cancelled) {
         std::rethrow_exception(failure);
     }
-    parts.throw_with_console(status.code, status.message);
+    throw Error(status.code, status.message + "; " + parts.last_words());
 }
 
 Awaitable<StreamSocket> LibvirtMachine::dial(std::uint32_t port, Deadline deadline) {
@@ -278,8 +279,8 @@ Awaitable<> LibvirtMachine::wait_gone() {
     co_await parts_->gone.wait();
 }
 
-std::string LibvirtMachine::console_tail(std::size_t max_bytes) const {
-    return parts_->console.tail(max_bytes);
+std::string LibvirtMachine::last_words() const {
+    return parts_->last_words();
 }
 
 Awaitable<> LibvirtMachine::stop() {

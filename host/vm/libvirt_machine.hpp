@@ -36,7 +36,7 @@ class LibvirtMachine : public VirtualMachine {
     Awaitable<AgentHello> wait_hello(Deadline deadline) override;
     Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) override;
     Awaitable<> wait_gone() override;
-    std::string console_tail(std::size_t max_bytes) const override;
+    std::string last_words() const override;
     Awaitable<> stop() override;
     std::vector<Phase> phases() const override;
 

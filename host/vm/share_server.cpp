@@ -66,21 +66,16 @@ ShareServer::~ShareServer() {
     ::unlink(socket_.c_str());
 }
 
-Awaitable<> ShareServer::ended() {
-    co_await process_.wait();
+Awaitable<std::string> ShareServer::ended() {
+    const ChildExit exit = co_await process_.wait();
+    co_return process_.describe(exit);
 }
 
 Awaitable<std::optional<ChildExit>> ShareServer::wait_end() {
-    std::optional<ChildExit> exit;
-    auto wait = [&]() -> Awaitable<> { exit = co_await process_.wait(); };
-    try {
-        co_await with_timeout(wait(), deadline_in(end_limit), "wait for virtiofsd's end");
-    } catch (const Error& error) {
-        if (error.code() != Code::deadline_exceeded) {
-            throw;
-        }
+    if (!co_await ends_by(process_.wait(), deadline_in(end_limit))) {
+        co_return std::nullopt;
     }
-    co_return exit;
+    co_return co_await process_.wait();
 }
 
 Awaitable<std::string> ShareServer::failure() {

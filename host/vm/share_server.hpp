@@ -40,8 +40,8 @@ class ShareServer {
     /// For QEMU; it must be let in by its owner and mode.
     const std::filesystem::path& socket() const noexcept { return socket_; }
 
-    /// Until it has ended. One waiter at a time, here and below. Cancels: the wait.
-    Awaitable<> ended();
+    /// Until it has ended; says how. One waiter at a time, here and below. Cancels: the wait.
+    Awaitable<std::string> ended();
 
     /// Waits until it has ended, which it does by itself when QEMU has, but not for long.
     /// Nothing: it has not. Cancels: the wait.

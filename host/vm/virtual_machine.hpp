@@ -56,8 +56,8 @@ class VirtualMachine {
     virtual pid_t pid() const noexcept = 0;
 
     /// Until the guest said hello. Once.
-    /// Throws: Error (deadline_exceeded, or unavailable if the machine died first) that carries the
-    /// last lines of the guest's console.
+    /// Throws: Error (deadline_exceeded, or unavailable if the machine died first) that carries its
+    /// last words.
     virtual Awaitable<AgentHello> wait_hello(Deadline deadline) = 0;
 
     /// Opens a connection to a vsock port of the guest. Only after hello: dialling before somebody
@@ -68,8 +68,9 @@ class VirtualMachine {
     /// Until the machine is gone, for whatever reason. Any number of waiters.
     virtual Awaitable<> wait_gone() = 0;
 
-    /// The last lines of the serial console, at most `max_bytes`; empty if there are none.
-    virtual std::string console_tail(std::size_t max_bytes) const = 0;
+    /// What its console and QEMU said last, as part of one line of a log or an error: at most some
+    /// 1200 bytes.
+    virtual std::string last_words() const = 0;
 
     /// Destroys the machine and everything that belongs to it. Idempotent, bounded (5 s), does not
     /// throw: what could not be undone is logged and left to `undo_leftovers`.

@@ -45,3 +45,20 @@ stage() {
         "$cppvm_root/scripts/fetch-vhost-device-vsock" "$target/libexec/cppvm"
     fi
 }
+
+# package DIRECTORY IMAGE TARGET: makes the Debian package of what is built in DIRECTORY and of the
+# guest image in IMAGE; prints its path, below TARGET.
+package() {
+    local directory=$1 image=$2 target=$3 log=$1/package.log work
+    mkdir -p "$target"
+    work=$(mktemp -d)
+    cpack --config "$directory/CPackConfig.cmake" -B "$work" \
+        -D "CPACK_INSTALLED_DIRECTORIES=$(realpath "$image");/var/lib/cppvm" >"$log" 2>&1 || {
+        rm -rf "$work"
+        tail -n 30 "$log" >&2
+        die "making the package failed; the whole output is in $log"
+    }
+    mv "$work"/*.deb "$target/"
+    printf '%s\n' "$target"/cppvm_*.deb
+    rm -rf "$work"
+}

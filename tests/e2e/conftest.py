@@ -33,6 +33,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"{settings.RUNTIME} makes no VMs"))
 
 
+def pytest_runtest_logreport(report):
+    """At once, for a run that its deadline ends never says what failed."""
+    if report.failed and settings.RELEASE == "system":
+        print(f"\n{report.longreprtext}", flush=True)
+
+
 @pytest.fixture(scope="session", name="containerd")
 def containerd_fixture():
     """The containerd under test: ctest's set-up made it run, else it runs for this session."""

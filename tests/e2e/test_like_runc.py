@@ -29,15 +29,8 @@ ulimit -n
 """
 
 
-def _look(runner, runtime, options):
-    argv = runner.argv(unique_id(), "sh", "-c", _LOOK, options=("--rm", *options))
-    argv[argv.index(settings.RUNTIME)] = runtime
-    if runtime == _RUNC:
-        where = argv.index("--runtime-config-path")
-        del argv[where : where + 2]
-    result = runner.ctr.command(*argv, timeout=90)
-    assert result.code == 0, result.error
-    return result.text.splitlines()
+def _look(runner, options):
+    return runner.run("sh", "-c", _LOOK, options=options).check().text.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -52,7 +45,8 @@ def _look(runner, runtime, options):
     ids=["plain", "read-only", "capabilities", "environment", "tmpfs"],
 )
 def test_surroundings(runner, options):
-    ours, theirs = _look(runner, settings.RUNTIME, options), _look(runner, _RUNC, options)
+    ours = _look(runner, options)
+    theirs = _look(runner.with_config(None).with_runtime(_RUNC), options)
     difference = [line for line in difflib.ndiff(theirs, ours) if line[0] in "+-"]
     assert not difference, "\n".join(difference)
 

@@ -71,6 +71,24 @@ def test_killed_qemu(runner):
 
 
 @pytest.mark.vm
+def test_qemu_that_ends_says_why(runner):
+    """libvirt's log of it is removed with the domain, so containerd's must have its last words."""
+    box = runner.start()
+    logged = len(runner.containerd.log_text())
+    _one(box.helpers("qemu-system"), "QEMU").kill(signal.SIGTERM)
+
+    def last_words():
+        lines = runner.containerd.log_text()[logged:].splitlines()
+        assert not any("virtiofsd has ended" in line for line in lines)
+        return next((line for line in lines if "The VM has ended" in line), None)
+
+    line = wait_until(last_words, "the daemon to say that the VM has ended", 10)
+    assert "QEMU: " in line and "terminating on signal 15" in line
+    box.wait_status("STOPPED", 10)
+    assert box.delete() == 137
+
+
+@pytest.mark.vm
 def test_killed_qemu_while_in_the_foreground(runner):
     box = runner.popen("sh", "-c", "echo up; sleep 1000000")
     assert box.process.stdout.readline() == b"up\n"

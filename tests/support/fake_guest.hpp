@@ -257,7 +257,7 @@ class FakeHypervisor : public vm::Hypervisor {
 
         Awaitable<> wait_gone() override { co_await owner_.died_.wait(); }
 
-        std::string console_tail(std::size_t) const override { return "fake console"; }
+        std::string last_words() const override { return "console: fake"; }
 
         Awaitable<> stop() override {
             if (!std::exchange(stopped_, true)) {

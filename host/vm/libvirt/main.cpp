@@ -8,10 +8,10 @@
 // 1. Code and domain are libvirt's numbers, 0 when the failure is not libvirt's.
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "host/vm/libvirt/connection.hpp"
 #include "host/vm/libvirt/operations.hpp"
 
-#include <algorithm>
 #include <iostream>
 #include <iterator>
 #include <sstream>
@@ -21,11 +21,6 @@
 namespace {
 
 using namespace cppvm;
-
-std::string one_line(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
-    return text;
-}
 
 void run(const std::vector<std::string>& arguments, std::ostream& out) {
     const bool known =
@@ -61,9 +56,10 @@ int main(int argc, char** argv) {
         return std::cout.flush() ? 0 : 1;
     } catch (const vm::libvirt::LibvirtError& error) {
         std::cout << "error " << error.code() << ' ' << error.domain() << ' '
-                  << one_line(error.what()) << '\n';
+                  << joined_lines(error.what()) << '\n';
     } catch (...) {
-        std::cout << "error 0 0 " << one_line(to_status(std::current_exception()).message) << '\n';
+        std::cout << "error 0 0 " << joined_lines(to_status(std::current_exception()).message)
+                  << '\n';
     }
     std::cout.flush();
     return 1;

@@ -15,6 +15,7 @@ from .waiting import WaitTimeout, wait_until
 
 _SOCKETS = Path("/run/containerd/s")
 _FIFOS = Path("/run/containerd/fifo")
+_LIBVIRT_LOGS = Path("/var/log/libvirt/qemu")
 
 # Programs of which none may stay, and what else of ours runs for a container.
 _PROGRAMS = (
@@ -119,7 +120,7 @@ class Leftovers:
     def _files(self, identities):
         found = []
         for identity in identities:
-            paths = [_SOCKETS / identity.hash]
+            paths = [_SOCKETS / identity.hash, *_LIBVIRT_LOGS.glob(f"{identity.domain}*")]
             paths += [directory / identity.short for directory in self.run_dirs]
             for part in (self.containerd.state, self.containerd.root):
                 bundles = part / "io.containerd.runtime.v2.task"

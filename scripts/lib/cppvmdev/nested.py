@@ -13,6 +13,7 @@ import hashlib
 import inspect
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -146,6 +147,22 @@ def _pack(work):
     shutil.rmtree(root)
 
 
+def _processors(monitor):
+    """What the machine's processors are at."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(5)
+        connection.connect(monitor)
+        connection.sendall(b"info registers -a\n")
+        said = b""
+        try:
+            while part := connection.recv(65536):
+                said += part
+        except TimeoutError:
+            pass
+    lines = said.decode(errors="replace").splitlines()
+    return "; ".join(line.strip() for line in lines if line.startswith(("CPU#", "RIP", "CR3")))
+
+
 def boot(exchange, timeout):
     """Boots the machine, which runs `exchange`/run, and waits for its end. The outer console is
     written to `exchange`/console.log. Raises NestedError when the machine does not end in time."""
@@ -164,17 +181,17 @@ def boot(exchange, timeout):
         "-device", "virtio-blk-pci,drive=root",
         "-virtfs", f"local,path={exchange},mount_tag=exchange,security_model=none,multidevs=remap",
         "-device", "virtio-rng-pci",
-        "-serial", f"file:{console}",
+        "-serial", f"file:{console}", "-monitor", f"unix:{exchange}/monitor,server=on,wait=off",
     ]  # fmt: skip
     begin = time.monotonic()
     with subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL) as machine:
         try:
             code = machine.wait(timeout)
-        except BaseException as reason:
+        except subprocess.TimeoutExpired:
+            state = _processors(f"{exchange}/monitor")
+            raise NestedError(f"the machine did not end within {timeout} s: {state}") from None
+        finally:
             machine.kill()
-            if isinstance(reason, subprocess.TimeoutExpired):
-                raise NestedError(f"the machine did not end within {timeout} s") from None
-            raise
     if code != 0:
         raise NestedError(f"qemu-system-x86_64: exit code {code}")
     return time.monotonic() - begin

@@ -26,20 +26,28 @@ _IDLE = ("sleep", "1000000")
 class Runner:
     """Makes containers on one containerd with one configuration of the runtime."""
 
-    def __init__(self, containerd, namespace, config=None):
+    def __init__(self, containerd, namespace, config=None, runtime=settings.RUNTIME):
         self.ctr = containerd.ctr(namespace)
         self.containerd = containerd
         self.config = config
+        self.runtime = runtime
         self.boxes = []
 
     def with_config(self, path):
         """Another runner that gives the runtime the configuration file `path`."""
-        other = Runner(self.containerd, self.ctr.namespace, path)
+        return self._with(path, self.runtime)
+
+    def with_runtime(self, runtime):
+        """Another runner, with another runtime's name, or the path of a shim."""
+        return self._with(self.config, runtime)
+
+    def _with(self, config, runtime):
+        other = Runner(self.containerd, self.ctr.namespace, config, runtime)
         other.boxes = self.boxes
         return other
 
     def argv(self, container, *command, image=SMALL, options=()):
-        runtime = ["--runtime", settings.RUNTIME]
+        runtime = ["--runtime", self.runtime]
         if self.config and settings.IS_VM:
             runtime += ["--runtime-config-path", self.config]
         return self.ctr.run_argv(image, container, command, runtime, options)
@@ -94,7 +102,12 @@ class Box:
         wait_until(lambda: self.status() == status, f"{self.name} to be {status}", timeout)
 
     def wait_running(self, timeout=START_TIMEOUT):
-        self.wait_status("RUNNING", timeout)
+        def runs():
+            if self.process.poll() is not None:
+                self.wait_exit().check()
+            return self.status() == "RUNNING"
+
+        wait_until(runs, f"{self.name} to run", timeout)
 
     def pid(self):
         return self.ctr.task_pid(self.name)

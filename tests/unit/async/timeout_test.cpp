@@ -93,6 +93,23 @@ TEST(TimeoutTest, ReportsAnAbortFromOutsideAsAnAbort) {
     EXPECT_EQ(outcome.code, Code::cancelled);
 }
 
+TEST(EndsByTest, TellsAnEndFromATimeout) {
+    testing::co_test([]() -> Awaitable<> {
+        Event never(co_await asio::this_coro::executor);
+        EXPECT_TRUE(co_await ends_by(give(5), deadline_in(std::chrono::seconds(10))));
+        EXPECT_FALSE(
+            co_await ends_by(wait_and_give(never), deadline_in(std::chrono::milliseconds(1)))
+        );
+        Status status;
+        try {
+            co_await ends_by(fail(), deadline_in(std::chrono::seconds(10)));
+        } catch (...) {
+            status = to_status(std::current_exception());
+        }
+        EXPECT_EQ(status, (Status{Code::unknown, "broken"}));
+    }());
+}
+
 TEST(ShieldedTest, RunsToItsEndAlthoughTheCallerIsCancelled) {
     bool ended = false;
     testing::co_test([](bool& done) -> Awaitable<> {

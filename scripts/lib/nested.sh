@@ -1,0 +1,25 @@
+# shellcheck shell=bash
+# Sourced besides build.sh by what uses the nested machine.
+
+# run_nested SCRIPT EXCHANGE SECONDS [FILE...]: boots the machine with the product's package, tests and
+# image, and the FILEs beside the tests, and runs scripts/lib/SCRIPT in it, which see for what is in
+# EXCHANGE then. Prints what it said.
+run_nested() {
+    local script=$1 exchange=$2 seconds=$3 package archive
+    shift 3
+    mkdir -p "$exchange/cache/images" "$exchange/project/scripts" "$exchange/project/tests"
+    package=$("$cppvm_root/scripts/package") || return 1
+    cp "$package" "$exchange/cppvm.deb" || return 1
+    archive=$(python -m cppvmdev.images small) || return 1
+    cp "$archive" "$exchange/cache/images/"
+    cp -a "$cppvm_root/scripts/lib" "$exchange/project/scripts/"
+    cp -a "$cppvm_root/tests/e2e" "$exchange/project/tests/"
+    ((!$#)) || cp "$@" "$exchange/project/" || return 1
+    cp -a "$cppvm_root/scripts/lib/$script" "$exchange/run"
+    python -m cppvmdev.nested boot "$exchange" "$seconds" || warn "the machine did not end well"
+    [[ -e $exchange/log ]] || tail -n 50 "$exchange/console.log"
+    cat "$exchange/log" || return 1
+    [[ $(cat "$exchange/code") == 0 ]] && return
+    tail -n 200 "$exchange/journal"
+    return 1
+}

@@ -16,6 +16,14 @@ constexpr int listener_in_child = 3;
 /// It ends as soon as QEMU, which is its only client, has.
 constexpr std::chrono::milliseconds end_limit{1000};
 
+/// Extended attributes that the guest sees and may set: a program's file capabilities, and what
+/// users note. Those with a meaning to the host alone (labels, ACLs, what overlayfs keeps) are as
+/// if the file system had none
+/// (https://gitlab.com/virtio-fs/virtiofsd/-/blob/main/doc/xattr-mapping.md).
+constexpr const char* attributes = "xattrmap=:ok:all:user.:user.:"
+                                   ":ok:all:security.capability:security.capability:"
+                                   ":unsupported:all:::";
+
 /// Whether it is the C virtiofsd that came with QEMU until 7.2, by what it answers to --version.
 /// Its options are others than those of the Rust one (https://gitlab.com/virtio-fs/virtiofsd).
 Awaitable<bool> is_from_qemu(std::filesystem::path program, Deadline deadline) {
@@ -32,11 +40,20 @@ std::vector<std::string>
 arguments(const std::string& program, bool from_qemu, const std::string& share_dir) {
     const std::string listener = "--fd=" + std::to_string(listener_in_child);
     if (from_qemu) {
-        return {program, listener, "-f", "-o", "source=" + share_dir + ",cache=always,timeout=1"};
+        const std::string options = ",cache=always,timeout=1,xattr," + std::string(attributes);
+        return {program, listener, "-f", "-o", "source=" + share_dir + options};
     }
     // It has no option for the time after which the guest asks again, and with cache=always that
     // is a day: too long for volumes that the host writes to.
-    return {program, listener, "--shared-dir", share_dir, "--cache=auto"};
+    return {
+        program,
+        listener,
+        "--shared-dir",
+        share_dir,
+        "--cache=auto",
+        "--xattr",
+        "--" + std::string(attributes)
+    };
 }
 
 } // namespace

@@ -103,7 +103,7 @@ class Box:
 
     def wait_running(self, timeout=START_TIMEOUT):
         def runs():
-            if self.process.poll() is not None:
+            if self.process and self.process.poll() is not None:
                 self.wait_exit().check()
             return self.status() == "RUNNING"
 

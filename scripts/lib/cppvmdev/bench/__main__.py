@@ -30,6 +30,7 @@ def _measure_boots(subjects, runs):
         for subject in subjects:
             boots.bare_boot(subject)
             boots.ctr_run(subject)
+            boots.ctr_run_runc(subject)
 
 
 def _measure_processes(subjects, runs, echo_program):

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from ..ctr import unique_id
 from . import bare_machine
-from .subject import CPPVM
+from .subject import CPPVM, RUNC, seconds
 
 # What the shim gives the kernel, and the agent's word to power off where it would say hello.
 _COMMAND_LINE = (
@@ -78,3 +78,9 @@ def ctr_run(subject):
     subject.add("phase_container_ms", (wall + first_output - _log_time(booted)) * 1000)
     subject.add("first_output_ms", first_output * 1000)
     subject.add("phase_teardown_ms", (total - first_output) * 1000)
+
+
+def ctr_run_runc(subject):
+    """What ctr, containerd and runc need for the same: no VM can be had for less."""
+    words = subject.words(unique_id("bench"), ["echo", "up"], RUNC, "--rm")
+    subject.add("ctr_run_runc_s", seconds(lambda: subject.ctr.command(*words).check()))

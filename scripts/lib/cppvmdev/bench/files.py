@@ -22,14 +22,21 @@ from . import bare_machine, files_workload
 from .subject import CPPVM, MEMORY_MIB, RUNC, prepared, say
 
 _PROGRAM = Path("/usr/lib/qemu/virtiofsd")
-_OWN = "cache=always,timeout=1"
+# As host/vm/share_server.cpp has it.
+_ATTRIBUTES = (
+    ",xattr,xattrmap=:ok:all:user.:user.:"
+    ":ok:all:security.capability:security.capability::unsupported:all:::"
+)
+_CACHE = "cache=always,timeout=1"
+_OWN = _CACHE + _ATTRIBUTES
 # Of the virtiofsd that came with QEMU. Name, options instead of the product's, further words.
 _VARIANTS = {
     "product": (_OWN, []),
-    "cache=auto": ("cache=auto", []),
-    "cache=none": ("cache=none", []),
+    "cache=auto": ("cache=auto" + _ATTRIBUTES, []),
+    "cache=none": ("cache=none" + _ATTRIBUTES, []),
     "writeback": (_OWN + ",writeback", []),
-    "xattr": (_OWN + ",xattr", []),
+    "no xattr": (_CACHE, []),
+    "killpriv_v2": (_OWN + ",killpriv_v2", []),
     "8 threads": (_OWN, ["--thread-pool-size=8"]),
 }
 _TIMEOUT = 1800  # s
@@ -76,7 +83,11 @@ class Bench:
             images.REAL, unique_id("files"), self.words, ["--runtime", runtime, *options],
             ["--rm", "--mount", mount],
         )  # fmt: skip
-        self.add(name, subject.ctr.command(*words, timeout=_TIMEOUT).check().text)
+        done = subject.ctr.command(*words, timeout=_TIMEOUT)
+        if done.code:
+            log = subject.containerd.log_text()[-2000:]
+            raise RuntimeError(f"{name}: exit code {done.code}; {done.error}; containerd: {log}")
+        self.add(name, done.text)
 
     def variant(self, name, directory):
         wrapper = _wrapper(directory, name, *_VARIANTS[name])

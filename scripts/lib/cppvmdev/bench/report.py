@@ -17,6 +17,7 @@ _LABELS = {
     "bare_boot_s": "bare boot and power-off, s",
     "bare_pid_1_s": "bare QEMU to PID 1, s",
     "ctr_run_s": "ctr run --rm, s",
+    "ctr_run_runc_s": "  runc's, s",
     "hello_s": "  agent hello after the shim's start, s",
     "phase_shim_start_ms": "  shim started after, ms",
     "phase_domain_create_ms": "  domain create, ms",

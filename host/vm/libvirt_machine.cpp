@@ -67,6 +67,7 @@ struct LibvirtMachine::Parts {
     Awaitable<> watch_share();
     Awaitable<> kill_qemu();
     Awaitable<> undo_domain();
+    Awaitable<> kill_and_let_libvirt_notice();
     std::string last_words() const;
 
     Logger logger;
@@ -165,7 +166,26 @@ Awaitable<> LibvirtMachine::Parts::undo_domain() {
             logger.info("Destroying the domain", {{"reason", error.message()}});
         }
     }
+    if (qemu.pid == 0) {
+        // Of a start that was given up. libvirt asks its QEMU to end (SIGTERM), and in the middle
+        // of its own start QEMU may hang then, for longer than there is time.
+        kill_machine_processes(spec.uuid, spec.share_dir, logger);
+    }
     co_await client.destroy(spec.uuid, deadline_in(destroy_timeout));
+}
+
+// After libvirt did not undo the domain in time: without its QEMU it may yet.
+Awaitable<> LibvirtMachine::Parts::kill_and_let_libvirt_notice() {
+    kill_machine_processes(spec.uuid, spec.share_dir, logger);
+    try {
+        if (create_asked && libvirt_state_is_visible(config)) {
+            co_await wait_forgotten_by_libvirt(spec.name, deadline_in(forget_timeout));
+        }
+    } catch (const std::exception& error) {
+        logger.warn(
+            "Domain could not be destroyed", {{"domain", spec.name}, {"error", error.what()}}
+        );
+    }
 }
 
 std::string LibvirtMachine::Parts::last_words() const {
@@ -298,15 +318,16 @@ Awaitable<> LibvirtMachine::stop() {
         co_await parts.undo_domain();
         destroyed = parts.qemu.pid != 0;
     } catch (const std::exception& error) {
-        parts.logger.warn(
-            "Domain could not be destroyed", {{"domain", parts.spec.name}, {"error", error.what()}}
+        parts.logger.info(
+            "Domain was not destroyed in time",
+            {{"domain", parts.spec.name}, {"error", error.what()}}
         );
     }
     co_await parts.tasks.stop();
     // virtiofsd waits for its first client for ever.
     const bool unused = !destroyed || !co_await parts.share->wait_end();
     if (parts.share && unused) {
-        kill_machine_processes(parts.spec.uuid, parts.spec.share_dir, parts.logger);
+        co_await parts.kill_and_let_libvirt_notice();
     }
     parts.share.reset();
     remove_machine_files(parts.spec.name, parts.spec.run_dir);

@@ -182,6 +182,11 @@ struct Key {
     Setting (*get)(const Config& config);
 };
 
+// No literal and no multi-line strings: the library writes those so that text with a newline at its
+// beginning, or with three quotes in it, reads as something else.
+constexpr auto toml_flags =
+    toml::format_flags::allow_unicode_strings | toml::format_flags::indentation;
+
 // Every key there is. docs/configuration.md describes the same ones; a test compares the two.
 constexpr Key keys[] = {
     {"",
@@ -415,7 +420,7 @@ std::string to_toml(const Config& config) {
         std::visit([&](const auto& value) { table->insert(key.name, value); }, key.get(config));
     }
     std::ostringstream text;
-    text << document << '\n';
+    text << toml::toml_formatter(document, toml_flags) << '\n';
     return std::move(text).str();
 }
 

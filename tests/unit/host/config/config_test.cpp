@@ -83,7 +83,24 @@ level = "debug"
     const std::string text = to_toml(config);
     EXPECT_EQ(to_toml(parse(text, "copy")), text);
     EXPECT_THAT(text, HasSubstr("memory_mib = 256"));
-    EXPECT_THAT(text, HasSubstr("level = 'debug'"));
+    EXPECT_THAT(text, HasSubstr("level = \"debug\""));
+}
+
+TEST(ConfigTest, WritesEveryTextSoThatItIsReadTheSame) {
+    for (const std::string text :
+         {"\n",
+          "\r\n",
+          "a\n'''b",
+          "'\"\"\"\n",
+          "\\",
+          "\t\b\f",
+          "\x01\x1f\x7f",
+          "\u0085\u2028\uFEFF",
+          "\U0001F600 #=[]"}) {
+        Config config;
+        config.vm.kernel_parameters = text;
+        EXPECT_EQ(parse(to_toml(config), "copy").vm.kernel_parameters, text);
+    }
 }
 
 TEST(ConfigTest, AppliesDropInsByNameThenTheBody) {

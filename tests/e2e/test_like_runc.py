@@ -9,7 +9,6 @@ import pytest
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
 from cppvmdev.waiting import wait_until
-from harness import settings
 
 pytestmark = pytest.mark.vm
 

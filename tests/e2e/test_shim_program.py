@@ -12,7 +12,7 @@ from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
 from cppvmdev.wire import Refused
 from harness import session, settings
-from harness.shim import ShimBundle, Task, program, spec
+from harness.shim import ShimBundle, Task, spec
 
 
 @pytest.fixture(name="bundle")

@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <chrono>
 
 namespace cppvm {
@@ -24,6 +25,13 @@ using Deadline = std::chrono::steady_clock::time_point;
 inline constexpr Deadline no_deadline = Deadline::max();
 inline Deadline deadline_in(std::chrono::steady_clock::duration duration) {
     return std::chrono::steady_clock::now() + duration;
+}
+/// For calls that take a duration, such as poll(2): rounded up, 0 only when the deadline has
+/// passed.
+inline std::chrono::milliseconds left_until(Deadline deadline) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    return std::max(left, std::chrono::milliseconds(0));
 }
 
 /// A connected stream socket of any family: unix or vsock.

@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/pipe.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -147,14 +148,9 @@ pid_t start(const ChildSpec& spec) {
     const std::vector<char*> argv = pointers(spec.arguments);
     const std::vector<char*> env =
         spec.environment ? pointers(*spec.environment) : std::vector<char*>();
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        throw_errno("pipe for", program);
-    }
-    UniqueFd error_in(ends[0]);
-    UniqueFd error_out(ends[1]);
+    Pipe error = make_pipe(program);
     const ChildSetup setup(
-        spec, argv.data(), spec.environment ? env.data() : environ, error_out.get(), ::getpid()
+        spec, argv.data(), spec.environment ? env.data() : environ, error.write.get(), ::getpid()
     );
     const pid_t pid = ::fork();
     if (pid < 0) {
@@ -163,11 +159,11 @@ pid_t start(const ChildSpec& spec) {
     if (pid == 0) {
         setup.run();
     }
-    error_out.reset();
+    error.write.reset();
     ChildFailure failure{};
     ssize_t count = 0;
     do {
-        count = ::read(error_in.get(), &failure, sizeof failure);
+        count = ::read(error.read.get(), &failure, sizeof failure);
     } while (count < 0 && errno == EINTR);
     if (count == sizeof failure) {
         ::waitpid(pid, nullptr, 0);

@@ -2,11 +2,10 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "common/os/poll.hpp"
 
-#include <cerrno>
 #include <charconv>
 #include <csignal>
-#include <poll.h>
 #include <sys/syscall.h>
 
 namespace cppvm {
@@ -61,16 +60,7 @@ bool signal_pidfd(int pidfd, int signal) {
 }
 
 bool wait_pidfd(int pidfd, int timeout_ms) {
-    pollfd poll_entry{pidfd, POLLIN, 0};
-    for (;;) {
-        const int count = ::poll(&poll_entry, 1, timeout_ms);
-        if (count >= 0) {
-            return count == 1;
-        }
-        if (errno != EINTR) {
-            throw_errno("poll", "pidfd");
-        }
-    }
+    return wait_readable(pidfd, "pidfd", deadline_in(std::chrono::milliseconds(timeout_ms)));
 }
 
 std::string to_text(const ProcessId& process) {

@@ -2,8 +2,8 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
 
-#include <array>
 #include <fcntl.h>
 #include <string>
 #include <unistd.h>
@@ -27,13 +27,10 @@ std::optional<StreamSocket> take(StdioTable& table, std::uint64_t token, const c
     return connection;
 }
 
-/// {read end, write end}
-std::pair<UniqueFd, UniqueFd> make_pipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-        throw_errno("create", "stdio pipe");
-    }
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
+void join(UniqueFd& reader, UniqueFd& writer) {
+    Pipe pipe = make_pipe("stdio");
+    reader = std::move(pipe.read);
+    writer = std::move(pipe.write);
 }
 
 UniqueFd duplicate(const UniqueFd& fd) {
@@ -63,13 +60,13 @@ StdioSetup::StdioSetup(StdioTable& table, const StdioRequest& request, bool term
         return;
     }
     if (input_) {
-        std::tie(child_input_, our_input_) = make_pipe();
+        join(child_input_, our_input_);
     }
     if (output_) {
-        std::tie(our_output_, child_output_) = make_pipe();
+        join(our_output_, child_output_);
     }
     if (error_) {
-        std::tie(our_error_, child_error_) = make_pipe();
+        join(our_error_, child_error_);
     }
 }
 

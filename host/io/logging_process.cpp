@@ -3,6 +3,7 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
 #include "host/io/fifo.hpp"
 
 #include <array>
@@ -11,20 +12,6 @@
 namespace cppvm::io {
 
 namespace {
-
-struct Pipe {
-    UniqueFd read_end;
-    UniqueFd write_end;
-
-    explicit Pipe(const std::string& program) {
-        std::array<int, 2> ends{};
-        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-            throw_errno("pipe for", program);
-        }
-        read_end.reset(ends[0]);
-        write_end.reset(ends[1]);
-    }
-};
 
 // True: a byte came; false: end of file.
 Awaitable<bool> wait_ready_byte(asio::any_io_executor executor, UniqueFd read_end) {
@@ -51,26 +38,24 @@ Awaitable<std::unique_ptr<LoggingProcess>> LoggingProcess::start(
     Limits limits
 ) {
     const std::string program = target.arguments.at(0);
-    Pipe out(program);
-    Pipe err(program);
-    Pipe ready(program);
+    Pipe out = make_pipe(program);
+    Pipe err = make_pipe(program);
+    Pipe ready = make_pipe(program);
     ChildSpec spec;
     spec.arguments = std::move(target.arguments);
     spec.environment = {
         "CONTAINER_ID=" + container_id, "CONTAINER_NAMESPACE=" + containerd_namespace
     };
-    spec.descriptors = {
-        {out.read_end.get(), 3}, {err.read_end.get(), 4}, {ready.write_end.get(), 5}
-    };
+    spec.descriptors = {{out.read.get(), 3}, {err.read.get(), 4}, {ready.write.get(), 5}};
     spec.die_with_parent = false;
     std::unique_ptr<LoggingProcess> process;
     try {
         process.reset(new LoggingProcess(program, ChildProcess(executor, spec), limits));
-        out.read_end.reset();
-        err.read_end.reset();
-        ready.write_end.reset();
+        out.read.reset();
+        err.read.reset();
+        ready.write.reset();
         const bool reported = co_await with_timeout(
-            wait_ready_byte(executor, std::move(ready.read_end)),
+            wait_ready_byte(executor, std::move(ready.read)),
             deadline_in(limits.ready),
             "wait until it is ready"
         );
@@ -83,10 +68,10 @@ Awaitable<std::unique_ptr<LoggingProcess>> LoggingProcess::start(
         rethrow_with_context("start logging program " + program);
     }
     process->stdout_ = std::make_unique<DescriptorSink>(
-        executor, std::move(out.write_end), "logging program " + program
+        executor, std::move(out.write), "logging program " + program
     );
     process->stderr_ = std::make_unique<DescriptorSink>(
-        executor, std::move(err.write_end), "logging program " + program
+        executor, std::move(err.write), "logging program " + program
     );
     co_return process;
 }

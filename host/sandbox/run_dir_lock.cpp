@@ -1,11 +1,11 @@
 #include "host/sandbox/run_dir_lock.hpp"
 
+#include "common/async/asio.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/sandbox/remove_tree.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -77,7 +77,7 @@ std::optional<RunDirLock> RunDirLock::take_existing(
 std::optional<RunDirLock> RunDirLock::take(
     const std::filesystem::path& run_dir, std::chrono::milliseconds patience, bool create
 ) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = deadline_in(patience);
     const auto path = run_dir / lock_name;
     // Each round starts anew after another holder removed the directory; that many do not come.
     for (int round = 0; round < 16; ++round) {
@@ -95,10 +95,7 @@ std::optional<RunDirLock> RunDirLock::take(
             }
             continue; // removed by another since the line above
         }
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now()
-        );
-        if (!lock_within(fd.get(), std::max(left, std::chrono::milliseconds(0)), path)) {
+        if (!lock_within(fd.get(), left_until(deadline), path)) {
             return std::nullopt;
         }
         if (is_current(fd.get(), path)) {

@@ -1,14 +1,13 @@
 #include "host/shim/bootstrap.hpp"
 
 #include "common/base/error.hpp"
-#include "common/os/file.hpp"
+#include "common/os/poll.hpp"
 #include "proto/containerd/bootstrap.pb.h"
 #include "proto/containerd/runtimeoptions.pb.h"
 
 #include <array>
 #include <cerrno>
 #include <optional>
-#include <poll.h>
 #include <unistd.h>
 
 namespace cppvm::shim {
@@ -82,25 +81,14 @@ std::string read_bootstrap_input(int fd, std::chrono::milliseconds patience) {
     if (::isatty(fd) != 0) {
         return data;
     }
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = deadline_in(patience);
     std::array<char, 65536> buffer{};
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now()
-        );
-        if (left.count() < 0) {
+        if (!wait_readable(fd, "standard input", deadline)) {
             throw Error(
                 Code::deadline_exceeded,
                 "read standard input: no end within " + std::to_string(patience.count()) + " ms"
             );
-        }
-        pollfd entry{fd, POLLIN, 0};
-        const int ready = ::poll(&entry, 1, static_cast<int>(left.count()));
-        if (ready < 0 && errno != EINTR) {
-            throw_errno("poll", "standard input");
-        }
-        if (ready <= 0) {
-            continue;
         }
         const ssize_t count = ::read(fd, buffer.data(), buffer.size());
         if (count == 0) {

@@ -39,12 +39,6 @@ constexpr milliseconds background_grace(12'000);
 
 constexpr std::uint32_t killed_status = 137;
 
-milliseconds left_until(Deadline deadline, milliseconds at_most) {
-    const auto left =
-        std::chrono::duration_cast<milliseconds>(deadline - std::chrono::steady_clock::now());
-    return std::clamp(left, milliseconds(0), at_most);
-}
-
 class Deletion {
   public:
     Deletion(const CommandLine& line, const Logger& logger)
@@ -159,14 +153,15 @@ class Deletion {
         if (daemon) {
             // Where it is ending already this changes nothing.
             signal_pidfd(daemon.get(), SIGTERM);
-            const auto grace = left_until(deadline_, grace_);
+            const auto grace = std::min(left_until(deadline_), grace_);
             if (!wait_pidfd(daemon.get(), static_cast<int>(grace.count()))) {
                 signal_pidfd(daemon.get(), SIGKILL);
                 wait_pidfd(daemon.get(), static_cast<int>(kill_grace.count()));
             }
         }
-        auto lock =
-            RunDirLock::take_existing(run_dir, left_until(deadline_, daemon ? kill_grace : grace_));
+        auto lock = RunDirLock::take_existing(
+            run_dir, std::min(left_until(deadline_), daemon ? kill_grace : grace_)
+        );
         if (!lock && std::filesystem::exists(run_dir)) {
             throw Error(
                 Code::deadline_exceeded,

@@ -1,14 +1,13 @@
 #include "host/shim/detached_work.hpp"
 
 #include "common/base/error.hpp"
-#include "common/base/unique_fd.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
+#include "common/os/poll.hpp"
 
-#include <algorithm>
 #include <array>
 #include <climits>
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 namespace cppvm::shim {
@@ -35,12 +34,7 @@ void set_output(int fd) {
 void pass_on(const UniqueFd& words, Deadline deadline) {
     std::array<char, 4096> buffer{};
     for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now()
-        );
-        pollfd entry{words.get(), POLLIN, 0};
-        const auto timeout = std::max<std::int64_t>(left.count(), 0);
-        if (::poll(&entry, 1, static_cast<int>(timeout)) <= 0) {
+        if (!wait_readable(words.get(), "what the background says", deadline)) {
             return;
         }
         const ssize_t size = ::read(words.get(), buffer.data(), buffer.size());
@@ -57,21 +51,16 @@ void pass_on(const UniqueFd& words, Deadline deadline) {
 } // namespace
 
 void run_detached(const std::function<void(const LetGo&)>& work, Deadline deadline) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        throw_errno("make a pipe for", "work in the background");
-    }
-    const UniqueFd words(ends[0]);
-    UniqueFd output(ends[1]);
+    Pipe words = make_pipe("work in the background");
     const pid_t pid = ::fork();
     if (pid < 0) {
         throw_errno("fork for", "work in the background");
     }
     if (pid == 0) {
-        work_and_exit(work, output.get());
+        work_and_exit(work, words.write.get());
     }
-    output.reset();
-    pass_on(words, deadline);
+    words.write.reset();
+    pass_on(words.read, deadline);
 }
 
 } // namespace cppvm::shim

@@ -1,11 +1,11 @@
 #include "host/shim/launch.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/poll.hpp"
 
 #include <array>
 #include <cerrno>
 #include <filesystem>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -36,21 +36,10 @@ void send_message(int fd, std::string_view message) {
 // The next message; empty if the other end is closed.
 // Throws: Error (deadline_exceeded).
 std::string receive_message(int fd, std::chrono::milliseconds patience) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = deadline_in(patience);
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now()
-        );
-        if (left.count() < 0) {
+        if (!wait_readable(fd, "the channel between start and daemon", deadline)) {
             throw Error(Code::deadline_exceeded, "no message in time");
-        }
-        pollfd entry{fd, POLLIN, 0};
-        const int ready = ::poll(&entry, 1, static_cast<int>(left.count()));
-        if (ready < 0 && errno != EINTR) {
-            throw_errno("poll", "the channel between start and daemon");
-        }
-        if (ready <= 0) {
-            continue;
         }
         std::array<char, max_message_bytes> buffer{};
         const ssize_t count = ::recv(fd, buffer.data(), buffer.size(), 0);

@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
 
 #include <boost/asio/buffer.hpp>
 
@@ -25,14 +26,10 @@ HelperProcess::~HelperProcess() {
 }
 
 ChildProcess HelperProcess::start(const asio::any_io_executor& executor, ChildSpec spec) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) {
-        throw_errno("make a pipe for", program_);
-    }
-    output_.assign(ends[0]);
-    const UniqueFd write(ends[1]);
-    spec.descriptors.emplace_back(write.get(), 1);
-    spec.descriptors.emplace_back(write.get(), 2);
+    Pipe said = make_pipe(program_, O_NONBLOCK);
+    output_.assign(said.read.release());
+    spec.descriptors.emplace_back(said.write.get(), 1);
+    spec.descriptors.emplace_back(said.write.get(), 2);
     return {executor, spec};
 }
 

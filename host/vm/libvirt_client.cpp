@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -75,19 +76,6 @@ std::string_view take_word(std::string_view& text) noexcept {
     );
 }
 
-struct Pipe {
-    UniqueFd read;
-    UniqueFd write;
-};
-
-Pipe make_pipe() {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) {
-        throw_errno("make a pipe for", "the libvirt helper");
-    }
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
-
 Awaitable<std::string> read_answer(asio::posix::stream_descriptor& pipe) {
     std::string text;
     std::array<char, 4096> buffer{};
@@ -123,7 +111,7 @@ UniqueFd make_input(std::string_view text) {
 Awaitable<std::string> run_helper(ChildSpec spec, std::string input) {
     auto executor = co_await asio::this_coro::executor;
     const UniqueFd in = make_input(input);
-    Pipe out = make_pipe();
+    Pipe out = make_pipe("the libvirt helper");
     spec.descriptors = {{in.get(), 0}, {out.write.get(), 1}};
     ChildProcess helper(executor, spec);
     out.write.reset();

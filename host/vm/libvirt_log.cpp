@@ -3,6 +3,7 @@
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <unistd.h>
 

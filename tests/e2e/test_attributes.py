@@ -6,6 +6,7 @@ import shutil
 import struct
 
 from cppvmdev.images import REAL
+from harness.runner import bind
 
 _NET_BIND_SERVICE = 1 << 10
 # Version 2, effective; permitted and inheritable of each half (linux/capability.h, vfs_cap_data).
@@ -25,16 +26,12 @@ for name in ("trusted.overlay.opaque", "security.selinux"):
 """
 
 
-def _bind(source):
-    return ("--mount", f"type=bind,src={source},dst=/data,options=rbind:rw")
-
-
 def test_file_capabilities(runner, tmp_path):
     """As the images of web servers have them that run as somebody but listen at port 80."""
     program = tmp_path / "cat"
     shutil.copy("/bin/busybox", program)
     os.setxattr(program, "security.capability", _FILE_CAPABILITIES)
-    box = runner.start(options=("--allow-new-privs", *_bind(tmp_path)))
+    box = runner.start(options=("--allow-new-privs", *bind(tmp_path)))
     words = ("/data/cat", "/proc/self/status")
     status = box.exec(*words, options=("--user", "1000")).check().text
     assert int(re.search(r"CapEff:\s+(\S+)", status)[1], 16) == _NET_BIND_SERVICE
@@ -49,7 +46,7 @@ def test_those_of_users(runner, tmp_path):
     os.setxattr(file, "user.host", b"from the host")
     os.setxattr(file, "trusted.host", b"not for guests")
     # Privileged, so that it is the share that refuses, not the guest's kernel.
-    options = ("--privileged", *_bind(tmp_path))
+    options = ("--privileged", *bind(tmp_path))
     result = runner.run("python3", "-c", _PROGRAM, image=REAL, options=options).check()
     assert result.text.splitlines() == [
         "trusted.overlay.opaque Operation not supported",

@@ -4,17 +4,14 @@ import pytest
 
 from conftest import both_versions
 from cppvmdev.waiting import wait_until
-
-
-def _bind(source, target, mode):
-    return ("--mount", f"type=bind,src={source},dst={target},options=rbind:{mode}")
+from harness.runner import bind
 
 
 @pytest.mark.kvm
 @both_versions
 def test_directory_read_write_with_live_changes(runner, tmp_path):
     (tmp_path / "before").write_text("old")
-    box = runner.start(options=_bind(tmp_path, "/data", "rw"))
+    box = runner.start(options=bind(tmp_path))
     assert box.sh("cat /data/before") == "old"
     (tmp_path / "later").write_text("from the host")
     assert wait_until(lambda: box.exec("cat", "/data/later").text, "the host's new file")
@@ -31,7 +28,7 @@ def test_directory_read_write_with_live_changes(runner, tmp_path):
 @pytest.mark.kvm
 def test_directory_read_only(runner, tmp_path):
     (tmp_path / "file").write_text("content")
-    box = runner.start(options=_bind(tmp_path, "/data", "ro"))
+    box = runner.start(options=bind(tmp_path, mode="ro"))
     for script in ("echo x >/data/file", "echo x >/data/new", "rm /data/file", "mkdir /data/d"):
         result = box.exec("sh", "-c", script)
         assert result.code != 0 and "Read-only file system" in result.error
@@ -45,7 +42,7 @@ def test_directory_read_only(runner, tmp_path):
 def test_single_file(runner, tmp_path, mode):
     (tmp_path / "file").write_text("content")
     (tmp_path / "neighbour").write_text("not shared")
-    box = runner.start(options=_bind(tmp_path / "file", "/etc/given", mode))
+    box = runner.start(options=bind(tmp_path / "file", "/etc/given", mode))
     assert box.sh("cat /etc/given") == "content"
     assert box.exec("test", "-e", "/etc/neighbour").code == 1
     with open(tmp_path / "file", "a", encoding="utf-8") as file:
@@ -62,13 +59,13 @@ def test_single_file(runner, tmp_path, mode):
 def test_names_of_the_host_stay_on_the_host(runner, tmp_path):
     secret = tmp_path / "directory with a telling name"
     secret.mkdir()
-    box = runner.start(options=_bind(secret, "/data", "rw"))
+    box = runner.start(options=bind(secret))
     assert "telling name" not in box.sh("cat /proc/self/mountinfo") or not runner.config
     box.delete()
 
 
 def test_missing_source(runner, tmp_path):
-    result = runner.run("true", options=_bind(tmp_path / "nowhere", "/data", "rw"))
+    result = runner.run("true", options=bind(tmp_path / "nowhere"))
     assert result.code != 0
     assert "nowhere" in result.error
     assert "no such file or directory" in result.error.lower()

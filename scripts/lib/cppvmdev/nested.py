@@ -148,17 +148,19 @@ def _pack(work):
 
 
 def _processors(monitor):
-    """What the machine's processors are at."""
+    """What the machine's processors are at; or why that is not known."""
+    said = b""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(5)
-        connection.connect(monitor)
-        connection.sendall(b"info registers -a\n")
-        said = b""
         try:
+            connection.connect(monitor)
+            connection.sendall(b"info registers -a\n")
             while part := connection.recv(65536):
                 said += part
         except TimeoutError:
-            pass
+            pass  # it has said all
+        except OSError as error:
+            return f"its monitor does not answer: {error}"
     lines = said.decode(errors="replace").splitlines()
     return "; ".join(line.strip() for line in lines if line.startswith(("CPU#", "RIP", "CR3")))
 

@@ -23,6 +23,11 @@ HELPERS = ("qemu-system", "virtiofsd", "vhost-device-vs")
 _IDLE = ("sleep", "1000000")
 
 
+def bind(source, target="/data", mode="rw"):
+    """Options of `ctr run` for a bind mount."""
+    return ("--mount", f"type=bind,src={source},dst={target},options=rbind:{mode}")
+
+
 class Runner:
     """Makes containers on one containerd with one configuration of the runtime."""
 

@@ -104,7 +104,7 @@ class Bench:
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            wait_until(socket.exists, "socket of virtiofsd")
+            wait_until(lambda: socket.exists() or server.poll() is not None, "virtiofsd")
             self.add("bare QEMU", self._boot(socket))
         finally:
             server.kill()

@@ -1,0 +1,23 @@
+#include "common/os/poll.hpp"
+
+#include "common/base/error.hpp"
+
+#include <cerrno>
+#include <poll.h>
+
+namespace cppvm {
+
+bool wait_readable(int fd, std::string_view name, Deadline deadline) {
+    pollfd entry{fd, POLLIN, 0};
+    for (;;) {
+        const int ready = ::poll(&entry, 1, static_cast<int>(left_until(deadline).count()));
+        if (ready >= 0) {
+            return ready == 1;
+        }
+        if (errno != EINTR) {
+            throw_errno("poll", name);
+        }
+    }
+}
+
+} // namespace cppvm

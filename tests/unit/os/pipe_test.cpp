@@ -1,0 +1,71 @@
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
+#include "common/os/poll.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+
+namespace cppvm {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::StartsWith;
+
+TEST(PipeTest, IsClosedOnExecAndTakesFlags) {
+    const Pipe pipe = make_pipe("a test", O_NONBLOCK);
+    for (const int fd : {pipe.read.get(), pipe.write.get()}) {
+        EXPECT_EQ(::fcntl(fd, F_GETFD), FD_CLOEXEC);
+        EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    }
+}
+
+TEST(PipeTest, SaysForWhomThereIsNone) {
+    rlimit before{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+    const rlimit none{0, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    std::string message;
+    try {
+        make_pipe("a test");
+    } catch (const Error& error) {
+        message = error.message();
+    }
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    EXPECT_THAT(message, StartsWith("make a pipe for a test: Too many open files"));
+}
+
+TEST(WaitReadableTest, TellsDataAndEndFromADeadline) {
+    Pipe pipe = make_pipe("a test");
+    EXPECT_FALSE(wait_readable(pipe.read.get(), "pipe", deadline_in(milliseconds(0))));
+    EXPECT_FALSE(wait_readable(pipe.read.get(), "pipe", deadline_in(milliseconds(1))));
+    write_all(pipe.write.get(), "pipe", "x");
+    EXPECT_TRUE(wait_readable(pipe.read.get(), "pipe", deadline_in(milliseconds(0))));
+    EXPECT_EQ(::read(pipe.read.get(), std::string(1, ' ').data(), 1), 1);
+    pipe.write.reset();
+    EXPECT_TRUE(wait_readable(pipe.read.get(), "pipe", deadline_in(milliseconds(10'000))));
+}
+
+TEST(WaitReadableTest, GoesOnAfterSignals) {
+    const Pipe pipe = make_pipe("a test");
+    struct sigaction handler{};
+    handler.sa_handler = [](int) {};
+    struct sigaction before{};
+    ASSERT_EQ(::sigaction(SIGALRM, &handler, &before), 0);
+    const itimerval each_ms{{0, 1000}, {0, 1000}};
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &each_ms, nullptr), 0);
+    const Deadline deadline = deadline_in(milliseconds(30));
+    EXPECT_FALSE(wait_readable(pipe.read.get(), "pipe", deadline));
+    EXPECT_GE(std::chrono::steady_clock::now(), deadline);
+    const itimerval off{};
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &off, nullptr), 0);
+    ASSERT_EQ(::sigaction(SIGALRM, &before, nullptr), 0);
+}
+
+} // namespace
+} // namespace cppvm

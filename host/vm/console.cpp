@@ -80,6 +80,21 @@ void CappedFile::remove() noexcept {
     ::unlink(older_.c_str());
 }
 
+std::string last_words(std::string_view console, std::size_t max_bytes) {
+    std::size_t begin = console.size() - std::min(console.size(), max_bytes);
+    std::size_t shown_first = console.size();
+    const std::size_t panic = console.find("Kernel panic - ");
+    if (panic < begin) {
+        begin = panic - std::min(panic, max_bytes / 2);
+        shown_first = panic;
+    }
+    const std::size_t newline = begin == 0 ? console.npos : console.find('\n', begin - 1);
+    if (newline != console.npos && newline + 1 < shown_first) {
+        begin = newline + 1;
+    }
+    return std::string(console.substr(begin, max_bytes));
+}
+
 Console::Console(
     const asio::any_io_executor& executor,
     const std::filesystem::path& run_dir,

@@ -38,6 +38,11 @@ class CappedFile {
     UniqueFd file_;
 };
 
+/// At most `max_bytes` of a console's text that tell why the guest ended: where its kernel
+/// panicked, the reason with the lines before it, for the dump that follows says little; else the
+/// end. Begins with a line's start where there is one.
+std::string last_words(std::string_view console, std::size_t max_bytes);
+
 /// The guest's serial console. QEMU connects to our socket, because a file would be unbounded or,
 /// by virtlogd, bounded by the host's configuration instead of ours; and because a machine whose
 /// start is still on its way in libvirt when we die then finds nobody to connect to and does not
@@ -70,7 +75,8 @@ class Console {
     /// cancelled: a console that cannot be logged is dropped, since the guest must not wait for it.
     Awaitable<> run();
 
-    std::string tail(std::size_t max_bytes) const { return log_.tail(max_bytes); }
+    /// The last bytes that it printed, at most `max_bytes`. Does not throw.
+    std::string tail(std::size_t max_bytes) const noexcept { return log_.tail(max_bytes); }
 
   private:
     std::filesystem::path socket_path_;

@@ -27,6 +27,7 @@ constexpr std::chrono::seconds forget_timeout{1};
 constexpr std::chrono::seconds destroy_timeout{4};
 constexpr std::chrono::seconds qemu_end_grace{1};
 constexpr std::size_t last_console_bytes = 600;
+constexpr std::size_t searched_console_bytes = 16UL * 1024; // a panic's dump is some 3
 
 std::unique_ptr<Vsock> make_vsock(
     const asio::any_io_executor& executor,
@@ -189,7 +190,8 @@ Awaitable<> LibvirtMachine::Parts::kill_and_let_libvirt_notice() {
 }
 
 std::string LibvirtMachine::Parts::last_words() const {
-    const std::string tail = joined_lines(console.tail(last_console_bytes));
+    const std::string tail =
+        joined_lines(vm::last_words(console.tail(searched_console_bytes), last_console_bytes));
     const std::string messages = read_messages_of_qemu(spec.name);
     return (tail.empty() ? "its console is empty" : "console: " + tail) +
            (messages.empty() ? "" : "; QEMU: " + messages);

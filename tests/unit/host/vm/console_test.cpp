@@ -67,6 +67,27 @@ TEST_F(CappedFileTest, DoesNotWriteThroughALink) {
     EXPECT_EQ(read_file(target, 100), "precious");
 }
 
+TEST(LastWordsTest, AreTheEndFromALinesStart) {
+    EXPECT_EQ(last_words("", 10), "");
+    EXPECT_EQ(last_words("one\ntwo\n", 10), "one\ntwo\n");
+    EXPECT_EQ(last_words("one\ntwo\n", 6), "two\n");
+    EXPECT_EQ(last_words("one\ntwo\n", 4), "two\n");
+    EXPECT_EQ(last_words("one line", 4), "line");
+}
+
+TEST(LastWordsTest, AreTheReasonWhereTheKernelPanicked) {
+    const std::string boot = "[ 0.1] booting for long\n";
+    const std::string agent = "agent: no hello\n";
+    const std::string panic = "[ 0.2] Kernel panic - not syncing: init\n";
+    const std::string dump(200, 'd');
+    EXPECT_EQ(last_words(panic + "dump", 100), panic + "dump");
+    const std::string words = last_words(boot + agent + panic + dump, 80);
+    EXPECT_TRUE(words.starts_with(agent + panic + "d")) << words;
+    EXPECT_EQ(words.size(), 80U);
+    // Linux repeats it below the dump.
+    EXPECT_TRUE(last_words(boot + panic + dump + "end " + panic, 80).starts_with(boot + panic));
+}
+
 TEST(ConsoleTest, LogsWhatTheMachinePrintsUntilItCloses) {
     testing::TempDir directory;
     testing::co_test([](std::filesystem::path run_dir) -> Awaitable<> {

@@ -36,11 +36,15 @@ Awaitable<bool> is_from_qemu(std::filesystem::path program, Deadline deadline) {
     co_return version.find("virtiofsd version") != std::string::npos;
 }
 
+/// killpriv_v2: set-user-id bits and file capabilities are taken away on the host when somebody
+/// writes to a file, which Linux's FUSE client by itself forgets for open(O_TRUNC); and it need not
+/// ask before each write whether there are any.
 std::vector<std::string>
 arguments(const std::string& program, bool from_qemu, const std::string& share_dir) {
     const std::string listener = "--fd=" + std::to_string(listener_in_child);
     if (from_qemu) {
-        const std::string options = ",cache=always,timeout=1,xattr," + std::string(attributes);
+        const std::string options =
+            ",cache=always,timeout=1,killpriv_v2,xattr," + std::string(attributes);
         return {program, listener, "-f", "-o", "source=" + share_dir + options};
     }
     // It has no option for the time after which the guest asks again, and with cache=always that
@@ -51,6 +55,7 @@ arguments(const std::string& program, bool from_qemu, const std::string& share_d
         "--shared-dir",
         share_dir,
         "--cache=auto",
+        "--killpriv-v2",
         "--xattr",
         "--" + std::string(attributes)
     };

@@ -1,4 +1,4 @@
-"""Extended attributes of files, which a container's programs see through the share."""
+"""Extended attributes and mode bits of files, which a container's programs see through the share."""
 
 import os
 import re
@@ -37,6 +37,21 @@ def test_file_capabilities(runner, tmp_path):
     assert int(re.search(r"CapEff:\s+(\S+)", status)[1], 16) == _NET_BIND_SERVICE
     box.sh("echo >>/data/cat")
     assert "security.capability" not in os.listxattr(program)  # a program that changes loses them
+    box.delete()
+
+
+def test_set_user_id_bit(runner, tmp_path):
+    """Who may write to a program but is not root takes the bits away with that."""
+    tmp_path.chmod(0o755)
+    program = tmp_path / "program"
+    box = runner.start(options=bind(tmp_path))
+    somebody = ("--user", "1000:1000")
+    for change in ("echo >>/data/program", ">/data/program"):
+        box.sh("touch /data/program && chmod 6757 /data/program")
+        box.sh(change)
+        assert program.stat().st_mode & 0o7777 == 0o6757
+        box.exec("sh", "-c", change, options=somebody).check()
+        assert program.stat().st_mode & 0o7777 == 0o757, change
     box.delete()
 
 

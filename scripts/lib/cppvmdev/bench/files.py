@@ -28,15 +28,16 @@ _ATTRIBUTES = (
     ":ok:all:security.capability:security.capability::unsupported:all:::"
 )
 _CACHE = "cache=always,timeout=1"
-_OWN = _CACHE + _ATTRIBUTES
+_KILLPRIV = ",killpriv_v2"
+_OWN = _CACHE + _KILLPRIV + _ATTRIBUTES
 # Of the virtiofsd that came with QEMU. Name, options instead of the product's, further words.
 _VARIANTS = {
     "product": (_OWN, []),
-    "cache=auto": ("cache=auto" + _ATTRIBUTES, []),
-    "cache=none": ("cache=none" + _ATTRIBUTES, []),
+    "cache=auto": ("cache=auto" + _KILLPRIV + _ATTRIBUTES, []),
+    "cache=none": ("cache=none" + _KILLPRIV + _ATTRIBUTES, []),
     "writeback": (_OWN + ",writeback", []),
-    "no xattr": (_CACHE, []),
-    "killpriv_v2": (_OWN + ",killpriv_v2", []),
+    "no xattr": (_CACHE + _KILLPRIV, []),
+    "no killpriv_v2": (_CACHE + _ATTRIBUTES, []),
     "8 threads": (_OWN, ["--thread-pool-size=8"]),
 }
 _TIMEOUT = 1800  # s

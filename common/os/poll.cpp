@@ -2,7 +2,9 @@
 
 #include "common/base/error.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <poll.h>
 
 namespace cppvm {
@@ -10,7 +12,8 @@ namespace cppvm {
 bool wait_readable(int fd, std::string_view name, Deadline deadline) {
     pollfd entry{fd, POLLIN, 0};
     for (;;) {
-        const int ready = ::poll(&entry, 1, static_cast<int>(left_until(deadline).count()));
+        const auto left = std::min<std::int64_t>(left_until(deadline).count(), INT_MAX);
+        const int ready = ::poll(&entry, 1, static_cast<int>(left));
         if (ready >= 0) {
             return ready == 1;
         }

@@ -39,6 +39,7 @@ TEST(WaitReadableTest, TellsDataAndEndFromADeadline) {
     EXPECT_TRUE(wait_readable(pipe.read.get(), "pipe", deadline_in(milliseconds(0))));
     EXPECT_EQ(::read(pipe.read.get(), std::string(1, ' ').data(), 1), 1);
     pipe.write.reset();
+    EXPECT_TRUE(wait_readable(pipe.read.get(), "pipe", no_deadline));
     EXPECT_TRUE(wait_readable(pipe.read.get(), "pipe", deadline_in(milliseconds(10'000))));
 }
 

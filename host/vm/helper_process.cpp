@@ -5,9 +5,7 @@
 #include "common/os/file.hpp"
 #include "common/os/pipe.hpp"
 
-#include <boost/asio/buffer.hpp>
-
-#include <array>
+#include <algorithm>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -16,7 +14,7 @@ namespace cppvm::vm {
 HelperProcess::HelperProcess(
     const asio::any_io_executor& executor, ChildSpec spec, std::filesystem::path pid_file
 )
-    : program_(spec.arguments.at(0)), pid_file_(std::move(pid_file)), output_(executor),
+    : program_(spec.arguments.at(0)), pid_file_(std::move(pid_file)),
       process_(start(executor, std::move(spec))) {
     write_file_atomically(pid_file_, to_text(process_.id()), 0600);
 }
@@ -27,7 +25,7 @@ HelperProcess::~HelperProcess() {
 
 ChildProcess HelperProcess::start(const asio::any_io_executor& executor, ChildSpec spec) {
     Pipe said = make_pipe(program_, O_NONBLOCK);
-    output_.assign(said.read.release());
+    output_ = std::move(said.read);
     spec.descriptors.emplace_back(said.write.get(), 1);
     spec.descriptors.emplace_back(said.write.get(), 2);
     return {executor, spec};
@@ -40,11 +38,20 @@ Awaitable<ChildExit> HelperProcess::wait() {
 // Nobody reads it otherwise: a full pipe of a non-blocking writer loses lines, which bounds what a
 // guest can make a helper log.
 std::string HelperProcess::describe(const ChildExit& exit) {
-    std::array<char, 1024> buffer{};
-    boost::system::error_code error;
-    const std::size_t count = output_.read_some(asio::buffer(buffer), error);
-    const std::string said = joined_lines(std::string(buffer.data(), error ? 0 : count));
-    return program_ + " ended with " + to_text(exit) + ": " + (said.empty() ? "no message" : said);
+    constexpr std::size_t max_shown = 1024;
+    std::string said(64UL * 1024, '\0'); // what a pipe holds
+    std::size_t size = 0;
+    while (size < said.size()) {
+        // Not blocking: a child of it may be there yet, and hold the other end.
+        const ssize_t count = ::read(output_.get(), said.data() + size, said.size() - size);
+        if (count <= 0) {
+            break;
+        }
+        size += static_cast<std::size_t>(count);
+    }
+    const std::size_t shown = std::min(size, max_shown);
+    const std::string end = joined_lines(said.substr(size - shown, shown));
+    return program_ + " ended with " + to_text(exit) + ": " + (end.empty() ? "no message" : end);
 }
 
 } // namespace cppvm::vm

@@ -1,9 +1,8 @@
 #pragma once
 
 #include "common/async/asio.hpp"
+#include "common/base/unique_fd.hpp"
 #include "common/os/child_process.hpp"
-
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <filesystem>
 #include <string>
@@ -30,8 +29,8 @@ class HelperProcess {
     /// Until it has ended. One waiter at a time. Cancels: the process goes on.
     Awaitable<ChildExit> wait();
 
-    /// "<path> ended with exit code 1: <what it said>", all in one line. Once: it takes what was
-    /// said.
+    /// "<path> ended with exit code 1: <what it said last>", all in one line. Once: it takes what
+    /// was said.
     std::string describe(const ChildExit& exit);
 
   private:
@@ -39,7 +38,7 @@ class HelperProcess {
 
     std::string program_;
     std::filesystem::path pid_file_;
-    asio::posix::stream_descriptor output_;
+    UniqueFd output_;
     ChildProcess process_;
 };
 

@@ -1,6 +1,8 @@
 #include "common/base/error.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
+#include "host/vm/helper_process.hpp"
 #include "host/vm/leftovers.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/vsock.hpp"
@@ -74,6 +76,27 @@ class Bystander {
     UniqueFd write_;
     ChildProcess child_;
 };
+
+TEST(HelperProcessTest, TellsWhatItSaidLast) {
+    testing::TempDir directory;
+    testing::co_test([](std::filesystem::path pid_file) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        Pipe end = make_pipe("the end of what the helper leaves running");
+        ChildSpec spec;
+        const char* const script = "read line <&3 & i=0; while [ $i -lt 400 ]; do i=$((i + 1)); "
+                                   "echo line $i; done; echo no memory >&2; exit 3";
+        spec.arguments = {"/bin/sh", "-c", script};
+        spec.descriptors = {{end.read.get(), 3}};
+        HelperProcess helper(executor, std::move(spec), pid_file);
+        const ChildExit exit = co_await helper.wait();
+        const std::string words = helper.describe(exit);
+        EXPECT_TRUE(words.starts_with("/bin/sh ended with exit code 3: ")) << words;
+        EXPECT_TRUE(words.ends_with("line 400 no memory ")) << words;
+        EXPECT_LT(words.size(), 1100U);
+        EXPECT_EQ(helper.describe(exit), "/bin/sh ended with exit code 3: no message");
+    }(directory / "helper.pid"));
+    EXPECT_FALSE(std::filesystem::exists(directory / "helper.pid"));
+}
 
 TEST(QemuProcessTest, FindsAndKillsTheMachinesProcessesOnly) {
     testing::co_test([]() -> Awaitable<> {

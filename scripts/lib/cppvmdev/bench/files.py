@@ -30,15 +30,15 @@ _ATTRIBUTES = (
 _CACHE = "cache=always,timeout=1"
 _KILLPRIV = ",killpriv_v2"
 _OWN = _CACHE + _KILLPRIV + _ATTRIBUTES
-# Of the virtiofsd that came with QEMU. Name, options instead of the product's, further words.
+# Of the virtiofsd that came with QEMU. Name, options instead of the product's. No thread pools
+# (docs/adr/0008-virtiofsd-of-our-own.md).
 _VARIANTS = {
-    "product": (_OWN, []),
-    "cache=auto": ("cache=auto" + _KILLPRIV + _ATTRIBUTES, []),
-    "cache=none": ("cache=none" + _KILLPRIV + _ATTRIBUTES, []),
-    "writeback": (_OWN + ",writeback", []),
-    "no xattr": (_CACHE + _KILLPRIV, []),
-    "no killpriv_v2": (_CACHE + _ATTRIBUTES, []),
-    "8 threads": (_OWN, ["--thread-pool-size=8"]),
+    "product": _OWN,
+    "cache=auto": "cache=auto" + _KILLPRIV + _ATTRIBUTES,
+    "cache=none": "cache=none" + _KILLPRIV + _ATTRIBUTES,
+    "writeback": _OWN + ",writeback",
+    "no xattr": _CACHE + _KILLPRIV,
+    "no killpriv_v2": _CACHE + _ATTRIBUTES,
 }
 _TIMEOUT = 1800  # s
 
@@ -50,10 +50,9 @@ def _result(text):
     raise RuntimeError(f"the workload gave no result; it said: {text[-500:]}")
 
 
-def _wrapper(directory, name, options, words):
+def _wrapper(directory, name, options):
     """A program in place of virtiofsd that changes the options that the shim gives."""
     path = Path(directory) / f"virtiofsd-{name.replace(' ', '-').replace('=', '-')}"
-    more = " ".join(words)
     path.write_text(
         "#!/bin/sh\n"
         f'[ "$1" = --version ] && exec {_PROGRAM} --version\n'
@@ -61,7 +60,7 @@ def _wrapper(directory, name, options, words):
         f'    case $word in *,{_OWN}) word="${{word%,{_OWN}}},{options}" ;; esac\n'
         '    set -- "$@" "$word"; shift\n'
         "done\n"
-        f'exec {_PROGRAM} "$@" {more}\n'
+        f'exec {_PROGRAM} "$@"\n'
     )
     path.chmod(0o755)
     return path
@@ -86,12 +85,13 @@ class Bench:
         )  # fmt: skip
         done = subject.ctr.command(*words, timeout=_TIMEOUT)
         if done.code:
-            log = subject.containerd.log_text()[-2000:]
-            raise RuntimeError(f"{name}: exit code {done.code}; {done.error}; containerd: {log}")
+            lines = subject.containerd.log_text().splitlines()
+            log = "\n".join(line for line in lines if "level=debug" not in line)[-4000:]
+            raise RuntimeError(f"{name}: exit code {done.code}; {done.error}; containerd:\n{log}")
         self.add(name, done.text)
 
     def variant(self, name, directory):
-        wrapper = _wrapper(directory, name, *_VARIANTS[name])
+        wrapper = _wrapper(directory, name, _VARIANTS[name])
         path = Path(directory) / "cppvm.toml"
         tables = {"vm": {"memory_mib": MEMORY_MIB}, "hypervisor": {"virtiofsd": str(wrapper)}}
         config.write(path, self.subject.stage, tables)

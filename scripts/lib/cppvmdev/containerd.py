@@ -104,6 +104,8 @@ class Containerd:
 
     def remove(self):
         """Ends everything of this containerd, and removes its files and mounts."""
+        if self._ids_file.exists():
+            self.start()  # where it was killed with its shims: only so their `delete` is called
         if self.process():
             for namespace in self.namespaces():
                 self.ctr(namespace).remove_all()

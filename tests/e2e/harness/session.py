@@ -4,12 +4,16 @@
 
 `start` makes libvirt's daemons and one containerd run and imports the images; tests that run in
 other processes find them through attach(). `stop` ends what was started and fails if it had to
-clean up after a test. The daemons belong to the clone that started them: others are refused.
+clean up after a test. The daemons belong to the clone that started them: others are refused while
+the program that asked for them (ctest, a shell) lives, and afterwards clean up what it left.
 """
 
+import json
+import os
 import sys
+from dataclasses import asdict, dataclass
 
-from cppvmdev import config, images, libvirt, releases
+from cppvmdev import config, images, libvirt, processes, releases
 from cppvmdev.containerd import Containerd
 from cppvmdev.leftovers import Leftovers
 from cppvmdev.system_containerd import SystemContainerd
@@ -23,27 +27,66 @@ class Occupied(Exception):
     """Another clone's tests run here."""
 
 
-def _owner_file():
-    return settings.BASE / "stage"
+@dataclass(frozen=True)
+class _Owner:
+    """Whose the daemons are: a clone's, and the program's that asked for them."""
+
+    stage: str
+    pid: int
+    start: int  # as in processes.Process
+
+    @staticmethod
+    def file():
+        return settings.BASE / "owner.json"
+
+    @classmethod
+    def read(cls):
+        """None where no daemons are."""
+        try:
+            return cls(**json.loads(cls.file().read_text()))
+        except FileNotFoundError:
+            return None
+
+    @classmethod
+    def write_ours(cls):
+        program = processes.find(os.getppid())
+        ours = cls(str(settings.STAGE), program.pid, program.start) if program else None
+        if not ours:
+            raise Occupied("the program that wants the daemons has ended")
+        settings.BASE.mkdir(parents=True, exist_ok=True)
+        cls.file().write_text(json.dumps(asdict(ours)))
+
+    def is_us(self):
+        return self.stage == str(settings.STAGE)
+
+    def lives(self):
+        program = processes.find(self.pid)
+        return program is not None and program.start == self.start
 
 
 def _check_owner():
-    """Raises Occupied unless the daemons are ours, or nobody's."""
-    try:
-        owner = _owner_file().read_text()
-    except FileNotFoundError:
-        return
-    if owner != str(settings.STAGE):
+    """Raises Occupied while the daemons are another clone's that lives."""
+    owner = _Owner.read()
+    if owner and not owner.is_us() and owner.lives():
         raise Occupied(
-            f"{settings.BASE} belongs to the tests of {owner}; wait for their end, or end them: "
-            f"CPPVM_E2E_STAGE={owner} python3 -m harness.session stop"
+            f"{settings.BASE} belongs to the tests of {owner.stage} (process {owner.pid}); wait for "
+            f"their end, or end them: CPPVM_E2E_STAGE={owner.stage} python3 -m harness.session stop"
         )
 
 
 def _occupy():
     _check_owner()
-    settings.BASE.mkdir(parents=True, exist_ok=True)
-    _owner_file().write_text(str(settings.STAGE))
+    owner = _Owner.read()
+    if owner and not owner.is_us():
+        print(f"clean-up after the tests of {owner.stage}, which ended without their own")
+        # Running, the daemons clean up after shims and domains that were killed.
+        if settings.IS_VM:
+            libvirt_daemons().start()
+        for line in _end():
+            print(f"  {line}")
+        owner = None
+    if not owner:
+        _Owner.write_ours()
 
 
 def _containerd(release):
@@ -90,12 +133,16 @@ def attach(name):
     _check_owner()
     containerd = _containerd(releases.get(name, allow_build=False))
     # The one of the system runs in any case.
-    return containerd if _owner_file().exists() and containerd.process() else None
+    return containerd if _Owner.read() and containerd.process() else None
 
 
 def stop():
     """Ends everything; returns what was left of tests' containers, one line each."""
     _check_owner()
+    return _end()
+
+
+def _end():
     left = []
     for name in ("system",) if settings.RELEASE == "system" else ("1.6", "2.3"):
         try:

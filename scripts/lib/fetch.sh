@@ -3,23 +3,13 @@
 # shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# debian_mirror: the Debian mirror that this machine itself uses.
-debian_mirror() {
-    local mirror
-    # shellcheck disable=SC2016 # apt's own variables
-    mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' |
-        awk '$1 == "bookworm" && !found { print $2; found = 1 }')
-    [[ -n $mirror ]] || die "apt has no source for bookworm: run apt-get update, or set CPPVM_DEBIAN_MIRROR"
-    echo "${mirror%/}"
-}
-
 # fetch_packages SUITE DIRECTORY PACKAGE...: downloads packages and unpacks them into DIRECTORY,
 # without what they depend on. DIRECTORY appears only when everything is in it.
 fetch_packages() {
     local suite=$1 directory=$2 package work log
-    local mirror=${CPPVM_DEBIAN_MIRROR:-$(debian_mirror)}
-    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+    local mirror keyring=/usr/share/keyrings/debian-archive-keyring.gpg
     shift 2
+    mirror=$("$cppvm_root/scripts/lib/debian-mirror") || exit 1
     [[ -r $keyring ]] || die "$keyring is missing: apt-get install debian-archive-keyring"
 
     mkdir -p "$(dirname "$directory")"

@@ -8,7 +8,7 @@ import signal
 import time
 from pathlib import Path
 
-from cppvmdev import processes, shell, wire
+from cppvmdev import processes, shell, task, wire
 from cppvmdev.identity import Identity
 
 from . import settings
@@ -16,7 +16,6 @@ from .events import EventSink
 
 NAMESPACE = "e2e"
 OPTIONS_TYPE = "runtimeoptions.v1.Options"
-PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
 
 
 def program():
@@ -132,41 +131,12 @@ class ShimBundle:
             process.wait_gone()
 
 
-class Task:
-    """The Task service of a running shim."""
+class Task(task.Task):
+    """The one of a bundle."""
 
-    def __init__(self, bundle, address, service="containerd.task.v2.Task"):
+    def __init__(self, bundle, address, **kwargs):
+        super().__init__(bundle.name, address, **kwargs)
         self.bundle = bundle
-        self.connection = wire.Connection(address)
-        self.service = service
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.connection.socket.close()
-
-    def call(self, method, fields=None, **kwargs):
-        """A call about the bundle's container, unless `fields` say otherwise."""
-        return self.connection.call(
-            self.service, method, {1: self.bundle.name, **(fields or {})}, **kwargs
-        )
 
     def create(self, fields=None):
         return self.call("Create", {2: str(self.bundle.path), **(fields or {})})
-
-    def status(self):
-        """1 created, 2 running, 3 stopped"""
-        return self.call("State").get(4, [0])[0]
-
-    def exec(self, exec_id, process):
-        encoded = json.dumps(process) if isinstance(process, dict) else process
-        return self.call("Exec", {2: exec_id, 7: {1: PROCESS_TYPE, 2: encoded}})
-
-    def end(self):
-        """Kill, Wait, Delete, Shutdown; returns the exit status that Delete tells."""
-        self.call("Kill", {3: 9, 4: True})
-        self.call("Wait")
-        answer = self.call("Delete")
-        self.call("Shutdown")
-        return answer.get(2, [0])[0]

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 from ..ctr import unique_id
-from .execs import TaskClient
+from .execs import ExecTask
 from .subject import CPPVM, seconds
 
 _CHUNK = 64 << 10
@@ -117,9 +117,9 @@ class _Fifos:
 
 def stdio(subject, box, throughput, round_trip, mib):
     """`cat` as an exec: throughput in MiB/s, and the round trip of 8 bytes in us."""
-    with TaskClient(subject, box) as task:
+    with ExecTask(subject, box) as task:
         fifos = _Fifos(subject.base)
-        exec_id = task.start_exec("cat", fifos=fifos.paths)
+        exec_id = task.begin("cat", fifos=fifos.paths)
 
         def write(data):
             return os.write(fifos.input, data)
@@ -134,7 +134,7 @@ def stdio(subject, box, throughput, round_trip, mib):
         subject.add(round_trip, _round_trip_us(write, read))
         fifos.in_use()
         subject.add(throughput, mib / seconds(lambda: _through(write, read, end, mib)))
-        task.end_exec(exec_id)
+        task.finish(exec_id)
         fifos.close()
 
 

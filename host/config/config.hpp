@@ -36,6 +36,8 @@ struct Vm {
     unsigned huge_page_mib = 0; ///< 0: ordinary pages
     std::filesystem::path kernel = "/var/lib/cppvm/vmlinuz";
     std::filesystem::path initramfs = "/var/lib/cppvm/initramfs.img";
+    /// "auto": qboot where QEMU's package brings it, else SeaBIOS; or force "qboot" or "seabios".
+    std::string firmware = "auto";
     std::string kernel_parameters; ///< appended to the command line
     std::chrono::seconds boot_timeout{60};
     std::size_t console_log_bytes = 1024UL * 1024;

@@ -1,10 +1,12 @@
 #include "host/vm/domain_xml.hpp"
 
 #include "common/wire/ports.hpp"
+#include "host/vm/firmware.hpp"
 
 #include <pugixml.hpp>
 
 #include <sstream>
+#include <vector>
 
 namespace cppvm::vm {
 
@@ -129,15 +131,28 @@ std::string option_value(const std::string& text) {
     return escaped;
 }
 
-void add_user_vsock(pugi::xml_node domain, const std::filesystem::path& socket) {
+// What libvirt has no words for.
+void add_command_line(pugi::xml_node domain, const DomainSpec& spec) {
+    std::vector<std::string> arguments;
+    if (spec.qboot) {
+        // Its AppArmor helper refuses a <loader> below /usr/share; QEMU itself may read it.
+        arguments.insert(arguments.end(), {"-bios", qboot_name});
+    }
+    if (spec.vsock_socket) {
+        arguments.insert(
+            arguments.end(),
+            {"-chardev",
+             "socket,id=cppvm-vsock,path=" + option_value(*spec.vsock_socket),
+             // libvirt does not know of it, so in a slot that libvirt, counting up, does not come
+             // to.
+             "-device",
+             "vhost-user-vsock-pci,id=cppvm-vsock0,chardev=cppvm-vsock,bus=pcie.0,addr=0x10"}
+        );
+    }
+    if (arguments.empty()) {
+        return;
+    }
     auto command_line = add(domain, "qemu:commandline");
-    const std::string arguments[] = {
-        "-chardev",
-        "socket,id=cppvm-vsock,path=" + option_value(socket),
-        // libvirt does not know of it, so in a slot that libvirt, counting up, does not come to.
-        "-device",
-        "vhost-user-vsock-pci,id=cppvm-vsock0,chardev=cppvm-vsock,bus=pcie.0,addr=0x10",
-    };
     for (const auto& argument : arguments) {
         set(add(command_line, "qemu:arg"), "value", argument);
     }
@@ -168,9 +183,7 @@ std::string to_domain_xml(const DomainSpec& spec) {
     add_boot(domain, spec);
     add_processor(domain, spec.emulation);
     add_devices(domain, spec);
-    if (spec.vsock_socket) {
-        add_user_vsock(domain, *spec.vsock_socket);
-    }
+    add_command_line(domain, spec);
     ask_for_features_at_once(domain);
     std::ostringstream out;
     document.save(out, "", pugi::format_raw | pugi::format_no_declaration);

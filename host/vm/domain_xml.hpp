@@ -13,6 +13,7 @@ struct DomainSpec {
     VmSpec machine;
     bool emulation = false; ///< software emulation instead of KVM
     std::filesystem::path emulator;
+    bool qboot = false;                   ///< instead of QEMU's own firmware
     std::filesystem::path share_socket;   ///< virtiofsd's
     std::filesystem::path console_socket; ///< QEMU connects here with the serial console
     /// The socket of a vhost-device-vsock; nothing: the kernel's vhost-vsock.

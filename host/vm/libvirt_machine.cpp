@@ -5,6 +5,7 @@
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
 #include "host/vm/domain_xml.hpp"
+#include "host/vm/firmware.hpp"
 #include "host/vm/hello.hpp"
 #include "host/vm/leftovers.hpp"
 #include "host/vm/libvirt_log.hpp"
@@ -233,6 +234,7 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     domain.machine = parts.spec;
     domain.emulation = parts.config.hypervisor.acceleration == "emulation";
     domain.emulator = parts.config.hypervisor.emulator;
+    domain.qboot = uses_qboot(parts.config.vm.firmware);
     domain.share_socket = parts.share->socket();
     domain.console_socket = parts.console.socket_path();
     domain.vsock_socket = parts.vsock->device_socket();

@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/config/programs.hpp"
+#include "host/vm/firmware.hpp"
 #include "host/vm/libvirt_client.hpp"
 
 #include <algorithm>
@@ -297,6 +298,26 @@ Check HostChecks::emulator() const {
     return ok("QEMU", path.native());
 }
 
+Check HostChecks::firmware() const {
+    const char* const name = "firmware";
+    const auto path = below_root(qboot_path);
+    if (config_.vm.firmware == "seabios") {
+        return ok(name, "SeaBIOS");
+    }
+    if (::access(path.c_str(), R_OK) == 0) {
+        return ok(name, path.native());
+    }
+    const std::string detail = path.native() + ": " + reason(errno);
+    if (config_.vm.firmware == "qboot") {
+        return missing(name, detail, "set firmware = \"auto\" in [vm]");
+    }
+    return warning(
+        name,
+        detail + ", so machines boot by SeaBIOS, which is slower",
+        "install it: apt-get install qemu-system-data"
+    );
+}
+
 Check HostChecks::virtiofsd() const {
     return program(
         "virtiofsd",
@@ -430,6 +451,7 @@ std::vector<Check> HostChecks::before_start() const {
         kvm_permissions(),
         libvirt_helper(),
         emulator(),
+        firmware(),
         virtiofsd(),
         vsock(),
         kernel(),

@@ -44,6 +44,8 @@ class HostChecks {
     Check kvm_permissions() const;
     Check vsock() const;
     Check emulator() const;
+    /// Whether qboot is there; without it machines boot more slowly.
+    Check firmware() const;
     Check virtiofsd() const;
     Check libvirt_helper() const;
     /// Also missing where libvirt's AppArmor profiles do not let QEMU have them.

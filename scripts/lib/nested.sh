@@ -17,8 +17,12 @@ run_nested() {
     ((!$#)) || cp "$@" "$exchange/project/" || return 1
     cp -a "$cppvm_root/scripts/lib/$script" "$exchange/run"
     python -m cppvmdev.nested boot "$exchange" "$seconds" || warn "the machine did not end well"
-    [[ -e $exchange/log ]] || tail -n 50 "$exchange/console.log"
-    cat "$exchange/log" || return 1
+    [[ ! -e $exchange/log ]] || cat "$exchange/log"
+    if [[ ! -e $exchange/code ]]; then
+        warn "the script's end was not seen; the machine's console ends:"
+        tail -n 50 "$exchange/console.log"
+        return 1
+    fi
     [[ $(cat "$exchange/code") == 0 ]] && return
     tail -n 200 "$exchange/journal"
     return 1

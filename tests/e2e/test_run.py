@@ -3,6 +3,7 @@
 import concurrent.futures
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,19 @@ def test_own_kernel(runner):
     release, boot = result.check().text.split()
     assert boot != Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     assert release != platform.release()
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("firmware", ["qboot", "seabios"])
+def test_firmware_and_size_of_the_machine(configured, firmware):
+    """More memory than q35 has room for below its devices (2 GiB), and processors to be started."""
+    vm = {"firmware": firmware, "vcpus": 3, "memory_mib": 3072}
+    box = configured(vm=vm).start()
+    assert box.sh("nproc").strip() == "3"
+    kib = int(re.search(r"MemTotal: +(\d+) kB", box.sh("cat /proc/meminfo")).group(1))
+    assert kib > 2900 << 10
+    qemu = box.helpers("qemu-system")[0]
+    assert ("qboot.rom" in qemu.cmdline) == (firmware == "qboot")
 
 
 @both_versions

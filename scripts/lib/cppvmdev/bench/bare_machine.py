@@ -1,5 +1,7 @@
 """QEMU alone, as like the product's machine as its words allow."""
 
+from pathlib import Path
+
 from .. import config
 from .subject import MEMORY_MIB
 
@@ -9,8 +11,10 @@ def words(kernel, command_line, *devices):
     processor = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
     if config.kvm_usable():
         processor = ["-accel", "kvm", "-cpu", "host"]
+    # As host/vm/firmware.hpp.
+    firmware = ["-bios", "qboot.rom"] if Path("/usr/share/qemu/qboot.rom").exists() else []
     return [
-        "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor,
+        "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor, *firmware,
         "-m", str(MEMORY_MIB), "-smp", "1", "-nodefaults", "-no-user-config",
         "-display", "none", "-no-reboot", "-serial", "stdio",
         "-kernel", kernel, "-append", command_line, *devices,

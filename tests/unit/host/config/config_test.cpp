@@ -55,6 +55,7 @@ vcpus = 3
 memory_mib = 256
 kernel = "/k"
 initramfs = "/i"
+firmware = "qboot"
 kernel_parameters = "quiet"
 boot_timeout = 7
 console_log_bytes = 8192
@@ -74,6 +75,7 @@ level = "debug"
     EXPECT_EQ(config.vm.memory_mib, 256U);
     EXPECT_EQ(config.vm.kernel, "/k");
     EXPECT_EQ(config.vm.initramfs, "/i");
+    EXPECT_EQ(config.vm.firmware, "qboot");
     EXPECT_EQ(config.vm.kernel_parameters, "quiet");
     EXPECT_EQ(config.vm.boot_timeout, std::chrono::seconds(7));
     EXPECT_EQ(config.vm.console_log_bytes, 8192U);

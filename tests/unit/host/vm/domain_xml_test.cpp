@@ -1,4 +1,5 @@
 #include "host/vm/domain_xml.hpp"
+#include "host/vm/firmware.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -59,6 +60,22 @@ TEST(DomainXmlTest, DescribesTheMachine) {
     EXPECT_EQ(domain.at("/domain/os/cmdline"), "console=ttyS0 quiet");
     EXPECT_EQ(domain.at("/domain/cpu/@mode"), "host-passthrough");
     EXPECT_EQ(domain.at("/domain/memoryBacking/access/@mode"), "shared");
+}
+
+TEST(DomainXmlTest, StartsTheKernelByQboot) {
+    DomainSpec spec = domain_spec();
+    EXPECT_FALSE(ParsedDomain(spec).has("//qemu:arg[@value='-bios']"));
+    spec.qboot = true;
+    const ParsedDomain domain(spec);
+    EXPECT_EQ(domain.at("//qemu:arg[@value='-bios']/following-sibling::*[1]/@value"), "qboot.rom");
+    EXPECT_FALSE(domain.has("//os/loader"));
+}
+
+TEST(FirmwareTest, IsQbootWhereItIsThere) {
+    EXPECT_TRUE(uses_qboot("auto", "/dev/null"));
+    EXPECT_FALSE(uses_qboot("auto", "/nowhere"));
+    EXPECT_TRUE(uses_qboot("qboot", "/nowhere")); // the start then fails and says so
+    EXPECT_FALSE(uses_qboot("seabios", "/dev/null"));
 }
 
 TEST(DomainXmlTest, GivesFreedMemoryBack) {

@@ -19,6 +19,7 @@ class HostChecksTest : public ::testing::Test {
         root_.write("dev/vhost-vsock", "");
         root_.write("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu vmx sse\n");
         root_.write("proc/meminfo", "MemTotal:  9000000 kB\nMemAvailable:    2097152 kB\n");
+        root_.write("usr/share/qemu/qboot.rom", "");
         for (const char* program : {"qemu", "virtiofsd", "cppvm-libvirt", "vhost-device-vsock"}) {
             root_.write(program, "#!/bin/sh\n");
             set_mode(program, 0755);
@@ -54,6 +55,18 @@ TEST_F(HostChecksTest, AcceptsACompleteHost) {
         EXPECT_EQ(check.remedy, "") << check.name;
         EXPECT_NO_THROW(require(check));
     }
+}
+
+TEST_F(HostChecksTest, DoesWithoutQbootUnlessItIsWanted) {
+    std::filesystem::remove(root_ / "usr/share/qemu/qboot.rom");
+    const Check check = checks().firmware();
+    EXPECT_EQ(check.state, CheckState::warning) << to_text(check);
+    EXPECT_THAT(check.detail, HasSubstr("qboot.rom: No such file"));
+    EXPECT_THAT(check.remedy, HasSubstr("qemu-system-data"));
+    config_.vm.firmware = "qboot";
+    expect_missing(checks().firmware(), "qboot.rom: No such file", "firmware = \"auto\"");
+    config_.vm.firmware = "seabios";
+    EXPECT_EQ(checks().firmware().state, CheckState::ok);
 }
 
 TEST_F(HostChecksTest, WantsTheKvmDevice) {

@@ -14,7 +14,7 @@ class Task:
         self.container = container
         self.connection = wire.Connection(address)
         self._namespace = namespace
-        self._service = service
+        self.service = service
 
     def __enter__(self):
         return self
@@ -26,7 +26,7 @@ class Task:
         """A call about the container, unless `fields` say otherwise."""
         fields = {1: self.container, **(fields or {})}
         return self.connection.call(
-            self._service, method, fields, namespace=self._namespace, **kwargs
+            self.service, method, fields, namespace=self._namespace, **kwargs
         )
 
     def status(self):

@@ -20,7 +20,10 @@ _COMMAND = [sys.executable, "-m", "harness.session"]
 def call_fixture(tmp_path):
     """call(stage, *words): the command with daemons of its own; returns what it said and its code."""
 
+    stages = set()
+
     def call(stage, *words, before=()):
+        stages.add(stage)
         environ = dict(os.environ, CPPVM_E2E_BASE=str(tmp_path / "b"), CPPVM_E2E_STAGE=str(stage))
         return subprocess.run(
             [*before, *_COMMAND, *words],
@@ -33,7 +36,9 @@ def call_fixture(tmp_path):
         )
 
     yield call
-    call(settings.STAGE, "stop")
+    # A test that failed may have left them to either; we live, so the other one is refused.
+    for stage in stages.copy():
+        call(stage, "stop")
 
 
 def test_daemons_of_a_clone_that_lives(call, tmp_path):
@@ -58,8 +63,7 @@ def test_daemons_of_a_clone_that_was_killed(call, tmp_path):
     done = call(other, "start", "1.6", before=("bash", "-c", '"$@"; exit', "bash"))
     assert done.returncode == 0, done.stdout
     base = tmp_path / "b"
-    programs = [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"]
-    containerd = Containerd(releases.get("1.6"), base / "1.6", programs)
+    containerd = Containerd(releases.get("1.6"), base / "1.6", settings.PROGRAMS)
     box = Runner(containerd, session.NAMESPACE, base / "config.toml").start()
     identities = containerd.identities()
     doomed = [*box.shims(), *box.helpers("")]

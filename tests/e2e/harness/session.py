@@ -50,9 +50,9 @@ class _Owner:
     @classmethod
     def write_ours(cls):
         program = processes.find(os.getppid())
-        ours = cls(str(settings.STAGE), program.pid, program.start) if program else None
-        if not ours:
+        if not program:
             raise Occupied("the program that wants the daemons has ended")
+        ours = cls(str(settings.STAGE), program.pid, program.start)
         settings.BASE.mkdir(parents=True, exist_ok=True)
         cls.file().write_text(json.dumps(asdict(ours)))
 
@@ -64,19 +64,20 @@ class _Owner:
         return program is not None and program.start == self.start
 
 
-def _check_owner():
-    """Raises Occupied while the daemons are another clone's that lives."""
+def _owner():
+    """Us, one that is gone, or None; raises Occupied while the daemons are another clone's that
+    lives."""
     owner = _Owner.read()
     if owner and not owner.is_us() and owner.lives():
         raise Occupied(
             f"{settings.BASE} belongs to the tests of {owner.stage} (process {owner.pid}); wait for "
             f"their end, or end them: CPPVM_E2E_STAGE={owner.stage} python3 -m harness.session stop"
         )
+    return owner
 
 
 def _occupy():
-    _check_owner()
-    owner = _Owner.read()
+    owner = _owner()
     if owner and not owner.is_us():
         print(f"clean-up after the tests of {owner.stage}, which ended without their own")
         # Running, the daemons clean up after shims and domains that were killed.
@@ -92,8 +93,7 @@ def _occupy():
 def _containerd(release):
     if release.name == "system":
         return SystemContainerd(release, settings.BASE)
-    programs = [settings.STAGE / "bin", settings.STAGE / "libexec/cppvm"]
-    return Containerd(release, settings.BASE / release.name, programs)
+    return Containerd(release, settings.BASE / release.name, settings.PROGRAMS)
 
 
 def libvirt_daemons():
@@ -130,15 +130,15 @@ def start(release_name):
 
 def attach(name):
     """The containerd that start() made run, or None."""
-    _check_owner()
+    owner = _owner()
     containerd = _containerd(releases.get(name, allow_build=False))
     # The one of the system runs in any case.
-    return containerd if _Owner.read() and containerd.process() else None
+    return containerd if owner and containerd.process() else None
 
 
 def stop():
     """Ends everything; returns what was left of tests' containers, one line each."""
-    _check_owner()
+    _owner()
     return _end()
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 BASE = Path(os.environ.get("CPPVM_E2E_BASE", "/var/lib/cppvm-e2e"))
 RUNTIME = os.environ.get("CPPVM_E2E_RUNTIME", "io.containerd.cppvm.v1")
 STAGE = Path(os.environ.get("CPPVM_E2E_STAGE", Path(__file__).parents[3] / "build/stage"))
+# Where containerd is to find the shim and what belongs to it.
+PROGRAMS = [STAGE / "bin", STAGE / "libexec/cppvm"]
 RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")
 
 # An installed product without any configuration: CPPVM_E2E_STAGE is then where it is installed.

@@ -98,7 +98,7 @@ class ShimBundle:
 
     def command(self, *words, stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30):
         environ = dict(os.environ, TTRPC_ADDRESS=self.containerd_address + ".ttrpc")
-        path = [f"{settings.STAGE}/bin", f"{settings.STAGE}/libexec/cppvm", environ["PATH"]]
+        path = [*map(str, settings.PROGRAMS), environ["PATH"]]
         environ["PATH"] = os.pathsep.join(path)
         flags = ["-namespace", namespace, "-address", self.containerd_address]
         flags += ["-publish-binary", "/bin/false", "-id", self.name if name is None else name]

@@ -2,6 +2,8 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/child_confinement.hpp"
+#include "common/os/child_report.hpp"
 #include "common/os/pipe.hpp"
 
 #include <algorithm>
@@ -17,19 +19,6 @@ namespace cppvm {
 
 namespace {
 
-// What the child tells the parent when it could not get to its program.
-struct ChildFailure {
-    int step; // index into step_names
-    int error;
-};
-constexpr const char* step_names[] = {
-    "set the parent-death signal of",
-    "enter the network namespace for",
-    "pass descriptors to",
-    "start a session for",
-    "execute"
-};
-
 // Runs between fork and exec: async-signal-safe calls only. Everything that allocates
 // (argv, envp) was made by the parent.
 class ChildSetup {
@@ -37,43 +26,34 @@ class ChildSetup {
     ChildSetup(
         const ChildSpec& spec, char* const* argv, char* const* envp, int error_fd, pid_t parent
     )
-        : spec_(spec), argv_(argv), envp_(envp), error_fd_(error_fd), parent_(parent) {}
+        : spec_(spec), confinement_(spec.confinement), argv_(argv), envp_(envp),
+          error_fd_(error_fd), parent_(parent) {}
 
     [[noreturn]] void run() const {
         reset_signals();
-        if (spec_.die_with_parent) {
-            check(0, ::prctl(PR_SET_PDEATHSIG, SIGKILL));
+        const ChildReport report = place_descriptors();
+        if (spec_.network_namespace >= 0) {
+            report.check(
+                ChildStep::network_namespace, ::setns(spec_.network_namespace, CLONE_NEWNET)
+            );
+        }
+        confinement_.isolate(report);
+        if (spec_.new_session) {
+            report.check(ChildStep::session, ::setsid());
+        }
+        confinement_.drop_privileges(report);
+        if (spec_.die_with_parent) { // a change of the user takes it back
+            report.check(ChildStep::parent_death_signal, ::prctl(PR_SET_PDEATHSIG, SIGKILL));
             if (::getppid() != parent_) {
                 ::_exit(127); // it died before the prctl
             }
         }
-        if (spec_.network_namespace >= 0) {
-            check(1, ::setns(spec_.network_namespace, CLONE_NEWNET));
-        }
-        if (spec_.new_network_namespace) {
-            check(1, ::unshare(CLONE_NEWNET));
-        }
-        place_descriptors();
-        if (spec_.new_session) {
-            check(3, ::setsid());
-        }
+        confinement_.restrict_system_calls(report);
         ::execve(argv_[0], argv_, envp_);
-        fail(4);
+        report.fail(ChildStep::execute);
     }
 
   private:
-    [[noreturn]] void fail(int step) const {
-        const ChildFailure failure{step, errno};
-        [[maybe_unused]] const auto written = ::write(error_out_, &failure, sizeof failure);
-        ::_exit(127);
-    }
-
-    void check(int step, int result) const {
-        if (result < 0) {
-            fail(step);
-        }
-    }
-
     static void reset_signals() {
         struct sigaction action{};
         action.sa_handler = SIG_DFL;
@@ -85,35 +65,38 @@ class ChildSetup {
         ::sigprocmask(SIG_SETMASK, &none, nullptr);
     }
 
-    void place_descriptors() const {
+    // Gives the report to the parent, whose descriptor is moved too.
+    ChildReport place_descriptors() const {
+        constexpr auto step = ChildStep::descriptors;
         // First above every target number, so that placing one cannot overwrite another's source.
         int lowest = 3;
         for (const auto& [ours, theirs] : spec_.descriptors) {
             lowest = std::max(lowest, theirs + 1);
         }
-        error_out_ = ::fcntl(error_fd_, F_DUPFD_CLOEXEC, lowest);
+        const ChildReport report(::fcntl(error_fd_, F_DUPFD_CLOEXEC, lowest));
         int sources[max_descriptors];
         std::size_t count = 0;
         for (const auto& [ours, theirs] : spec_.descriptors) {
             sources[count] = ::fcntl(ours, F_DUPFD_CLOEXEC, lowest);
-            check(2, sources[count]);
+            report.check(step, sources[count]);
             ++count;
         }
         const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
-        check(2, null);
+        report.check(step, null);
         for (int standard = 0; standard <= 2; ++standard) {
-            check(2, ::dup2(null, standard));
+            report.check(step, ::dup2(null, standard));
         }
         count = 0;
         for (const auto& [ours, theirs] : spec_.descriptors) {
-            check(2, ::dup2(sources[count], theirs));
+            report.check(step, ::dup2(sources[count], theirs));
             ++count;
         }
-        // All but the targets go at exec; the error pipe with them, which tells success.
-        check(2, static_cast<int>(::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec)));
+        // All but the targets go at exec.
+        report.check(step, ::syscall(SYS_close_range, 3U, ~0U, close_range_cloexec));
         for (const auto& [ours, theirs] : spec_.descriptors) {
-            check(2, ::fcntl(theirs, F_SETFD, 0));
+            report.check(step, ::fcntl(theirs, F_SETFD, 0));
         }
+        return report;
     }
 
   public:
@@ -123,10 +106,10 @@ class ChildSetup {
     static constexpr unsigned close_range_cloexec = 4; // CLOSE_RANGE_CLOEXEC, Linux 5.11
 
     const ChildSpec& spec_;
+    ChildConfinement confinement_;
     char* const* argv_;
     char* const* envp_;
     int error_fd_;
-    mutable int error_out_ = error_fd_;
     pid_t parent_;
 };
 
@@ -167,7 +150,7 @@ pid_t start(const ChildSpec& spec) {
     } while (count < 0 && errno == EINTR);
     if (count == sizeof failure) {
         ::waitpid(pid, nullptr, 0);
-        throw_errno(step_names[failure.step], program, failure.error);
+        throw_errno(child_step_text(failure.step), program, failure.error);
     }
     return pid;
 }

@@ -2,6 +2,7 @@
 
 #include "common/async/asio.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/os/confinement.hpp"
 #include "common/os/process_id.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -24,7 +25,7 @@ struct ChildSpec {
         true; ///< SIGKILL when the thread that started it ends (PR_SET_PDEATHSIG)
     bool new_session = false;
     int network_namespace = -1; ///< descriptor of a network namespace to enter; borrowed
-    bool new_network_namespace = false;
+    Confinement confinement;
 };
 
 /// How a child ended.
@@ -41,7 +42,7 @@ std::string to_text(const ChildExit& exit);
 class ChildProcess {
   public:
     /// Starts it; returns once the program was executed.
-    /// Throws: Error naming the program and the step (fork, setns, exec) that failed.
+    /// Throws: Error naming the program and the step (fork, setns, …, exec) that failed.
     ChildProcess(const asio::any_io_executor& executor, const ChildSpec& spec);
     ChildProcess(ChildProcess&&) noexcept;
     ChildProcess& operator=(ChildProcess&&) noexcept;

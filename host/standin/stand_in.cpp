@@ -1,6 +1,7 @@
 #include "host/standin/stand_in.hpp"
 
 #include <csignal>
+#include <sched.h>
 
 namespace cppvm {
 
@@ -12,7 +13,7 @@ ChildSpec make_spec(const std::filesystem::path& program, const StandIn::Network
     spec.environment.emplace();
     spec.new_session = true; // no terminal's signals
     spec.network_namespace = network.namespace_fd;
-    spec.new_network_namespace = network.new_namespace;
+    spec.confinement.namespaces = network.new_namespace ? CLONE_NEWNET : 0;
     return spec;
 }
 

@@ -9,6 +9,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scr
 
 # pylint: disable=wrong-import-position
 from cppvmdev import config, releases  # noqa: E402
+from cppvmdev.invariants import Invariants  # noqa: E402
 from cppvmdev.leftovers import Leftovers  # noqa: E402
 from harness import session, settings  # noqa: E402
 from harness.runner import Runner  # noqa: E402
@@ -22,7 +23,8 @@ def both_versions(test):
 
 def pytest_configure(config):  # noqa: F811
     config.addinivalue_line("markers", "vm: needs a runtime that makes VMs")
-    config.addinivalue_line("markers", "kvm: part of the suite of the nested machine")
+    config.addinivalue_line("markers", "kvm: part of the selection that runs in the nested machine and in Debian 13")
+    config.addinivalue_line("markers", "panics: makes the guest's kernel panic")
 
 
 def pytest_collection_modifyitems(items):
@@ -53,6 +55,22 @@ def containerd_fixture():
         return
     left = session.stop()
     assert not left, left
+
+
+@pytest.fixture(name="invariants", autouse=True)
+def invariants_fixture(request, tmp_path_factory):
+    """Around every test, and after what its other fixtures take down; see cppvmdev.invariants."""
+    logs = [settings.BASE / release / "containerd.log" for release in {"1.6", "2.3", settings.RELEASE}]
+
+    def log_text():
+        return "".join(log.read_text(errors="replace") for log in logs if log.exists())
+
+    # Other clones' tests may run beside these.
+    clones = settings.BASE.parent.glob("cppvm-e2e*")
+    ours = [settings.BASE, *clones, "/run/cppvm", "/run/netns", tmp_path_factory.getbasetemp().parent]
+    held = Invariants([f"CPPVM_OWNER={settings.BASE}"], ours, log_text)
+    yield held
+    held.check(allow_panic=request.node.get_closest_marker("panics") is not None)
 
 
 @pytest.fixture(name="runner")

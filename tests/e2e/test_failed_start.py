@@ -27,6 +27,7 @@ def test_missing_image_file(configured, key):
 
 
 @pytest.mark.kvm
+@pytest.mark.panics
 def test_initramfs_that_is_none(configured, tmp_path):
     (tmp_path / "initramfs").write_bytes(b"this is no initramfs" * 1000)
     runner = configured(vm={"initramfs": str(tmp_path / "initramfs"), "boot_timeout": 20})

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from cppvmdev.ctr import unique_id
 from cppvmdev.images import REAL
 from conftest import both_versions
 from harness import settings
@@ -119,6 +120,19 @@ def test_rootfs_without_etc(runner, tmp_path):
         "/bin/busybox", "ls", "/bin", image=str(tmp_path), options=("--rootfs",)
     )  # fmt: skip
     assert result.check().text == "busybox\n"
+
+
+@pytest.mark.vm
+def test_quiet_container_says_little(runner):
+    """containerd's log has what the daemon says; in these tests debug messages, too."""
+    name = unique_id("quiet")
+    logged = len(runner.containerd.log_text())
+    runner.run("true", name=name).check()
+    lines = runner.containerd.log_text()[logged:].splitlines()
+    ours = [line for line in lines if f"sandbox={name}" in line]
+    loud = [line for line in ours if "level=debug" not in line]
+    assert 1 <= len(loud) <= 3, "\n".join(loud)
+    assert len(ours) <= 10, "\n".join(ours)
 
 
 def test_read_only_rootfs(runner):

@@ -17,11 +17,6 @@ _SOCKETS = Path("/run/containerd/s")
 _FIFOS = Path("/run/containerd/fifo")
 _LIBVIRT_LOGS = Path("/var/log/libvirt/qemu")
 
-# Programs of which none may stay, and what else of ours runs for a container.
-_PROGRAMS = (
-    "containerd-shim", "cppvm-", "qemu-system", "virtiofsd", "vhost-device-vs",
-)  # fmt: skip
-
 
 @dataclass
 class Gone:
@@ -102,7 +97,7 @@ class Leftovers:
             if process.pid == os.getpid() or process == daemon:
                 continue
             words = process.cmdline
-            if not process.comm.startswith(_PROGRAMS):
+            if not process.comm.startswith(processes.PROGRAMS):
                 continue
             named = base in words or any(short in words for short in shorts)
             if named or f"CPPVM_OWNER={base}" in process.environ():

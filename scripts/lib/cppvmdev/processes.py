@@ -7,6 +7,18 @@ from pathlib import Path
 
 from .waiting import WaitTimeout, wait_until
 
+# Names of the product's programs, and of those that it runs on the host.
+PROGRAMS = (
+    "containerd-shim", "cppvm-", "qemu-system", "virtiofsd", "vhost-device-vs",
+)  # fmt: skip
+
+_sent = set()
+
+
+def sent_signals():
+    """(pid, signal) of all that was sent through Process.kill."""
+    return set(_sent)
+
 
 @dataclass(frozen=True)
 class Process:
@@ -38,6 +50,7 @@ class Process:
             return
         try:
             if self.alive():
+                _sent.add((self.pid, sig))
                 signal.pidfd_send_signal(fd, sig)
         except ProcessLookupError:
             pass

@@ -30,8 +30,8 @@ std::int64_t timeout_until(Deadline deadline, const std::string& what) {
 /// A unary call that waits for its response.
 class PendingCall : public Receiver {
   public:
-    PendingCall(const asio::any_io_executor& executor, std::string name)
-        : name_(std::move(name)), done_(executor) {}
+    PendingCall(const asio::any_io_executor& executor, std::string name, const PeerPolicy& policy)
+        : name_(std::move(name)), policy_(policy), done_(executor) {}
 
     Awaitable<std::string> result() {
         co_await done_.wait();
@@ -42,11 +42,11 @@ class PendingCall : public Receiver {
     }
 
     bool on_frame(Frame frame) override {
-        if (frame.oversized()) {
+        if (frame.header.length > policy_.max_reply_bytes) {
             fail(
                 Code::resource_exhausted,
                 "reply of " + std::to_string(frame.header.length) +
-                    " bytes is larger than the limit of " + std::to_string(max_payload_bytes)
+                    " bytes is larger than the limit of " + std::to_string(policy_.max_reply_bytes)
             );
             return false;
         }
@@ -58,7 +58,8 @@ class PendingCall : public Receiver {
         if (!response) {
             fail(Code::internal, "malformed response");
         } else if (response->status.code != Code::ok) {
-            on_failure(Error(response->status.code, std::move(response->status.message)));
+            Status status = policy_.map_status(std::move(response->status));
+            on_failure(Error(status.code, std::move(status.message)));
         } else {
             payload_ = std::move(response->payload);
             done_.set();
@@ -77,6 +78,7 @@ class PendingCall : public Receiver {
     }
 
     std::string name_;
+    const PeerPolicy& policy_;
     std::string payload_;
     std::optional<Error> failure_;
     Event done_;
@@ -84,8 +86,8 @@ class PendingCall : public Receiver {
 
 } // namespace
 
-Client::Client(StreamSocket socket, Logger logger)
-    : logger_(std::move(logger)), connection_(std::move(socket)),
+Client::Client(StreamSocket socket, Logger logger, PeerPolicy policy)
+    : logger_(std::move(logger)), policy_(std::move(policy)), connection_(std::move(socket)),
       stopped_(connection_.socket().get_executor()) {
     stopped_.set();
 }
@@ -106,13 +108,26 @@ Awaitable<> Client::run() {
 }
 
 Awaitable<> Client::on_frame(Frame frame) {
-    const FrameHeader header = frame.header;
-    if (header.type != FrameType::response && header.type != FrameType::data) {
-        co_return;
+    const FrameType type = frame.header.type;
+    if (type != FrameType::response && type != FrameType::data) {
+        count_stray();
+    } else if (streams_.deliver(std::move(frame)) != StreamTable::Delivery::delivered) {
+        count_stray();
     }
-    const auto delivery = streams_.deliver(std::move(frame));
-    if (delivery == StreamTable::Delivery::unknown) {
-        logger_.warn("Reply to no call dropped", {{"stream", header.stream}});
+    co_return;
+}
+
+// A call that was given up still gets its reply, and a stream a few messages. Without a limit a
+// server could keep this process busy for as long as it likes, and its log.
+void Client::count_stray() {
+    constexpr std::uint64_t always_allowed = 64;
+    constexpr std::uint64_t allowed_per_call = 4;
+    if (++stray_ > always_allowed + allowed_per_call * begun_) {
+        throw Error(
+            Code::unavailable,
+            "the server sent " + std::to_string(stray_) + " frames that belong to none of the " +
+                std::to_string(begun_) + " calls; closing the connection"
+        );
     }
 }
 
@@ -128,6 +143,7 @@ Client::start(Receiver& receiver, std::uint8_t flags, Request request, Deadline 
             Code::unavailable, "call " + name + ": no stream id left on this connection: reconnect"
         );
     }
+    ++begun_;
     ScopeExit forget([this, id] { streams_.remove(*id); });
     connection_.push(encode_request(*id, flags, std::move(request)));
     forget.release();
@@ -137,7 +153,7 @@ Client::start(Receiver& receiver, std::uint8_t flags, Request request, Deadline 
 Awaitable<std::string>
 Client::call(std::string service, std::string method, std::string payload, CallOptions options) {
     const std::string name = full_name(service, method);
-    PendingCall call(connection_.socket().get_executor(), name);
+    PendingCall call(connection_.socket().get_executor(), name, policy_);
     Request request{
         .service = std::move(service),
         .method = std::move(method),
@@ -176,7 +192,12 @@ Awaitable<std::unique_ptr<Stream>> Client::start_stream(
     CallOptions options
 ) {
     auto stream = std::make_unique<Stream>(
-        connection_, streams_, Stream::Side::client, full_name(service, method), options.deadline
+        connection_,
+        streams_,
+        policy_,
+        Stream::Side::client,
+        full_name(service, method),
+        options.deadline
     );
     Request request{
         .service = std::move(service),

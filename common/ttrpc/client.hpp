@@ -9,18 +9,19 @@
 #include "common/ttrpc/stream_table.hpp"
 #include "common/ttrpc/types.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
 namespace cppvm::ttrpc {
 
 /// The client's end of one ttrpc connection: any number of calls at once, each answered whenever
-/// the server likes.
+/// the server likes. A server that keeps sending what belongs to no call loses the connection.
 /// Owns: the socket. The owner runs `run` in a TaskGroup that ends before the client goes, as all
 /// calls must. Thread: the loop's only.
 class Client : private FrameSink {
   public:
-    Client(StreamSocket socket, Logger logger);
+    Client(StreamSocket socket, Logger logger, PeerPolicy policy = {});
     ~Client() override;
 
     /// Reader and writer. Returns when the connection has ended; from then on (and at once, for
@@ -30,8 +31,8 @@ class Client : private FrameSink {
 
     /// One call; gives the serialised reply. Calls made before `run` wait for it.
     /// Throws: Error; the server's status; unavailable "ttrpc: closed"; deadline_exceeded "call
-    /// <service>/<method>: timed out"; resource_exhausted when request or reply is above 4 MiB;
-    /// internal when the reply makes no sense.
+    /// <service>/<method>: timed out"; resource_exhausted when the request is above 4 MiB or the
+    /// reply above the policy's limit; internal when the reply makes no sense.
     /// Cancels: the server goes on (ttrpc cannot tell it); its late reply is dropped.
     Awaitable<std::string>
     call(std::string service, std::string method, std::string payload, CallOptions options = {});
@@ -69,10 +70,15 @@ class Client : private FrameSink {
         CallOptions options
     );
 
+    void count_stray();
+
     Logger logger_;
+    PeerPolicy policy_;
     Connection connection_;
     StreamTable streams_;
-    Event stopped_; // run is not running
+    std::uint64_t begun_ = 0; ///< calls and streams so far
+    std::uint64_t stray_ = 0; ///< frames so far that belonged to none of them
+    Event stopped_;           // run is not running
 };
 
 } // namespace cppvm::ttrpc

@@ -12,6 +12,8 @@ namespace cppvm::ttrpc {
 
 namespace {
 
+const PeerPolicy trusted_peer;
+
 Deadline to_deadline(std::int64_t timeout_nano) {
     if (timeout_nano == 0) {
         return no_deadline;
@@ -156,7 +158,7 @@ void ServerConnection::accept(std::uint32_t id, Frame frame) {
     }
     // Exists before the handler starts: data frames may come right behind the request.
     auto stream = std::make_unique<Stream>(
-        connection_, streams_, Stream::Side::server, name, context.deadline
+        connection_, streams_, trusted_peer, Stream::Side::server, name, context.deadline
     );
     stream->id_ = id;
     streams_.attach(id, *stream);

@@ -10,15 +10,19 @@ namespace cppvm::ttrpc {
 
 namespace {
 
-constexpr std::size_t max_unread_bytes = 2UL * max_payload_bytes;
-constexpr std::size_t max_unread_messages = 8192; // empty ones cost memory too
+constexpr std::size_t least_message_bytes = 1024; // empty ones cost memory too
 
 } // namespace
 
 Stream::Stream(
-    Connection& connection, StreamTable& table, Side side, std::string name, Deadline deadline
+    Connection& connection,
+    StreamTable& table,
+    const PeerPolicy& policy,
+    Side side,
+    std::string name,
+    Deadline deadline
 )
-    : connection_(connection), table_(table), side_(side), name_(std::move(name)),
+    : connection_(connection), table_(table), policy_(policy), side_(side), name_(std::move(name)),
       deadline_(deadline), changed_(connection.socket().get_executor()) {}
 
 Stream::~Stream() {
@@ -79,11 +83,11 @@ Awaitable<std::optional<std::string>> Stream::receive() {
 }
 
 bool Stream::on_frame(Frame frame) {
-    if (frame.oversized()) {
+    if (frame.header.length > policy_.max_reply_bytes) {
         return fail(
             Code::resource_exhausted,
             "message of " + std::to_string(frame.header.length) +
-                " bytes is larger than the limit of " + std::to_string(max_payload_bytes)
+                " bytes is larger than the limit of " + std::to_string(policy_.max_reply_bytes)
         );
     }
     if (frame.header.type == FrameType::response) {
@@ -108,7 +112,8 @@ bool Stream::on_response(const Frame& frame) {
         return fail(Code::internal, "malformed response");
     }
     if (response->status.code != Code::ok) {
-        on_failure(Error(response->status.code, response->status.message));
+        const Status status = policy_.map_status(std::move(response->status));
+        on_failure(Error(status.code, status.message));
         return false;
     }
     // The single answer of a method in which only the client streams.
@@ -126,8 +131,8 @@ bool Stream::on_data(Frame frame) {
         return fail(Code::invalid_argument, "data after the end");
     }
     if ((flags & flag_no_data) == 0) {
-        if (bytes_ + frame.payload.size() > max_unread_bytes ||
-            messages_.size() >= max_unread_messages) {
+        if (bytes_ + frame.payload.size() > policy_.max_unread_bytes ||
+            messages_.size() >= policy_.max_unread_bytes / least_message_bytes) {
             return fail(Code::resource_exhausted, "the peer sends faster than it is read");
         }
         bytes_ += frame.payload.size();

@@ -4,6 +4,7 @@
 #include "common/async/event.hpp"
 #include "common/base/error.hpp"
 #include "common/ttrpc/stream_table.hpp"
+#include "common/ttrpc/types.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -16,8 +17,8 @@ class Connection;
 
 /// One side of a bidirectional stream of messages. Client: made by Client::open_stream and not to
 /// outlive the client. Server: lent to Service::stream until that returns.
-/// ttrpc has no flow control for streams: a peer that sends further although 8 MiB lie unread here
-/// makes the stream fail with resource_exhausted.
+/// ttrpc has no flow control for streams: a peer that sends further although as much lies unread
+/// here as the policy allows makes the stream fail with resource_exhausted.
 /// Thread: the loop's only; at most one `receive` and one `send` at a time.
 class Stream : private Receiver {
   public:
@@ -25,9 +26,14 @@ class Stream : private Receiver {
     /// end is the end of the whole stream and said by the library when the handler returns.
     enum class Side { client, server };
 
-    /// For Client and Server. `name` is "service/method".
+    /// For Client and Server. Borrows all references. `name` is "service/method".
     Stream(
-        Connection& connection, StreamTable& table, Side side, std::string name, Deadline deadline
+        Connection& connection,
+        StreamTable& table,
+        const PeerPolicy& policy,
+        Side side,
+        std::string name,
+        Deadline deadline
     );
     ~Stream() override; ///< the peer is told that nothing follows; what it still sends is dropped
 
@@ -61,6 +67,7 @@ class Stream : private Receiver {
 
     Connection& connection_;
     StreamTable& table_;
+    const PeerPolicy& policy_;
     Side side_;
     std::string name_;
     Deadline deadline_;

@@ -19,8 +19,10 @@ using ::testing::HasSubstr;
 /// A client and a scripted server.
 class Scripted {
   public:
-    explicit Scripted(const asio::any_io_executor& executor, Logger logger = {})
-        : Scripted(socket_pair(executor), executor, logger) {}
+    explicit Scripted(
+        const asio::any_io_executor& executor, Logger logger = {}, PeerPolicy policy = {}
+    )
+        : Scripted(socket_pair(executor), executor, logger, std::move(policy)) {}
 
     void call(std::string method) { tasks.spawn("call", observe(std::move(method))); }
 
@@ -40,10 +42,11 @@ class Scripted {
     Scripted(
         std::pair<StreamSocket, StreamSocket> sockets,
         const asio::any_io_executor& executor,
-        Logger logger
+        Logger logger,
+        PeerPolicy policy
     )
-        : client(std::move(sockets.first), logger), server(std::move(sockets.second)),
-          changed(executor), tasks(executor, logger) {
+        : client(std::move(sockets.first), logger, std::move(policy)),
+          server(std::move(sockets.second)), changed(executor), tasks(executor, logger) {
         tasks.spawn("client", client.run());
     }
 
@@ -155,9 +158,51 @@ TEST(ClientTest, DropsRepliesToNoCall) {
         const Status status = co_await next_end(scripted);
         EXPECT_EQ(status, (Status{Code::ok, "yes"}));
         co_await scripted.stop();
-    }(Logger(sink, LogLevel::warn)));
-    EXPECT_EQ(sink->count("Reply to no call dropped"), 2U);
-    EXPECT_EQ(sink->lines.size(), 2U);
+    }(Logger(sink, LogLevel::info)));
+    EXPECT_EQ(sink->lines.size(), 0U);
+}
+
+// Each would cost time, and a line of the log if it were told.
+TEST(ClientTest, EndsAConnectionThatCarriesMostlyWhatBelongsToNoCall) {
+    auto sink = std::make_shared<CapturingSink>();
+    co_test([](Logger logger) -> Awaitable<> {
+        Scripted scripted(co_await asio::this_coro::executor, logger);
+        scripted.call("m");
+        co_await scripted.server.receive();
+        std::string flood;
+        for (int count = 0; count < 1000; ++count) {
+            flood.append(encode_response(5, reply_of("")));
+        }
+        co_await scripted.server.send(std::move(flood));
+        const Status status = co_await next_end(scripted);
+        EXPECT_EQ(status, (Status{Code::unavailable, "ttrpc: closed"}));
+        co_await scripted.stop();
+    }(Logger(sink, LogLevel::info)));
+    EXPECT_EQ(sink->lines.size(), 1U);
+    EXPECT_EQ(sink->count("frames that belong to none of the 1 calls"), 1U);
+}
+
+TEST(ClientTest, TakesNoMoreThanItsPolicyAllows) {
+    co_test([]() -> Awaitable<> {
+        PeerPolicy policy;
+        policy.max_reply_bytes = 100;
+        policy.map_status = [](Status) { return Status{Code::unknown, "mapped"}; };
+        Scripted scripted(co_await asio::this_coro::executor, {}, policy);
+        scripted.call("large");
+        scripted.call("failing");
+        co_await scripted.server.receive();
+        co_await scripted.server.receive();
+        co_await scripted.server.send(encode_response(1, reply_of(std::string(200, 'x'))));
+        const Status large = co_await next_end(scripted);
+        EXPECT_EQ(large.code, Code::resource_exhausted);
+        EXPECT_THAT(large.message, HasSubstr("is larger than the limit of 100"));
+        Response failure;
+        failure.status = {Code::cancelled, "a lie"};
+        co_await scripted.server.send(encode_response(3, failure));
+        const Status mapped = co_await next_end(scripted);
+        EXPECT_EQ(mapped, (Status{Code::unknown, "mapped"}));
+        co_await scripted.stop();
+    }());
 }
 
 TEST(ClientTest, ServerThatGoesFailsEveryCall) {

@@ -48,7 +48,7 @@ std::unique_ptr<OutputSink> open_path_sink(
 } // namespace
 
 ProcessIo::ProcessIo(const asio::any_io_executor& executor, Logger logger)
-    : executor_(executor), logger_(std::move(logger)), outputs_ended_(executor),
+    : executor_(executor), logger_(std::move(logger)), outputs_ended_(executor), stopped_(executor),
       tasks_(executor, logger_) {}
 
 ProcessIo::~ProcessIo() = default;
@@ -200,6 +200,10 @@ Awaitable<bool> ProcessIo::drained(Deadline deadline) {
 }
 
 Awaitable<> ProcessIo::stop() {
+    co_await stopped_.run(do_stop());
+}
+
+Awaitable<> ProcessIo::do_stop() {
     co_await tasks_.stop();
     end_input();
     for (Output& output : outputs_) {

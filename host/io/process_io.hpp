@@ -2,6 +2,7 @@
 
 #include "common/async/asio.hpp"
 #include "common/async/event.hpp"
+#include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
 #include "common/log/logger.hpp"
 #include "host/io/fifo.hpp"
@@ -81,7 +82,7 @@ class ProcessIo {
     Awaitable<bool> drained(Deadline deadline);
 
     /// Stops copying, closes everything, unread or not, ends the logging program (up to 13 s, only
-    /// if it does not end by itself). Idempotent; does not throw.
+    /// if it does not end by itself). Every caller returns when that is done; does not throw.
     Awaitable<> stop();
 
   private:
@@ -101,6 +102,7 @@ class ProcessIo {
     Awaitable<> watch_input();
     Awaitable<> run_output(Output& output);
     void end_input() noexcept;
+    Awaitable<> do_stop();
 
     asio::any_io_executor executor_;
     Logger logger_;
@@ -110,6 +112,7 @@ class ProcessIo {
     std::unique_ptr<LoggingProcess> logging_process_;
     int running_outputs_ = 0;
     Event outputs_ended_;
+    RunOnce stopped_;
     TaskGroup tasks_;
 };
 

@@ -69,7 +69,14 @@ OutputPump::read_some(asio::mutable_buffer buffer) {
         auto [error, size] = co_await socket_.async_read_some(buffer, use_tuple);
         co_return std::pair(error, size);
     }
-    asio::steady_timer timer(socket_.get_executor(), max_silence);
+    const auto begin = std::chrono::steady_clock::now();
+    const ScopeExit count_time([this, begin] {
+        last_time_ -= std::chrono::steady_clock::now() - begin;
+    });
+    asio::steady_timer timer(
+        socket_.get_executor(),
+        std::min<std::chrono::steady_clock::duration>(max_silence, last_time_)
+    );
     auto [order, error, size, timer_error] =
         co_await asio::experimental::make_parallel_group(
             socket_.async_read_some(buffer, asio::deferred), timer.async_wait(asio::deferred)
@@ -86,7 +93,7 @@ Awaitable<std::pair<boost::system::error_code, std::size_t>>
 OutputPump::read(asio::mutable_buffer buffer) {
     std::size_t filled = 0;
     while (filled < buffer.size()) {
-        if (last_call_ && last_bytes_ == 0) {
+        if (last_call_ && (last_bytes_ == 0 || last_time_.count() <= 0)) {
             co_return std::pair(make_error_code(asio::error::timed_out), filled);
         }
         const bool was_last = last_call_;
@@ -106,12 +113,20 @@ OutputPump::read(asio::mutable_buffer buffer) {
     co_return std::pair(boost::system::error_code(), filled);
 }
 
+void OutputPump::report_end(const boost::system::error_code& error) const {
+    if (error == asio::error::timed_out) {
+        logger_.info("Output closed, for a process in the guest still holds it");
+    } else {
+        logger_.warn("Output stream was cut off", {{"error", error.message()}});
+    }
+}
+
 // Nothing: no further frame comes.
 Awaitable<std::optional<std::uint32_t>> OutputPump::read_header() {
     std::array<std::uint8_t, wire::frame_header_size> header{};
     auto [error, size] = co_await read(asio::buffer(header));
     if (error) {
-        logger_.warn("Output stream was cut off", {{"error", error.message()}});
+        report_end(error);
         co_return std::nullopt;
     }
     const auto length = wire::decode_frame_header(header);
@@ -132,7 +147,7 @@ Awaitable<bool> OutputPump::copy_payload(std::uint32_t length) {
     const auto buffer = std::make_unique_for_overwrite<std::byte[]>(length);
     auto [error, size] = co_await read(asio::buffer(buffer.get(), length));
     if (error) {
-        logger_.warn("Output stream was cut off", {{"error", error.message()}});
+        report_end(error);
     }
     if (sink_works_ && size > 0) {
         try {

@@ -32,16 +32,20 @@ class OutputPump {
     Awaitable<> finish();
 
     /// Takes what the guest still sends, until it is silent for `max_silence`, at most
-    /// `max_last_bytes` (more than all buffers on the way hold): makes `copy` end although somebody
-    /// in the guest holds the stream open, or even writes on. A slow or absent reader on the host
-    /// is no silence of the guest: nothing is lost to it.
+    /// `max_last_bytes` (more than all buffers on the way hold), and waits for it no longer than
+    /// `max_last_time` in all: makes `copy` end although somebody in the guest holds the stream
+    /// open, or even writes on. A slow or absent reader on the host is no silence of the guest:
+    /// nothing is lost to it.
     void last_call() noexcept;
+
     static constexpr std::chrono::milliseconds max_silence{1000};
+    static constexpr std::chrono::milliseconds max_last_time{4000};
     static constexpr std::size_t max_last_bytes = 1024UL * 1024;
 
   private:
     Awaitable<std::optional<std::uint32_t>> read_header();
     Awaitable<bool> copy_payload(std::uint32_t length);
+    void report_end(const boost::system::error_code& error) const;
     Awaitable<std::pair<boost::system::error_code, std::size_t>> read(asio::mutable_buffer buffer);
     Awaitable<std::pair<boost::system::error_code, std::size_t>>
     read_some(asio::mutable_buffer buffer);
@@ -52,6 +56,7 @@ class OutputPump {
     bool reading_ = false;
     bool last_call_ = false;
     std::size_t last_bytes_ = max_last_bytes;
+    std::chrono::steady_clock::duration last_time_ = max_last_time;
     bool sink_works_ = true;
 };
 

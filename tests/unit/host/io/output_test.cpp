@@ -135,6 +135,7 @@ TEST_F(OutputTest, DeliversWhatALateReaderLeftInTheGuest) {
         ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
         const std::string received = co_await out.receive_all();
         EXPECT_TRUE(received == data);
+        EXPECT_FALSE(log.has("holds it")) << log.text();
         co_await tasks.join();
         co_await io->stop();
     }());
@@ -194,7 +195,38 @@ TEST_F(OutputTest, CutsOffAGrandchildThatHoldsTheStream) {
     }());
 }
 
-Awaitable<> write_for_ever(GuestEnd& guest) {
+Awaitable<> drip(GuestEnd& guest) {
+    asio::steady_timer timer(guest.socket.get_executor());
+    for (;;) {
+        auto [error, size] =
+            co_await asio::async_write(guest.socket, asio::buffer(frame("x")), use_tuple);
+        if (error) {
+            co_return;
+        }
+        timer.expires_after(OutputPump::max_silence * 9 / 10);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
+TEST_F(OutputTest, CutsOffAGuestThatDrips) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const StdioSpec spec{"", fifo("out"), "", false};
+        ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
+        auto io = co_await start(spec);
+        TaskGroup tasks(executor, log.logger());
+        tasks.spawn("guest", drip(*guest_out));
+        const bool complete = co_await io->drained(deadline_in(std::chrono::milliseconds(50)));
+        EXPECT_FALSE(complete);
+        const std::string received = co_await out.receive_all(); // ends with the stream
+        EXPECT_GE(received.size(), 2U);
+        EXPECT_TRUE(log.has("a process in the guest still holds it")) << log.text();
+        co_await tasks.join();
+        co_await io->stop();
+    }());
+}
+
+Awaitable<> write_without_end(GuestEnd& guest) {
     const std::string bytes = frame(noise(32'768));
     for (;;) {
         auto [error, size] =
@@ -205,14 +237,14 @@ Awaitable<> write_for_ever(GuestEnd& guest) {
     }
 }
 
-TEST_F(OutputTest, CutsOffAGrandchildThatWritesForEver) {
+TEST_F(OutputTest, CutsOffAGrandchildThatWritesWithoutEnd) {
     run([this]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
         const StdioSpec spec{"", fifo("out"), "", false};
         ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
         auto io = co_await start(spec);
         TaskGroup tasks(executor, log.logger());
-        tasks.spawn("grandchild", write_for_ever(*guest_out));
+        tasks.spawn("grandchild", write_without_end(*guest_out));
         std::string received;
         tasks.spawn("reader", [](ClientEnd& client, std::string& text) -> Awaitable<> {
             text = co_await client.receive_all();

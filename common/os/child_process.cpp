@@ -174,7 +174,7 @@ ChildProcess::ChildProcess(const asio::any_io_executor& executor, const ChildSpe
     const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
     if (pidfd < 0) {
         const int error = errno;
-        kill_and_reap();
+        end();
         throw_errno("pidfd_open of", spec.arguments[0], error);
     }
     pidfd_.assign(pidfd);
@@ -186,7 +186,7 @@ ChildProcess::ChildProcess(ChildProcess&& other) noexcept
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
     if (this != &other) {
-        kill_and_reap();
+        end();
         pid_ = std::exchange(other.pid_, -1);
         pidfd_ = std::move(other.pidfd_);
         exit_ = std::exchange(other.exit_, std::nullopt);
@@ -195,10 +195,10 @@ ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
 }
 
 ChildProcess::~ChildProcess() {
-    kill_and_reap();
+    end();
 }
 
-void ChildProcess::kill_and_reap() noexcept {
+void ChildProcess::end() noexcept {
     if (pid_ > 0 && !exit_) {
         ::kill(pid_, SIGKILL); // not reaped yet, so the number is still this child's
         ::waitpid(pid_, nullptr, 0);

@@ -55,6 +55,10 @@ class ChildProcess {
     /// Cancels: the child goes on.
     Awaitable<ChildExit> wait();
 
+    /// Kills (SIGKILL) and reaps it at once; a waiter wakes up. Idempotent. Blocks while the kernel
+    /// tears the process down.
+    void end() noexcept;
+
     /// Sends a signal; nothing happens if it has ended.
     void signal(int number) noexcept;
 
@@ -65,8 +69,6 @@ class ChildProcess {
     Awaitable<ChildExit> terminate(std::chrono::milliseconds grace);
 
   private:
-    void kill_and_reap() noexcept;
-
     pid_t pid_ = -1;
     asio::posix::stream_descriptor pidfd_;
     std::optional<ChildExit> exit_;

@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
+#include "host/agent/guest_status.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
@@ -12,6 +13,16 @@
 namespace cppvm::agent {
 
 namespace {
+
+// The largest answer is a list of processes, of which a machine has at most 32,768, with some seven
+// bytes for each; an exec's stream carries two messages.
+ttrpc::PeerPolicy guest_policy() {
+    return {
+        .max_reply_bytes = 256UL * 1024,
+        .max_unread_bytes = 256UL * 1024,
+        .map_status = from_guest,
+    };
+}
 
 Awaitable<StreamSocket>
 dial(vm::VirtualMachine& machine, wire::Preamble preamble, Deadline deadline) {
@@ -34,13 +45,13 @@ dial(vm::VirtualMachine& machine, wire::Preamble preamble, Deadline deadline) {
 
 } // namespace
 
-Awaitable<std::unique_ptr<AgentConnection>>
+Awaitable<std::shared_ptr<AgentConnection>>
 AgentConnection::open(vm::VirtualMachine& machine, Logger logger, Deadline deadline) {
     auto executor = co_await asio::this_coro::executor;
     StreamSocket socket = co_await with_timeout(
         dial(machine, {wire::ConnectionKind::rpc, 0}, deadline), deadline, "connect to guest agent"
     );
-    co_return std::make_unique<AgentConnection>(executor, machine, std::move(socket), logger);
+    co_return std::make_shared<AgentConnection>(executor, machine, std::move(socket), logger);
 }
 
 AgentConnection::AgentConnection(
@@ -49,8 +60,8 @@ AgentConnection::AgentConnection(
     StreamSocket socket,
     Logger logger
 )
-    : machine_(machine), client_(std::move(socket), logger), rpc_(client_), closed_(executor),
-      tasks_(executor, logger) {
+    : machine_(machine), client_(std::move(socket), logger, guest_policy()), rpc_(client_),
+      closed_(executor), tasks_(executor, logger) {
     tasks_.spawn("agent connection", run());
 }
 
@@ -80,6 +91,7 @@ Awaitable<> AgentConnection::wait_closed() {
 }
 
 Awaitable<> AgentConnection::stop() {
+    const auto self = shared_from_this();
     co_await client_.stop();
     co_await tasks_.stop();
     closed_.set();

@@ -13,14 +13,16 @@ namespace cppvm::agent {
 using ExecEvents = ttrpc::ReplyReader<v1::ExecEvent>;
 
 /// The host's side of the agent in one virtual machine: one RPC connection, and stdio streams.
+/// The guest is not trusted: its statuses come through `from_guest`, and its answers are bounded.
 ///
-/// Owns: the RPC connection. Borrows the machine, which must outlive it.
+/// Owns: the RPC connection. Borrows the machine, which must not go before `stop` was awaited.
+/// Whoever makes a call holds the connection until the call has ended.
 /// Thread: the loop's only.
-class AgentConnection {
+class AgentConnection : public std::enable_shared_from_this<AgentConnection> {
   public:
     /// Dials the agent and opens the RPC connection. Only after the machine's hello.
     /// Throws: Error (unavailable, deadline_exceeded). Cancels: nothing is left.
-    static Awaitable<std::unique_ptr<AgentConnection>>
+    static Awaitable<std::shared_ptr<AgentConnection>>
     open(vm::VirtualMachine& machine, Logger logger, Deadline deadline);
 
     AgentConnection(
@@ -43,7 +45,8 @@ class AgentConnection {
     /// Until the RPC connection has ended, for whatever reason.
     Awaitable<> wait_closed();
 
-    /// Closes the connection. Idempotent; must be awaited before destruction.
+    /// Closes the connection: calls that wait fail with unavailable. Idempotent; must be awaited
+    /// before destruction.
     Awaitable<> stop();
 
   private:

@@ -258,6 +258,10 @@ constexpr Key keys[] = {
      [](const Value& v, Config& c) { c.vm.boot_timeout = std::chrono::seconds(v.number(1, 3600)); },
      [](const Config& c) -> Setting { return std::int64_t(c.vm.boot_timeout.count()); }},
     {"vm",
+     "kill_timeout",
+     [](const Value& v, Config& c) { c.vm.kill_timeout = std::chrono::seconds(v.number(1, 3600)); },
+     [](const Config& c) -> Setting { return std::int64_t(c.vm.kill_timeout.count()); }},
+    {"vm",
      "console_log_bytes",
      [](const Value& v, Config& c) {
          c.vm.console_log_bytes = static_cast<std::size_t>(v.number(4096, 1LL << 30));

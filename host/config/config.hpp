@@ -40,6 +40,7 @@ struct Vm {
     std::string firmware = "auto";
     std::string kernel_parameters; ///< appended to the command line
     std::chrono::seconds boot_timeout{60};
+    std::chrono::seconds kill_timeout{10};
     std::size_t console_log_bytes = 1024UL * 1024;
 };
 

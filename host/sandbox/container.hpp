@@ -1,11 +1,13 @@
 #pragma once
 
 #include "common/async/blocking.hpp"
+#include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
 #include "host/agent/agent_connection.hpp"
 #include "host/sandbox/guest_spec.hpp"
 #include "host/sandbox/process.hpp"
 #include "host/sandbox/rollback.hpp"
+#include "host/sandbox/timeouts.hpp"
 #include "host/storage/share.hpp"
 
 #include <filesystem>
@@ -25,6 +27,15 @@ struct ContainerSpec {
     io::StdioSpec stdio;
 };
 
+/// The connection to the agent, held by whoever makes a call on it.
+using AgentHandle = std::shared_ptr<agent::AgentConnection>;
+
+/// An exec's conversation with the agent. The stream goes before the connection that it is on.
+struct ExecChannel {
+    AgentHandle agent;
+    agent::ExecEvents events;
+};
+
 /// What a container needs of its sandbox, which outlives it.
 struct ContainerEnvironment {
     asio::any_io_executor executor;
@@ -36,9 +47,12 @@ struct ContainerEnvironment {
     /// The share, once it exists; throws why not.
     std::function<Awaitable<storage::Share*>()> share;
     /// The agent, once the guest is up; throws why not.
-    std::function<Awaitable<agent::AgentConnection*>()> agent;
-    /// The last resort against a guest that does not answer: every process in it ends.
-    std::function<Awaitable<>()> destroy_machine;
+    std::function<Awaitable<AgentHandle>()> agent;
+    /// Destroys the VM, the last resort against its guest. Returns when nothing runs in it.
+    std::function<Awaitable<>(std::string reason)> end_machine;
+    /// Until nothing runs in the VM, which the sandbox sees to where the connection to it is lost.
+    std::function<Awaitable<>()> machine_gone;
+    Timeouts timeouts;
 };
 
 /// One process as `Container::processes` lists it.
@@ -48,6 +62,10 @@ struct ProcessEntry {
 };
 
 /// A container in the guest: its init, its execs, its part of the share.
+///
+/// The guest is asked, but not believed: a process that got SIGKILL has exited when the guest says
+/// so or when `Timeouts::kill` has passed, in which case an init takes the VM with it. So Kill and
+/// Delete come to their end whatever the guest does.
 ///
 /// Operations that change something run to their end: they must not be cancelled (the API shields
 /// them), and each wait in them is bounded. On failure what was done is undone.
@@ -99,33 +117,48 @@ class Container {
 
     ProcessHandle find(const std::string& exec_id) const;
     ProcessHandle find_running_init(std::string_view operation) const;
+    std::vector<ProcessEntry> to_entries(const agent::v1::ListProcessesResponse& listed);
 
+    // container.cpp: create, delete
     Awaitable<> prepare();
     Awaitable<> prepare_storage(const GuestSpec& guest_spec);
-    Awaitable<agent::v1::Stdio>
-    open_stdio(const ProcessHandle& process, agent::AgentConnection& agent);
+    Awaitable<ProcessStatus> remove_exec(ProcessHandle process);
+    Awaitable<> delete_in_guest(ProcessHandle process);
+    Awaitable<> do_abandon();
+
+    // container_start.cpp
+    Awaitable<agent::v1::Stdio> open_stdio(const ProcessHandle& process, AgentHandle agent);
     void report_not_honoured(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
     void start_stand_in(const ProcessHandle& process);
-    std::unique_ptr<StandIn> make_stand_in(const network::NamespaceSpec& network) const;
+    std::unique_ptr<StandIn> make_stand_in() const;
     Awaitable<> start_init();
+    Awaitable<> start_in_guest();
     Awaitable<> start_exec(ProcessHandle process);
+    Awaitable<ExecChannel> run_exec(ProcessHandle process);
 
+    // container_exit.cpp
     Awaitable<> watch_init();
-    Awaitable<> watch_exec(ProcessHandle process, agent::ExecEvents events);
-    Awaitable<std::uint32_t> status_of_init();
-    Awaitable<std::uint32_t> status_or_killed(ProcessHandle process, Awaitable<std::uint32_t> wait);
-    Awaitable<> finish(ProcessHandle process, Exit exit);
+    Awaitable<> watch_exec(ProcessHandle process, ExecChannel channel);
+    Awaitable<std::uint32_t> ask_status_of_init();
+    Awaitable<Exit> exit_of(ProcessHandle process, Awaitable<std::uint32_t> answer);
+    Awaitable<> lose(ProcessHandle process, Status why);
+    void finish(const ProcessHandle& process, Exit exit);
     Awaitable<> finish_execs();
     Awaitable<> finish_io(ProcessHandle process);
     Awaitable<> stop_io(ProcessHandle process, std::chrono::milliseconds grace);
-    Awaitable<> kill_created();
-    Awaitable<> delete_in_guest(ProcessHandle process);
+
+    // container_kill.cpp
+    Awaitable<> kill_for_good(ProcessHandle process, bool all);
+    Awaitable<> run_kill_clock(ProcessHandle process);
+    Awaitable<Status> signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all);
+    Awaitable<> watch_stand_in(ProcessHandle process, std::shared_ptr<StandIn> stand_in);
 
     ContainerEnvironment environment_;
     ContainerSpec spec_;
     Logger logger_;
     GuestSpec guest_spec_;
+    UniqueFd network_namespace_; ///< of the first stand-in, for those that follow
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
     /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
@@ -133,6 +166,7 @@ class Container {
     std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
     bool removing_ = false;
     Rollback undo_;
+    RunOnce abandoned_;
     TaskGroup tasks_;
 };
 

@@ -1,5 +1,7 @@
 #include "host/sandbox/process.hpp"
 
+#include <utility>
+
 namespace cppvm::sandbox {
 
 Process::Process(
@@ -9,7 +11,7 @@ Process::Process(
     io::StdioSpec spec
 )
     : container_id(std::move(container)), exec_id(std::move(exec)), stdio(std::move(spec)),
-      state(executor) {}
+      state(executor), ended(executor), deleted(executor) {}
 
 std::string Process::name() const {
     return is_init() ? "container " + container_id
@@ -34,6 +36,12 @@ agent::v1::ProcessRef Process::reference() const {
     reference.set_container_id(container_id);
     reference.set_exec_id(exec_id);
     return reference;
+}
+
+void Process::end_stand_in() noexcept {
+    if (const auto last = std::exchange(stand_in, nullptr)) {
+        last->end();
+    }
 }
 
 } // namespace cppvm::sandbox

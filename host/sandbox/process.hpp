@@ -40,6 +40,8 @@ struct Process {
     std::string name() const;
     ProcessStatus status() const;
     agent::v1::ProcessRef reference() const;
+    /// Kills and reaps the stand-in, if there still is one.
+    void end_stand_in() noexcept;
 
     std::string container_id;
     std::string exec_id;
@@ -47,8 +49,10 @@ struct Process {
     std::string exec_spec; ///< of an exec: the process object of the OCI spec (JSON)
     ProcessState state;
     pid_t pid = 0;
-    bool forgotten = false; ///< of an exec: the guest holds nothing of it any more
-    std::unique_ptr<StandIn> stand_in;
+    Event ended;                       ///< its end is known, and will be reported without the guest
+    Event deleted;                     ///< of an exec: containerd has deleted it
+    bool kill_clock = false;           ///< it has got SIGKILL, and the host's clock runs
+    std::shared_ptr<StandIn> stand_in; ///< shared with the task that watches it
     std::unique_ptr<io::ProcessIo> io;
 };
 

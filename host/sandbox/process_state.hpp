@@ -9,6 +9,9 @@
 
 namespace cppvm::sandbox {
 
+/// How a process that was killed, with or without its guest, ended: 128 + SIGKILL.
+inline constexpr std::uint32_t killed_status = 137;
+
 /// The life of one process in containerd's terms: a container's init or an exec. Decides what is
 /// allowed when; does no I/O.
 ///

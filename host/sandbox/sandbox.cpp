@@ -1,5 +1,6 @@
 #include "host/sandbox/sandbox.hpp"
 
+#include "common/async/all_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
@@ -33,7 +34,8 @@ Sandbox::Sandbox(
 )
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
       hypervisor_(hypervisor), events_(events), share_ready_(executor), agent_ready_(executor),
-      creates_ended_(executor), tasks_(executor, logger_) {
+      machine_gone_(executor), creates_ended_(executor), stopped_(executor),
+      tasks_(executor, logger_) {
     creates_ended_.set();
 }
 
@@ -109,6 +111,7 @@ Awaitable<> Sandbox::connect_agent() {
         *machine_, logger_, deadline_in(agent_connect_timeout)
     );
     log_boot(hello);
+    tasks_.spawn("watch agent", watch_agent());
     agent_ready_.set();
 }
 
@@ -133,23 +136,45 @@ void Sandbox::log_boot(const vm::AgentHello& hello) const {
 // wait fail, which the containers report as exits.
 Awaitable<> Sandbox::watch_machine() {
     co_await machine_->wait_gone();
-    if (!stopping_) {
+    if (!stopping_ && !machine_end_) {
+        machine_end_ = "it ended by itself";
         logger_.warn("The VM has ended", {{"last_words", machine_->last_words()}});
     }
-    if (!agent_ready_.is_set()) {
-        co_return; // the boot reports it
-    }
-    if (agent_) {
+    machine_gone_.set();
+    if (agent_) { // else the boot reports it
         co_await agent_->stop();
     }
 }
 
-Awaitable<> Sandbox::destroy_machine() {
-    if (machine_) {
-        co_await machine_->stop();
+// Without its connection nothing of what goes on in the machine can be known.
+Awaitable<> Sandbox::watch_agent() {
+    co_await agent_->wait_closed();
+    if (!co_await ends_by(machine_gone_.wait(), deadline_in(spec_.timeouts.machine_end))) {
+        co_await end_machine("the connection to its agent is lost");
     }
-    if (agent_) {
-        co_await agent_->stop();
+}
+
+Awaitable<> Sandbox::end_machine(std::string reason) {
+    if (!machine_end_ && !stopping_) {
+        machine_end_ = reason;
+        logger_.error(
+            "Destroying the VM", {{"reason", reason}, {"last_words", machine_->last_words()}}
+        );
+        tasks_.spawn("destroy machine", destroy_machine());
+    }
+    co_await machine_gone_.wait();
+}
+
+// In its own frame, for `stop` may drop the members meanwhile.
+Awaitable<> Sandbox::destroy_machine() {
+    const auto machine = machine_;
+    const auto agent = agent_;
+    if (machine) {
+        co_await machine->stop();
+    }
+    machine_gone_.set();
+    if (agent) {
+        co_await agent->stop();
     }
 }
 
@@ -161,12 +186,35 @@ Awaitable<storage::Share*> Sandbox::wait_share() {
     co_return share_.get();
 }
 
-Awaitable<agent::AgentConnection*> Sandbox::wait_agent() {
+Awaitable<AgentHandle> Sandbox::wait_agent() {
     co_await agent_ready_.wait();
     if (!agent_) {
         std::rethrow_exception(boot_failure_);
     }
-    co_return agent_.get();
+    if (machine_end_) {
+        throw Error(
+            Code::unavailable,
+            "the VM of sandbox " + spec_.identity.sandbox_id() +
+                " has been ended: " + *machine_end_ + "; recreate the pod or container"
+        );
+    }
+    co_return agent_;
+}
+
+ContainerEnvironment Sandbox::container_environment() {
+    return {
+        executor_,
+        logger_,
+        blocking_,
+        events_,
+        spec_.stand_in_program,
+        spec_.identity.containerd_namespace(),
+        [this] { return wait_share(); },
+        [this] { return wait_agent(); },
+        [this](std::string reason) { return end_machine(std::move(reason)); },
+        [this] { return machine_gone_.wait(); },
+        spec_.timeouts,
+    };
 }
 
 Awaitable<pid_t> Sandbox::create(ContainerSpec spec) {
@@ -186,20 +234,7 @@ Awaitable<pid_t> Sandbox::create(ContainerSpec spec) {
         }
     });
     ScopeExit release_id([this, &id] { containers_.erase(id); });
-    auto container = std::make_shared<Container>(
-        ContainerEnvironment{
-            executor_,
-            logger_,
-            blocking_,
-            events_,
-            spec_.stand_in_program,
-            spec_.identity.containerd_namespace(),
-            [this] { return wait_share(); },
-            [this] { return wait_agent(); },
-            [this] { return destroy_machine(); },
-        },
-        std::move(spec)
-    );
+    auto container = std::make_shared<Container>(container_environment(), std::move(spec));
     pid_t pid = 0;
     try {
         pid = co_await container->create();
@@ -234,9 +269,11 @@ Awaitable<ProcessStatus> Sandbox::remove(std::string id, std::string exec_id) {
 }
 
 Awaitable<> Sandbox::stop() {
-    if (std::exchange(stopping_, true)) {
-        co_return;
-    }
+    co_await stopped_.run(do_stop());
+}
+
+Awaitable<> Sandbox::do_stop() {
+    stopping_ = true;
     // The boot may be under way: cancelled, it leaves nothing.
     co_await tasks_.stop();
     if (!boot_failure_) {
@@ -249,12 +286,7 @@ Awaitable<> Sandbox::stop() {
     co_await destroy_machine();
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
-    const auto containers = std::exchange(containers_, {});
-    for (const auto& [id, container] : containers) {
-        if (container) {
-            co_await container->abandon();
-        }
-    }
+    co_await abandon_containers();
     agent_.reset();
     machine_.reset();
     if (share_) {
@@ -269,6 +301,18 @@ Awaitable<> Sandbox::stop() {
         }
         share_.reset();
     }
+}
+
+// Beside each other: each may have to wait for a logging program.
+Awaitable<> Sandbox::abandon_containers() {
+    const auto containers = std::exchange(containers_, {});
+    std::vector<Awaitable<>> ends;
+    for (const auto& [id, container] : containers) {
+        if (container) {
+            ends.push_back(container->abandon());
+        }
+    }
+    co_await all_of(std::move(ends));
 }
 
 } // namespace cppvm::sandbox

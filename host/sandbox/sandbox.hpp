@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace cppvm::sandbox {
@@ -18,9 +19,13 @@ struct SandboxSpec {
     config::Config config;
     std::filesystem::path run_dir; ///< exists already, locked by the daemon
     std::filesystem::path stand_in_program;
+    Timeouts timeouts = {};
 };
 
 /// One virtual machine and the containers in it: the owner of everything that exists for a pod.
+///
+/// A process of the guest is dead for containerd only when it has ended or the machine has. So a
+/// machine whose agent cannot be talked to any more is destroyed: nothing in it could be told of.
 ///
 /// Thread: the loop's only.
 class Sandbox {
@@ -63,9 +68,14 @@ class Sandbox {
     Awaitable<> start_machine();
     Awaitable<> connect_agent();
     Awaitable<> watch_machine();
+    Awaitable<> watch_agent();
+    Awaitable<> end_machine(std::string reason);
     Awaitable<> destroy_machine();
+    Awaitable<> do_stop();
+    Awaitable<> abandon_containers();
     Awaitable<storage::Share*> wait_share();
-    Awaitable<agent::AgentConnection*> wait_agent();
+    Awaitable<AgentHandle> wait_agent();
+    ContainerEnvironment container_environment();
     void log_boot(const vm::AgentHello& hello) const;
 
     asio::any_io_executor executor_;
@@ -80,14 +90,17 @@ class Sandbox {
     Event agent_ready_; ///< agent_ is there, or boot_failure_ says why not
     std::exception_ptr boot_failure_;
     std::unique_ptr<storage::Share> share_;
-    std::unique_ptr<vm::VirtualMachine> machine_;
-    std::unique_ptr<agent::AgentConnection> agent_;
+    std::shared_ptr<vm::VirtualMachine> machine_; ///< shared with whoever waits for its end
+    AgentHandle agent_;
+    Event machine_gone_;                     ///< nothing runs in it, as far as can be known
+    std::optional<std::string> machine_end_; ///< why it has ended or is being ended
 
     /// A null pointer reserves the id of a container that is being created.
     std::map<std::string, std::shared_ptr<Container>> containers_;
     int creates_ = 0; ///< that are under way
     Event creates_ended_;
     bool stopping_ = false;
+    RunOnce stopped_;
     TaskGroup tasks_;
 };
 

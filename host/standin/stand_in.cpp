@@ -1,6 +1,5 @@
 #include "host/standin/stand_in.hpp"
 
-#include <csignal>
 #include <sched.h>
 
 namespace cppvm {
@@ -26,8 +25,7 @@ StandIn::StandIn(
 )
     : process_(executor, make_spec(program, network)) {}
 
-Awaitable<> StandIn::stop() {
-    process_.signal(SIGKILL);
+Awaitable<> StandIn::wait() {
     co_await process_.wait();
 }
 

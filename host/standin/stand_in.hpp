@@ -10,8 +10,7 @@ namespace cppvm {
 /// A host process that stands for one guest process: containerd is told its pid, and finds the
 /// pod's network namespace behind /proc/<pid>/ns/net. Ends with us.
 ///
-/// Owns: the process; the destructor kills and reaps it too, so that signal 0 to the pid fails
-/// afterwards. Thread: the loop's only.
+/// Owns: the process; the destructor is `end`. Thread: the loop's only.
 class StandIn {
   public:
     /// The network namespace that it lives in.
@@ -31,8 +30,12 @@ class StandIn {
     pid_t pid() const noexcept { return process_.pid(); }
     ProcessId id() const { return process_.id(); }
 
-    /// Kills it and waits for its end. Idempotent.
-    Awaitable<> stop();
+    /// Until it has ended, by `end` or because somebody killed it. One waiter at a time.
+    /// Cancels: the wait.
+    Awaitable<> wait();
+
+    /// Kills and reaps it, so that signal 0 to the pid fails from now on. Idempotent.
+    void end() noexcept { process_.end(); }
 
   private:
     ChildProcess process_;

@@ -1,5 +1,6 @@
 #include "host/vm/libvirt_machine.hpp"
 
+#include "common/async/run_once.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
@@ -56,7 +57,7 @@ struct LibvirtMachine::Parts {
           client(find_libvirt_helper(config), config.hypervisor.uri),
           console(executor, spec.run_dir, config.vm.console_log_bytes),
           vsock(make_vsock(executor, config, spec.run_dir)), pidfd(executor), gone(executor),
-          tasks(executor, logger) {}
+          stopped(executor), tasks(executor, logger) {}
 
     void add_phase(std::string name) {
         phases.push_back({std::move(name), std::chrono::steady_clock::now()});
@@ -84,7 +85,7 @@ struct LibvirtMachine::Parts {
     Event gone;
     std::vector<Phase> phases;
     bool create_asked = false;
-    bool stopped = false;
+    RunOnce stopped;
     TaskGroup tasks;
 };
 
@@ -204,7 +205,7 @@ LibvirtMachine::LibvirtMachine(
     : parts_(std::make_unique<Parts>(executor, std::move(logger), config, std::move(spec))) {}
 
 LibvirtMachine::~LibvirtMachine() {
-    if (parts_->stopped || (parts_->tasks.size() == 0 && !parts_->create_asked)) {
+    if (parts_->stopped.has_ended() || (parts_->tasks.size() == 0 && !parts_->create_asked)) {
         return;
     }
     try {
@@ -308,11 +309,11 @@ std::string LibvirtMachine::last_words() const {
 }
 
 Awaitable<> LibvirtMachine::stop() {
+    co_await parts_->stopped.run(do_stop());
+}
+
+Awaitable<> LibvirtMachine::do_stop() {
     Parts& parts = *parts_;
-    if (parts.stopped) {
-        co_return;
-    }
-    parts.stopped = true;
     parts.vsock->stop_listening();
     // A start that libvirt is still busy with, because its helper was killed, fails from now on.
     parts.console.stop_listening();

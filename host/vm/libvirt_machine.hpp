@@ -43,6 +43,8 @@ class LibvirtMachine : public VirtualMachine {
   private:
     struct Parts;
 
+    Awaitable<> do_stop();
+
     std::unique_ptr<Parts> parts_;
 };
 

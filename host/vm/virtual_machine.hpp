@@ -72,8 +72,9 @@ class VirtualMachine {
     /// 1200 bytes.
     virtual std::string last_words() const = 0;
 
-    /// Destroys the machine and everything that belongs to it. Idempotent, bounded (some 9 s), does
-    /// not throw: what could not be undone is logged and left to `undo_leftovers`.
+    /// Destroys the machine and everything that belongs to it; returns when that is done, whoever
+    /// else has asked for it. Bounded (some 9 s), does not throw: what could not be undone is
+    /// logged and left to `undo_leftovers`. The caller keeps the machine until then.
     virtual Awaitable<> stop() = 0;
 
     virtual std::vector<Phase> phases() const = 0;

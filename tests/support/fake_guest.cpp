@@ -14,7 +14,9 @@ Awaitable<> FakeHypervisor::accept(StreamSocket socket) {
     const auto preamble = wire::decode_preamble(head).value();
     const std::uint8_t answer = wire::accepted;
     co_await asio::async_write(socket, asio::buffer(&answer, 1), asio::use_awaitable);
-    if (preamble.kind == wire::ConnectionKind::rpc) {
+    if (preamble.kind == wire::ConnectionKind::rpc && serve_rpc) {
+        co_await serve_rpc(std::move(socket));
+    } else if (preamble.kind == wire::ConnectionKind::rpc) {
         co_await server_->serve_connection(std::move(socket));
     } else {
         streams.emplace(preamble.token, std::move(socket));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
@@ -188,7 +189,8 @@ class FakeAgent : public agent::v1::AgentService {
     std::map<std::pair<std::string, std::string>, std::shared_ptr<Process>> processes_;
 };
 
-/// A hypervisor whose machines are nothing but a FakeAgent behind socket pairs.
+/// A hypervisor whose machines are nothing but a FakeAgent, or what a test puts in its place,
+/// behind socket pairs.
 class FakeHypervisor : public vm::Hypervisor {
   public:
     explicit FakeHypervisor(const asio::any_io_executor& executor)
@@ -199,6 +201,11 @@ class FakeHypervisor : public vm::Hypervisor {
     std::function<void()> on_hello = [] {}; ///< may throw: the guest does not come up
     std::function<void()> on_dial = [] {};  ///< may throw: the agent cannot be dialled
     std::string build_id = std::string(cppvm::build_id());
+    /// Serves the RPC connection instead of `agent`, until it is cut off.
+    std::function<Awaitable<>(StreamSocket)> serve_rpc;
+    std::function<void()> on_end = [] {}; ///< the machine ends: `serve_rpc` must
+    /// Awaited before a machine ends because it was told to.
+    std::function<Awaitable<>()> on_stop = []() -> Awaitable<> { co_return; };
     int machines = 0; ///< that run now
     vm::VmSpec spec;  ///< of the last start
 
@@ -211,6 +218,9 @@ class FakeHypervisor : public vm::Hypervisor {
         streams.clear();
         tasks_.spawn("cut", cut());
     }
+
+    /// The RPC connection breaks; the machine lives on.
+    void cut_connection() { tasks_.spawn("cut", cut()); }
 
     /// Must be awaited at the end of a test.
     Awaitable<> stop() {
@@ -233,7 +243,7 @@ class FakeHypervisor : public vm::Hypervisor {
   private:
     class Machine : public vm::VirtualMachine {
       public:
-        explicit Machine(FakeHypervisor& owner) : owner_(owner) {}
+        explicit Machine(FakeHypervisor& owner) : owner_(owner), stopped_(owner.executor_) {}
 
         pid_t pid() const noexcept override { return 1; }
 
@@ -259,19 +269,21 @@ class FakeHypervisor : public vm::Hypervisor {
 
         std::string last_words() const override { return "console: fake"; }
 
-        Awaitable<> stop() override {
-            if (!std::exchange(stopped_, true)) {
-                --owner_.machines;
-                owner_.died_.set();
-                co_await owner_.server_->stop();
-            }
-        }
+        Awaitable<> stop() override { co_await stopped_.run(end()); }
 
         std::vector<vm::Phase> phases() const override { return {}; }
 
       private:
+        Awaitable<> end() {
+            co_await owner_.on_stop();
+            --owner_.machines;
+            owner_.died_.set();
+            owner_.on_end();
+            co_await owner_.server_->stop();
+        }
+
         FakeHypervisor& owner_;
-        bool stopped_ = false;
+        RunOnce stopped_;
     };
 
     Awaitable<> accept(StreamSocket socket);

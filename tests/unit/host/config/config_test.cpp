@@ -58,6 +58,7 @@ initramfs = "/i"
 firmware = "qboot"
 kernel_parameters = "quiet"
 boot_timeout = 7
+kill_timeout = 5
 console_log_bytes = 8192
 [log]
 level = "debug"
@@ -78,6 +79,7 @@ level = "debug"
     EXPECT_EQ(config.vm.firmware, "qboot");
     EXPECT_EQ(config.vm.kernel_parameters, "quiet");
     EXPECT_EQ(config.vm.boot_timeout, std::chrono::seconds(7));
+    EXPECT_EQ(config.vm.kill_timeout, std::chrono::seconds(5));
     EXPECT_EQ(config.vm.console_log_bytes, 8192U);
     EXPECT_EQ(config.log.level, "debug");
     EXPECT_THAT(config.sources, ElementsAre(file));

@@ -1,3 +1,5 @@
+#include "common/async/event.hpp"
+#include "common/async/first_of.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/standin/stand_in.hpp"
@@ -55,9 +57,25 @@ TEST(StandInTest, WaitsUnderItsNameInLittleMemoryAndGoesAltogether) {
         EXPECT_EQ(::kill(pid, SIGSTOP), 0);
         EXPECT_EQ(::kill(pid, SIGCONT), 0);
         EXPECT_EQ(::kill(pid, 0), 0);
-        co_await stand_in.stop();
+        stand_in.end();
         EXPECT_EQ(::kill(pid, 0), -1);
-        co_await stand_in.stop();
+        stand_in.end();
+    }());
+}
+
+TEST(StandInTest, TellsItsEndWhoeverBroughtItAbout) {
+    testing::co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        StandIn killed(executor, CPPVM_STANDIN, {});
+        ::kill(killed.pid(), SIGKILL);
+        co_await killed.wait();
+        StandIn ended(executor, CPPVM_STANDIN, {});
+        co_await first_of(ended.wait(), [](StandIn& stand_in) -> Awaitable<> {
+            stand_in.end(); // while somebody waits
+            Event never(co_await asio::this_coro::executor);
+            co_await never.wait();
+        }(ended));
+        EXPECT_EQ(::kill(ended.pid(), 0), -1);
     }());
 }
 
@@ -98,8 +116,8 @@ TEST(StandInTest, LivesInTheNetworkNamespaceThatItIsGiven) {
         const UniqueFd fd = open_file(proc(first.pid(), "ns/net"), O_RDONLY);
         StandIn second(executor, CPPVM_STANDIN, {fd.get(), false});
         EXPECT_EQ(network_namespace(second.pid()), network_namespace(first.pid()));
-        co_await second.stop();
-        co_await first.stop();
+        second.end();
+        first.end();
     }());
 }
 

@@ -1,0 +1,130 @@
+// Signals, and the clock that the host has of its own after a SIGKILL.
+
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "host/sandbox/container.hpp"
+
+#include <csignal>
+#include <utility>
+
+namespace cppvm::sandbox {
+
+namespace {
+
+constexpr std::uint32_t last_signal = 64;
+
+void check_can_be_signalled(const Process& process, std::uint32_t signal) {
+    const std::string operation = "kill " + process.name();
+    if (signal == 0 || signal > last_signal) {
+        throw Error(
+            Code::invalid_argument, operation + ": no such signal " + std::to_string(signal)
+        );
+    }
+    if (process.state.exit()) {
+        throw Error(Code::not_found, operation + ": process already finished: not found");
+    }
+    if (!process.is_init() && !process.state.is<ProcessState::Running>()) {
+        throw Error(Code::failed_precondition, operation + ": process not created");
+    }
+}
+
+std::string seconds(std::chrono::milliseconds duration) {
+    return std::to_string(std::chrono::ceil<std::chrono::seconds>(duration).count()) + " s";
+}
+
+} // namespace
+
+Awaitable<> Container::kill(std::string exec_id, std::uint32_t signal, bool all) {
+    const ProcessHandle process = find(exec_id);
+    check_can_be_signalled(*process, signal);
+    if (signal == SIGKILL) {
+        co_await kill_for_good(process, all);
+        co_return;
+    }
+    const Status answer = co_await signal_in_guest(process, signal, all);
+    if (answer.code == Code::failed_precondition) {
+        // Most often it has just ended, and its exit is on the way.
+        co_await ends_by(process->state.wait(), deadline_in(environment_.timeouts.exec_exit));
+        check_can_be_signalled(*process, signal);
+    }
+    if (answer.code != Code::ok) {
+        throw Error(answer.code, "kill " + process->name() + ": " + answer.message);
+    }
+}
+
+// SIGKILL always works. What the guest answers to it decides nothing: from now on the process has a
+// limited time to be seen dead.
+Awaitable<> Container::kill_for_good(ProcessHandle process, bool all) {
+    if (!std::exchange(process->kill_clock, true)) {
+        tasks_.spawn("kill clock of " + process->name(), run_kill_clock(process));
+    }
+    const Status answer = co_await signal_in_guest(process, SIGKILL, all);
+    if (answer.code == Code::ok || process->state.exit()) {
+        co_return;
+    }
+    logger_.warn(
+        "The guest has not confirmed a SIGKILL",
+        {{"process", process->name()}, {"error", answer.message}}
+    );
+    if (answer.code == Code::deadline_exceeded && process->is_init()) {
+        co_await environment_.end_machine("its agent does not answer a SIGKILL");
+    }
+}
+
+Awaitable<> Container::run_kill_clock(ProcessHandle process) {
+    const auto limit = environment_.timeouts.kill;
+    if (co_await ends_by(process->ended.wait(), deadline_in(limit))) {
+        co_return;
+    }
+    if (process->is_init()) {
+        // Its watcher, whose connection ends with the machine, reports the exit.
+        co_await environment_.end_machine(
+            process->name() + " has not exited within " + seconds(limit) +
+            " of SIGKILL; a hung volume, or a guest that is not to be trusted"
+        );
+        co_return;
+    }
+    logger_.warn(
+        "Exec has not exited after SIGKILL, giving it up",
+        {{"process", process->name()}, {"waited", seconds(limit)}}
+    );
+    finish(process, {killed_status, WallClock::now()});
+}
+
+// The guest's answer, or why there is none. Throws: only the abort of `abandon`.
+Awaitable<Status>
+Container::signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all) {
+    try {
+        agent::v1::SignalProcessRequest request;
+        *request.mutable_process() = process->reference();
+        request.set_signal(signal);
+        request.set_all(all && process->is_init());
+        const AgentHandle agent = co_await environment_.agent();
+        co_await agent->rpc().signal_process(
+            request, {.deadline = deadline_in(environment_.timeouts.signal), .metadata = {}}
+        );
+        co_return Status{};
+    } catch (...) {
+        const Status failure = to_status(std::current_exception());
+        if (failure.code == Code::cancelled) {
+            throw;
+        }
+        co_return failure;
+    }
+}
+
+// Somebody on the host who kills the pid that containerd shows means the process.
+Awaitable<> Container::watch_stand_in(ProcessHandle process, std::shared_ptr<StandIn> stand_in) {
+    co_await stand_in->wait();
+    co_await process->state.wait_start_settled();
+    if (process->state.exit()) {
+        co_return; // we ended it
+    }
+    logger_.warn(
+        "The host process of a guest process has ended, killing that too",
+        {{"process", process->name()}, {"pid", process->pid}}
+    );
+    co_await kill_for_good(process, false);
+}
+
+} // namespace cppvm::sandbox

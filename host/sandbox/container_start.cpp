@@ -1,0 +1,237 @@
+// Starting the processes of a container: stand-in, stdio, and the agent's part.
+
+#include "common/async/all_of.hpp"
+#include "common/async/first_of.hpp"
+#include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
+#include "common/oci/parse.hpp"
+#include "common/os/file.hpp"
+#include "host/sandbox/container.hpp"
+
+#include <fcntl.h>
+#include <utility>
+
+namespace cppvm::sandbox {
+
+namespace {
+
+// What runc's clients see when a process could not be executed.
+constexpr std::uint32_t start_failed_status = 255;
+
+Awaitable<agent::v1::ExecEvent::Started> receive_started(agent::ExecEvents& events) {
+    auto event = co_await events.receive();
+    if (!event || !event->has_started()) {
+        throw Error(
+            Code::internal, "the guest agent did not report whether the process has started"
+        );
+    }
+    co_return event->started();
+}
+
+Awaitable<> call_start(AgentHandle agent, std::string container_id, Deadline deadline) {
+    agent::v1::StartContainerRequest request;
+    request.set_container_id(std::move(container_id));
+    co_await agent->rpc().start_container(request, {.deadline = deadline, .metadata = {}});
+}
+
+Awaitable<> wait_stopped(ProcessState& state) {
+    co_await state.wait();
+}
+
+} // namespace
+
+void Container::add_exec(std::string exec_id, io::StdioSpec stdio, std::string process) {
+    const std::string operation = "add exec " + exec_id;
+    if (execs_.contains(exec_id)) {
+        throw Error(
+            Code::already_exists,
+            operation + " to container " + spec_.id + ": the id is in use: already exists"
+        );
+    }
+    find_running_init(operation);
+    if (removing_) {
+        throw Error(Code::failed_precondition, operation + ": the container is being deleted");
+    }
+    try {
+        oci::parse_process(process);
+    } catch (...) {
+        rethrow_with_context(operation + " to container " + spec_.id);
+    }
+    auto added =
+        std::make_shared<Process>(environment_.executor, spec_.id, exec_id, std::move(stdio));
+    added->exec_spec = std::move(process);
+    execs_.emplace(exec_id, std::move(added));
+    environment_.events.publish(ExecAdded{spec_.id, std::move(exec_id)});
+}
+
+Awaitable<pid_t> Container::start(std::string exec_id) {
+    const ProcessHandle process = find(exec_id);
+    if (process->is_init()) {
+        process->state.begin_start(process->name());
+        co_await start_init();
+    } else {
+        find_running_init("start exec " + exec_id);
+        process->state.begin_start(process->name());
+        co_await start_exec(process);
+    }
+    co_return process->pid;
+}
+
+Awaitable<> Container::start_init() {
+    std::exception_ptr failure;
+    try {
+        co_await start_in_guest();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        // The init in the guest has ended or will: the watcher stores and reports its exit.
+        init_->state.abandon_start();
+        std::rethrow_exception(failure);
+    }
+    environment_.events.publish(TaskStarted{spec_.id, init_->pid});
+    init_->state.finish_start();
+}
+
+// An init that has exited has no start to report any more, whatever the guest still says of it.
+Awaitable<> Container::start_in_guest() {
+    const AgentHandle agent = co_await environment_.agent();
+    co_await first_of(
+        call_start(agent, spec_.id, deadline_in(environment_.timeouts.start)),
+        wait_stopped(init_->state)
+    );
+    if (init_->state.exit()) {
+        throw Error(
+            Code::failed_precondition,
+            "start container " + spec_.id + ": it exited before the guest reported its start"
+        );
+    }
+}
+
+Awaitable<> Container::start_exec(ProcessHandle process) {
+    std::exception_ptr failure;
+    try {
+        ExecChannel channel = co_await run_exec(process);
+        if (process->state.exit()) {
+            throw Error(
+                Code::failed_precondition, "start " + process->name() + ": the container has ended"
+            );
+        }
+        tasks_.spawn("watch " + process->name(), watch_exec(process, std::move(channel)));
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    process->exec_spec.clear();
+    if (failure) {
+        process->state.stop({start_failed_status, WallClock::now()});
+        process->end_stand_in();
+        co_await stop_io(process, std::chrono::milliseconds(0));
+        std::rethrow_exception(failure);
+    }
+    // Nothing of the watcher runs before this coroutine waits again.
+    environment_.events.publish(ExecStarted{spec_.id, process->exec_id, process->pid});
+    process->state.finish_start();
+}
+
+Awaitable<ExecChannel> Container::run_exec(ProcessHandle process) {
+    co_await open_io(process);
+    start_stand_in(process);
+    AgentHandle agent = co_await environment_.agent();
+    agent::v1::RunExecRequest request;
+    request.set_container_id(spec_.id);
+    request.set_exec_id(process->exec_id);
+    request.set_process(process->exec_spec);
+    *request.mutable_stdio() = co_await open_stdio(process, agent);
+    ExecChannel channel{agent, co_await agent->rpc().run_exec(request)};
+    const auto started = co_await with_timeout(
+        receive_started(channel.events),
+        deadline_in(environment_.timeouts.start),
+        "start " + process->name()
+    );
+    report_not_honoured(*process, {started.not_honoured().begin(), started.not_honoured().end()});
+    co_return channel;
+}
+
+Awaitable<> Container::open_io(ProcessHandle process) {
+    process->io = co_await io::ProcessIo::open(
+        environment_.executor, logger_, process->stdio, environment_.containerd_namespace, spec_.id
+    );
+}
+
+void Container::start_stand_in(const ProcessHandle& process) {
+    if (process->is_init()) {
+        undo_.add("stop stand-ins", [this]() -> Awaitable<> {
+            init_->end_stand_in();
+            other_stand_ins_.clear();
+            co_return;
+        });
+    }
+    process->stand_in = make_stand_in();
+    process->pid = process->stand_in->pid();
+    if (process->is_init()) {
+        network_namespace_ =
+            open_file("/proc/" + std::to_string(process->pid) + "/ns/net", O_RDONLY);
+    }
+    tasks_.spawn(
+        "watch the stand-in of " + process->name(), watch_stand_in(process, process->stand_in)
+    );
+}
+
+// The first one settles the network namespace; the others join it, whether it still lives or not.
+std::unique_ptr<StandIn> Container::make_stand_in() const {
+    using Kind = network::NamespaceSpec::Kind;
+    StandIn::Network network{network_namespace_.get(), false};
+    UniqueFd existing;
+    if (!network_namespace_) {
+        if (guest_spec_.network.kind == Kind::path) {
+            existing = open_file(guest_spec_.network.path, O_RDONLY);
+        }
+        network = {existing.get(), guest_spec_.network.kind == Kind::fresh};
+    }
+    return std::make_unique<StandIn>(environment_.executor, environment_.stand_in_program, network);
+}
+
+Awaitable<agent::v1::Stdio> Container::open_stdio(const ProcessHandle& process, AgentHandle agent) {
+    agent::v1::Stdio stdio;
+    stdio.set_terminal(process->stdio.terminal);
+    std::optional<StreamSocket> in;
+    std::optional<StreamSocket> out;
+    std::optional<StreamSocket> err;
+    const Deadline deadline = deadline_in(environment_.timeouts.create);
+    const auto open = [&](std::uint64_t token, std::optional<StreamSocket>& socket) -> Awaitable<> {
+        socket = co_await agent->open_stream(token, deadline);
+    };
+    // Beside each other: each is a round trip or two to the guest.
+    std::vector<Awaitable<>> streams;
+    if (process->io->has_stdin()) {
+        stdio.set_stdin_token(agent->next_token());
+        streams.push_back(open(stdio.stdin_token(), in));
+    }
+    if (process->io->has_stdout()) {
+        stdio.set_stdout_token(agent->next_token());
+        streams.push_back(open(stdio.stdout_token(), out));
+    }
+    if (process->io->has_stderr()) {
+        stdio.set_stderr_token(agent->next_token());
+        streams.push_back(open(stdio.stderr_token(), err));
+    }
+    co_await all_of(std::move(streams));
+    process->io->attach(std::move(in), std::move(out), std::move(err));
+    co_return stdio;
+}
+
+void Container::report_not_honoured(const Process& process, const std::vector<std::string>& paths)
+    const {
+    if (paths.empty()) {
+        return;
+    }
+    std::string list;
+    for (const auto& path : paths) {
+        list.append(list.empty() ? "" : ",").append(path);
+    }
+    logger_.warn(
+        "Parts of the OCI spec are not honoured", {{"process", process.name()}, {"parts", list}}
+    );
+}
+
+} // namespace cppvm::sandbox

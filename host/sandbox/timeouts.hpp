@@ -1,0 +1,33 @@
+#pragma once
+
+#include <chrono>
+
+namespace cppvm::sandbox {
+
+/// How long each thing that depends on the guest may take. Plain data; tests shorten them.
+struct Timeouts {
+    using Duration = std::chrono::milliseconds;
+
+    /// The agent prepares mounts over virtiofs; under emulation with several machines that takes
+    /// seconds at worst.
+    Duration create{60'000};
+    Duration start{60'000};
+    Duration signal{3'000};
+    /// containerd asks for State and Pids with limits of 2 s and more.
+    Duration list{1'500};
+    Duration delete_in_guest{3'000};
+    /// From SIGKILL until the host stops to wait for the guest. By configuration.
+    Duration kill{10'000};
+    /// For the answer to a start once the guest has told the exit.
+    Duration start_answer{2'000};
+    /// The exits of execs are in the guest already when init's is; this only bounds a guest that
+    /// lies.
+    Duration exec_exit{2'000};
+    /// After a process's exit, for what is left of its output.
+    Duration stream_grace{2'000};
+    /// From the loss of the agent's connection to the end of the machine: usually it is how the
+    /// machine's own end shows first.
+    Duration machine_end{1'000};
+};
+
+} // namespace cppvm::sandbox

@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "host/config/programs.hpp"
 #include "host/sandbox/leftovers.hpp"
 #include "host/sandbox/run_dir_lock.hpp"
 #include "host/shim/fifo_sink.hpp"
@@ -67,6 +68,7 @@ class Daemon {
                                                 {{"namespace", identity_.containerd_namespace()},
                                                  {"sandbox", identity_.sandbox_id()}}
                                             )),
+          stand_in_program_(config::find_program("cppvm-standin", {})),
           socket_(ShimSocket::adopt(std::move(listener), record.socket)), lock_(take_run_dir()) {}
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
@@ -117,6 +119,7 @@ class Daemon {
                 .config = config_,
                 .logger = logger_,
                 .log_level = level_,
+                .stand_in_program = stand_in_program_,
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
                 .on_ending = [this] { begin_end(); },
@@ -178,6 +181,7 @@ class Daemon {
     Identity identity_;
     std::filesystem::path bundle_;
     Logger logger_;
+    std::filesystem::path stand_in_program_; // looked for while `start` can still report it
     ShimSocket socket_;
     RunDirLock lock_;
     bool undone_ = true; // but for files: nothing runs, nothing is mounted

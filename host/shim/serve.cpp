@@ -6,7 +6,6 @@
 #include "common/ttrpc/server.hpp"
 #include "host/api/event_publisher.hpp"
 #include "host/api/task_service.hpp"
-#include "host/config/programs.hpp"
 #include "host/sandbox/sandbox.hpp"
 #include "host/vm/libvirt_hypervisor.hpp"
 
@@ -21,6 +20,12 @@ namespace cppvm::shim {
 
 namespace {
 
+sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
+    sandbox::SandboxSpec result{spec.identity, spec.config, spec.run_dir, spec.stand_in_program};
+    result.timeouts.kill = spec.config.vm.kill_timeout;
+    return result;
+}
+
 // containerd may be away; its events are not worth holding up the end for longer.
 constexpr std::chrono::seconds last_events_timeout{2};
 // containerd connects as soon as `start` has answered.
@@ -34,13 +39,7 @@ class Daemon {
           on_ending_(std::move(spec.on_ending)), signals_(loop, SIGTERM, SIGINT),
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
-          sandbox_(
-              executor_,
-              logger_,
-              {spec.identity, spec.config, spec.run_dir, config::find_program("cppvm-standin", {})},
-              hypervisor_,
-              events_
-          ),
+          sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
           service_(executor_, logger_, sandbox_),
           server_(executor_, logger_, {.check_peer_credentials = true}),
           acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()),

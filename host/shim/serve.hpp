@@ -21,6 +21,7 @@ struct DaemonSpec {
     config::Config config;
     Logger logger; ///< to the bundle's log fifo, with the sandbox's id and namespace
     LogLevel log_level = LogLevel::info;
+    std::filesystem::path stand_in_program;
     std::filesystem::path run_dir; ///< exists; its lock and `daemon.pid` are held by the caller
     UniqueFd listener;             ///< listens already; non-blocking
     /// Called when containerd has asked for the end and been answered, before anything is undone.

@@ -1,19 +1,27 @@
 # shellcheck shell=bash
 # Sourced besides build.sh by what uses the nested machine.
 
-# run_nested SCRIPT EXCHANGE SECONDS [FILE...]: boots the machine with the product's package, tests and
-# image, and the FILEs beside the tests, and runs scripts/lib/SCRIPT in it, which see for what is in
-# EXCHANGE then. Prints what it said.
-run_nested() {
-    local script=$1 exchange=$2 seconds=$3 package archive
-    shift 3
+# fill_exchange EXCHANGE [OPTION...]: the product's package, tests and image, for another system. The
+# options are those of scripts/package.
+fill_exchange() {
+    local exchange=$1 package archive
+    shift
     mkdir -p "$exchange/cache/images" "$exchange/project/scripts" "$exchange/project/tests"
-    package=$("$cppvm_root/scripts/package") || return 1
+    package=$("$cppvm_root/scripts/package" "$@") || return 1
     cp "$package" "$exchange/cppvm.deb" || return 1
     archive=$(python -m cppvmdev.images small) || return 1
     cp "$archive" "$exchange/cache/images/"
     cp -a "$cppvm_root/scripts/lib" "$exchange/project/scripts/"
     cp -a "$cppvm_root/tests/e2e" "$exchange/project/tests/"
+}
+
+# run_nested SCRIPT EXCHANGE SECONDS [FILE...]: boots the machine with the product's package, tests and
+# image, and the FILEs beside the tests, and runs scripts/lib/SCRIPT in it, which see for what is in
+# EXCHANGE then. Prints what it said.
+run_nested() {
+    local script=$1 exchange=$2 seconds=$3
+    shift 3
+    fill_exchange "$exchange" || return 1
     ((!$#)) || cp "$@" "$exchange/project/" || return 1
     cp -a "$cppvm_root/scripts/lib/$script" "$exchange/run"
     python -m cppvmdev.nested boot "$exchange" "$seconds" || warn "the machine did not end well"

@@ -13,6 +13,12 @@ def kvm_usable():
     return bool(words & {"vmx", "svm"})
 
 
+def image_directory(stage):
+    """Where the image of the product below `stage` is: a package's is not below it."""
+    staged = Path(stage) / "share/cppvm"
+    return staged.resolve() if staged.exists() else Path("/var/lib/cppvm")
+
+
 def settings(stage, emulation=None):
     """Tables of a configuration that uses the programs and the image staged below `stage`.
 
@@ -22,7 +28,7 @@ def settings(stage, emulation=None):
     if stage is None:
         return {}
     stage = Path(stage)
-    libexec, share = stage / "libexec/cppvm", (stage / "share/cppvm").resolve()
+    libexec, image = stage / "libexec/cppvm", image_directory(stage)
     if emulation is None:
         emulation = not kvm_usable()
     tables = {
@@ -30,8 +36,8 @@ def settings(stage, emulation=None):
         "vsock": {},
         "vm": {
             "memory_mib": 512,
-            "kernel": str(share / "vmlinuz"),
-            "initramfs": str(share / "initramfs.img"),
+            "kernel": str(image / "vmlinuz"),
+            "initramfs": str(image / "initramfs.img"),
         },
     }
     vsock_device = libexec / "vhost-device-vsock"

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from . import processes
-from .shell import run
+from .shell import CommandFailed, run
 from .waiting import wait_until
 
 URI = "qemu:///system"
@@ -19,7 +19,11 @@ class LibvirtError(Exception):
 
 
 def reachable():
-    return run("virsh", "-c", URI, "-q", "version", timeout=20).code == 0
+    """Where libvirtd has yet to look at what QEMU can do, its first answer may take a minute."""
+    try:
+        return run("virsh", "-c", URI, "-q", "version", timeout=60).code == 0
+    except CommandFailed:
+        return False
 
 
 def domains():
@@ -71,7 +75,7 @@ class LibvirtDaemons:
                 state["started"].append([process.pid, process.start])
                 self._save(state)
         try:
-            wait_until(reachable, "libvirtd to answer virsh", 60)
+            wait_until(reachable, "libvirtd to answer virsh", 120)
         except Exception as failure:
             log = self.state_file.with_name("libvirtd.log")
             said = log.read_text(errors="replace")[-2000:] if log.exists() else ""

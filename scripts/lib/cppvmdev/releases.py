@@ -72,10 +72,12 @@ def built(allow_build=True):
 
 
 def get(name, allow_build=True):
-    """A release by its short name: "1.6", "2.3", or "system" for the one that systemd runs."""
+    """A release by its short name: "1.6", "2.3", "distribution" for another distribution's than
+    Debian 12's, or "system" for the one that systemd runs."""
     releases = {
         "1.6": distribution,
         "2.3": lambda: built(allow_build),
+        "distribution": lambda: replace(distribution(), name="distribution"),
         "system": lambda: replace(distribution(), name="system"),
     }
     return releases[name]()

@@ -112,7 +112,7 @@ def start(release_name):
     """
     release = releases.get(release_name)
     archives = {images.SMALL: images.small()}
-    if release.name != "system":  # a machine under emulation would be busy with it for minutes
+    if release.name in ("1.6", "2.3"):  # for the tests that run everywhere
         archives[images.REAL] = images.real()
     _occupy()
     if settings.IS_VM:
@@ -144,7 +144,7 @@ def stop():
 
 def _end():
     left = []
-    for name in ("system",) if settings.RELEASE == "system" else ("1.6", "2.3"):
+    for name in ("1.6", "2.3") if settings.RELEASE in ("1.6", "2.3") else (settings.RELEASE,):
         try:
             containerd = _containerd(releases.get(name, allow_build=False))
         except releases.Unavailable:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from cppvmdev import config
+
 BASE = Path(os.environ.get("CPPVM_E2E_BASE", "/var/lib/cppvm-e2e"))
 RUNTIME = os.environ.get("CPPVM_E2E_RUNTIME", "io.containerd.cppvm.v1")
 STAGE = Path(os.environ.get("CPPVM_E2E_STAGE", Path(__file__).parents[3] / "build/stage"))
@@ -14,7 +16,11 @@ RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")
 DEFAULTS = os.environ.get("CPPVM_E2E_CONFIG") == "default"
 # For config.write(): where the programs and the image are that a configuration must name.
 CONFIG_STAGE = None if DEFAULTS else STAGE
-IMAGE = Path("/var/lib/cppvm") if DEFAULTS else STAGE / "share/cppvm"
+# Built for the tests alone: tests/e2e/hostile.
+HOSTILE_AGENT = Path(
+    os.environ.get("CPPVM_E2E_HOSTILE_AGENT", STAGE.parent / "tests/e2e/hostile/hostile-agent")
+)
+IMAGE = config.image_directory(STAGE)
 
 # The same tests run on runc, which proves the tests themselves and shows what containerd expects.
 IS_VM = "cppvm" in RUNTIME

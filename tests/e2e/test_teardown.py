@@ -8,13 +8,14 @@ import time
 import pytest
 
 from conftest import both_versions
+from cppvmdev import processes
 from cppvmdev.waiting import wait_until
 from harness import session
 
 
-def _one(processes, what):
-    assert len(processes) == 1, f"{what}: {processes}"
-    return processes[0]
+def _one(found, what):
+    assert len(found) == 1, f"{what}: {found}"
+    return found[0]
 
 
 @pytest.mark.kvm
@@ -121,6 +122,36 @@ def test_stopped_qemu(runner):
         assert time.monotonic() - begin < 25
     finally:
         qemu.kill(signal.SIGCONT)
+
+
+@pytest.mark.vm
+@pytest.mark.parametrize("program", ["virtiofsd", "vhost-device-vs"])
+def test_stopped_helper(runner, program):
+    """As a volume that hangs on the host: no process in the guest can end, but the VM can."""
+    box = runner.start("sh", "-c", "while :; do cat /bin/busybox >/dev/null; done")
+    helpers = box.helpers(program)
+    if not helpers and program == "vhost-device-vs":
+        pytest.skip("this kernel has vhost-vsock, so there is no such helper")
+    for process in helpers:
+        process.kill(signal.SIGSTOP)
+    try:
+        begin = time.monotonic()
+        box.kill().check()
+        box.wait_status("STOPPED", 15)
+        assert box.delete() == 137
+        assert time.monotonic() - begin < 15
+    finally:
+        for process in helpers:
+            process.kill(signal.SIGCONT)
+
+
+@pytest.mark.vm
+def test_killed_stand_in(runner):
+    """`kill -9` of the pid that containerd shows is a SIGKILL of the container, as with runc."""
+    box = runner.start()
+    processes.find(box.pid()).kill()
+    box.wait_status("STOPPED", 15)
+    assert box.delete() == 137
 
 
 @pytest.mark.kvm

@@ -1,0 +1,166 @@
+"""Whatever a guest says or keeps to itself: Kill, Delete and Shutdown end, each process exits once, and
+the daemon neither grows nor floods the log. The fixture `bundle` looks for what is left, `invariants`
+for a daemon that crashed."""
+
+import contextlib
+import os
+import threading
+
+import pytest
+
+from cppvmdev.ctr import unique_id
+from cppvmdev.leftovers import Gone, Leftovers
+from cppvmdev.waiting import wait_until
+from harness import hostile
+from harness.shim import ShimBundle, spec
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(name="ordeal")
+def ordeal_fixture(containerd, tmp_path):
+    """ordeal(guest, *words): a container whose init lies by `words`, in a guest that lies by `guest`."""
+    _ = containerd.release  # set up with it: libvirt
+    bundles = []
+
+    def make(guest, *words, boot_timeout=60):
+        config = hostile.configuration(tmp_path / "config.toml", guest, boot_timeout)
+        bundle = ShimBundle(tmp_path, unique_id("hostile"), config)
+        bundles.append(bundle)
+        bundle.write_spec(spec(*words or ["quiet"]))
+        return hostile.Ordeal(bundle)
+
+    yield make
+    for bundle in bundles:
+        print(bundle.log_text())
+        bundle.kill_daemon()
+        bundle.delete()
+        bundle.close()
+    Leftovers(Gone(tmp_path, [bundle.identity for bundle in bundles])).wait_none()
+
+
+def _ids(rows):
+    return [" ".join(row) if isinstance(row, tuple) else row for row in rows]
+
+
+HELLOS = ("none", "garbage", "huge", "drip", "silent")
+
+
+@pytest.mark.parametrize("hello", HELLOS)
+def test_no_good_hello(ordeal, hello):
+    """Create fails when the boot's time is over, in words; nothing but Shutdown is left to do."""
+    trial = ordeal(f"hello={hello}", boot_timeout=8)
+    trial.attempt("Create", timeout=40)
+    assert trial.refused and len(trial.refused[0]) < 4096
+    trial.shut_down()
+    trial.check()
+
+
+@pytest.mark.parametrize("hello", HELLOS)
+def test_shutdown_before_hello(ordeal, hello):
+    trial = ordeal(f"hello={hello}")
+    wait_until(lambda: trial.bundle.daemons(), "the daemon")
+    trial.shut_down()
+    trial.check()
+
+
+def _life(trial, streams=None):
+    """Of a container with an exec, as far as its guest lets it come."""
+    assert trial.attempt("Create", streams) is not None, trial.refused
+    trial.attempt("Start")
+    trial.attempt("Pids")
+    trial.exec("more", "quiet")
+    trial.attempt("Pids")
+    trial.end()
+    trial.check(trial.bundle.name)
+
+
+GUESTS = ("hello=two", "redial=1", "rpc=close", "console=flood")
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_guest_that_lies(ordeal, guest):
+    _life(ordeal(guest))
+
+
+INITS = (
+    ("exit=early",),
+    ("exit=twice",),
+    ("exit=never",),
+    ("StartContainer=5",),
+    ("SignalProcess=hang",),
+    ("SignalProcess=garbage",),
+    ("WaitProcess=hang",),
+    ("WaitProcess=garbage",),
+    ("WaitProcess=1",),
+    ("DeleteProcess=hang",),
+    ("DeleteProcess=garbage",),
+    ("SignalProcess=hang", "WaitProcess=hang", "DeleteProcess=hang", "ListProcesses=hang"),
+)
+
+
+@pytest.mark.parametrize("words", INITS, ids=_ids(INITS))
+def test_init_that_lies(ordeal, words):
+    _life(ordeal("", *words))
+
+
+LISTS = ("list=million", "list=many", "list=duplicate", "list=negative", "list=large",
+         "ListProcesses=hang", "ListProcesses=garbage", "ListProcesses=1")  # fmt: skip
+
+
+@pytest.mark.parametrize("word", LISTS)
+def test_list_that_lies(ordeal, word):
+    _life(ordeal("", word))
+
+
+FRAMES = ("frames=unknown", "frames=known", "frames=garbage")
+
+
+@pytest.mark.parametrize("word", FRAMES)
+def test_frames_nobody_asked_for(ordeal, word):
+    _life(ordeal("", word))
+
+
+@pytest.mark.parametrize("code", range(1, 17))
+def test_status_codes_of_a_kill(ordeal, code):
+    _life(ordeal("", f"SignalProcess={code}", f"DeleteProcess={code}"))
+
+
+OUTPUTS = ("stdout=drip", "stdout=flood", "stdout=long", "stdout=open")
+
+
+@pytest.mark.parametrize("reader", [True, False], ids=["read", "unread"])
+@pytest.mark.parametrize("word", OUTPUTS)
+def test_output_that_lies(ordeal, tmp_path, word, reader):
+    fifo = tmp_path / "out"
+    os.mkfifo(fifo)
+    trial = ordeal("", word)
+    with open(os.open(fifo, os.O_RDWR), "rb", buffering=0) as held:
+        if reader:
+            threading.Thread(target=_drop, args=(held.fileno(),), daemon=True).start()
+        _life(trial, {6: str(fifo)})
+
+
+def _drop(fifo):
+    with contextlib.suppress(OSError):
+        while os.read(fifo, 65536):
+            pass
+
+
+EXECS = (
+    *(f"RunExec={code}" for code in range(1, 17)),
+    *(f"SignalProcess={code}" for code in range(1, 17)),
+    "RunExec=garbage", "SignalProcess=hang", "SignalProcess=garbage",
+    "exit=early", "exit=twice", "exit=never", "exit=silent",
+)  # fmt: skip
+
+
+def test_execs_that_lie(ordeal):
+    """All in one container: none is the end of another, or of the container."""
+    trial = ordeal("")
+    assert trial.attempt("Create") is not None, trial.refused
+    trial.attempt("Start")
+    for number, word in enumerate(EXECS):
+        trial.exec(f"exec-{number}", word)
+    trial.end()
+    trial.check(trial.bundle.name)

@@ -5,6 +5,7 @@
 #include "common/os/file.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <array>
@@ -22,8 +23,9 @@ namespace cppvm::guest {
 namespace {
 
 constexpr std::size_t max_control_file = 1024UL * 1024;
-/// A container can nest cgroups; walking them must stay bounded.
+/// A container can nest and multiply cgroups; a walk must not hold up the agent's loop.
 constexpr int max_depth = 64;
+constexpr int max_cgroups = 1024;
 
 bool has_word(std::string_view text, std::string_view word) {
     for (std::size_t at = 0; at < text.size();) {
@@ -36,10 +38,12 @@ bool has_word(std::string_view text, std::string_view word) {
     return false;
 }
 
-/// Calls `visit(path)` for each directory below, children first, then for `path` itself.
-void for_each_cgroup(
+/// Calls `visit(path)` for each directory below, children first, then for `path` itself. False when
+/// there were more than `left`, which it counts down; then it has not come to `path`.
+bool for_each_cgroup(
     const std::filesystem::path& path,
     const std::function<void(const std::filesystem::path&)>& visit,
+    int& left,
     int depth = 0
 ) {
     std::error_code error;
@@ -47,12 +51,17 @@ void for_each_cgroup(
         for (std::filesystem::directory_iterator entry(path, error), end; !error && entry != end;
              entry.increment(error)) {
             std::error_code gone;
-            if (entry->is_directory(gone)) {
-                for_each_cgroup(entry->path(), visit, depth + 1);
+            if (entry->is_directory(gone) &&
+                !for_each_cgroup(entry->path(), visit, left, depth + 1)) {
+                return false;
             }
         }
     }
+    if (left-- == 0) {
+        return false;
+    }
     visit(path);
+    return true;
 }
 
 /// Of one cgroup alone.
@@ -148,28 +157,34 @@ void CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
 
 std::vector<pid_t> CgroupDir::processes() const {
     std::vector<pid_t> pids;
-    for_each_cgroup(path_, [&](const std::filesystem::path& path) {
-        const std::vector<pid_t> found = read_pids(path);
-        pids.insert(pids.end(), found.begin(), found.end());
-    });
+    int left = max_cgroups;
+    for_each_cgroup(
+        path_,
+        [&](const std::filesystem::path& path) {
+            const std::vector<pid_t> found = read_pids(path);
+            pids.insert(pids.end(), found.begin(), found.end());
+        },
+        left
+    );
     return pids;
 }
 
 UniqueFd CgroupDir::open_cgroup_of(pid_t pid) const {
-    UniqueFd directory;
-    for_each_cgroup(path_, [&](const std::filesystem::path& path) {
-        const std::vector<pid_t> found = read_pids(path);
-        if (std::find(found.begin(), found.end(), pid) != found.end()) {
-            directory = open_file(path, O_PATH | O_DIRECTORY);
-        }
-    });
-    if (!directory) {
+    // The line of cgroup v2 (cgroups(7)): "0::/c1/a/b".
+    const std::string text =
+        read_file("/proc/" + std::to_string(pid) + "/cgroup", max_control_file);
+    const std::string own = "/" + path_.filename().native();
+    const std::size_t line = text.find("0::");
+    const std::size_t at = line == std::string::npos ? line : text.find(own, line);
+    const std::size_t below = at + own.size();
+    if (at == std::string::npos || (text[below] != '/' && text[below] != '\n')) {
         throw Error(
             Code::failed_precondition,
             "find cgroup of process " + std::to_string(pid) + ": not below " + path_.native()
         );
     }
-    return directory;
+    const std::string nested = text.substr(below, text.find('\n', below) - below);
+    return open_file(path_.native() + nested, O_PATH | O_DIRECTORY);
 }
 
 void CgroupDir::kill() {
@@ -207,11 +222,16 @@ Awaitable<> CgroupDir::remove(Deadline deadline) {
         wait_empty(), deadline, "wait for the processes of cgroup " + path_.native()
     );
     int failure = 0;
-    for_each_cgroup(path_, [&](const std::filesystem::path& path) {
+    const auto remove_one = [&](const std::filesystem::path& path) {
         if (::rmdir(path.c_str()) != 0 && errno != ENOENT) {
             failure = errno;
         }
-    });
+    };
+    for (bool complete = false; !complete && failure == 0;) {
+        int left = max_cgroups;
+        complete = for_each_cgroup(path_, remove_one, left);
+        co_await asio::post(executor_, asio::use_awaitable); // it is others' turn
+    }
     if (failure != 0) {
         throw_errno("remove cgroup", path_.native(), failure);
     }

@@ -33,7 +33,8 @@ class CgroupDir {
     /// Throws: Error; failed_precondition naming a controller that the guest does not have.
     void apply(const std::vector<CgroupWrite>& writes);
 
-    /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it.
+    /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it;
+    /// of a thousand of them, so that a container cannot hold up the agent.
     std::vector<pid_t> processes() const;
 
     /// The cgroup, this one or one below, that a process is in. A container may have moved its

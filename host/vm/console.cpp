@@ -83,7 +83,8 @@ void CappedFile::remove() noexcept {
 std::string last_words(std::string_view console, std::size_t max_bytes) {
     std::size_t begin = console.size() - std::min(console.size(), max_bytes);
     std::size_t shown_first = console.size();
-    const std::size_t panic = console.find("Kernel panic - ");
+    // In full: the kernel also prints names of processes, of up to 15 characters.
+    const std::size_t panic = console.find("Kernel panic - not syncing");
     if (panic < begin) {
         begin = panic - std::min(panic, max_bytes / 2);
         shown_first = panic;

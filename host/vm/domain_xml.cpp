@@ -5,7 +5,11 @@
 
 #include <pugixml.hpp>
 
+#include <algorithm>
+#include <array>
+#include <cctype>
 #include <sstream>
+#include <unistd.h>
 #include <vector>
 
 namespace cppvm::vm {
@@ -190,6 +194,22 @@ std::string to_domain_xml(const DomainSpec& spec) {
     return out.str();
 }
 
+namespace {
+
+/// What a container sees where nobody has set another name: with other runtimes it is the host's,
+/// too.
+std::string host_name() {
+    std::array<char, 65> name{};
+    const bool known = ::gethostname(name.data(), name.size() - 1) == 0;
+    const std::string_view text = name.data();
+    const bool plain = std::all_of(text.begin(), text.end(), [](unsigned char c) {
+        return std::isalnum(c) != 0 || c == '.' || c == '-';
+    });
+    return known && plain && !text.empty() ? std::string(text) : "localhost";
+}
+
+} // namespace
+
 std::string kernel_command_line(const VmSpec& machine, std::uint32_t boot_port) {
     // quiet: each console line costs a millisecond. panic=-1: a panic reboots at once, which ends
     // the machine. cryptomgr.notests: the distribution's kernel tests its ciphers at each boot,
@@ -197,9 +217,11 @@ std::string kernel_command_line(const VmSpec& machine, std::uint32_t boot_port) 
     // noreplace-smp: a kernel that finds one processor rewrites itself in thousands of places,
     // which is another twentieth, and does it again when one is added. no_timer_check: it looks
     // whether the timer ticks ten times in time, which an emulated one on a busy host does not, and
-    // panics; under KVM it does not look.
+    // panics; under KVM it does not look. printk.devkmsg: what containers write to /dev/kmsg is not
+    // the kernel's word.
     std::string line = "console=ttyS0 quiet panic=-1 cryptomgr.notests 8250.nr_uarts=1 "
-                       "noreplace-smp no_timer_check ";
+                       "noreplace-smp no_timer_check printk.devkmsg=off hostname=";
+    line.append(host_name()).append(" ");
     line.append(wire::boot_port_key).append("=").append(std::to_string(boot_port));
     if (!machine.command_line.empty()) {
         line.append(" ").append(machine.command_line);

@@ -45,7 +45,7 @@ void run(Environment& environment, const Logger& logger) {
         logger.info("Agent started; the kernel's command line asks to power off");
     }
     try {
-        machine.start();
+        machine.start(logger);
         if (!machine.options().power_off) {
             run(machine, logger);
         }

@@ -18,6 +18,10 @@ inline constexpr std::uint32_t protocol_version = 1;
 inline constexpr const char* share_tag = "cppvm";
 inline constexpr const char* guest_share_path = "/run/cppvm/share";
 
+/// Type of a mount whose source is a character device of the host: `source` is its number ("1:3"),
+/// and the guest binds a node of that number.
+inline constexpr const char* device_mount_type = "cppvm-device";
+
 /// Kernel command line: the host's port for hello. Absent: the agent waits to be dialled.
 inline constexpr const char* boot_port_key = "cppvm.boot_port";
 /// Kernel command line: "1" powers the machine off as soon as the agent would be ready. For

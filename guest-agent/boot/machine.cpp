@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/wire/ports.hpp"
+#include "guest-agent/boot/limits.hpp"
 #include "guest-agent/boot/modules.hpp"
 #include "guest-agent/setup/namespaces.hpp"
 
@@ -14,11 +15,12 @@
 #include <sys/socket.h>
 // After sys/socket.h, which it relies on.
 #include <linux/vm_sockets.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/reboot.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/timex.h>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -57,7 +59,9 @@ void mount_kernel_file_systems() {
         {"devtmpfs", "/dev", MS_NOSUID, "mode=0755"},
         {"devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620,ptmxmode=0666"},
         {"tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755"},
-        {"cgroup2", cgroup_path, closed, nullptr},
+        // As systemd mounts it: a container cannot lift the limits of its own cgroup, whose files
+        // are the root's of its cgroup namespace; and its memory.low covers its nested cgroups.
+        {"cgroup2", cgroup_path, closed, "nsdelegate,memory_recursiveprot"},
     }};
     for (const KernelMount& entry : mounts) {
         // sysfs makes the directory for cgroups itself, and lets nobody else.
@@ -76,6 +80,11 @@ void mount_kernel_file_systems() {
 void open_console() {
     UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
     UniqueFd console(::open("/dev/console", O_WRONLY | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    if (console) {
+        // From here on only the kernel and this descriptor write to it: what a container could
+        // write there would be taken for the kernel's last words. (Not those with CAP_SYS_ADMIN.)
+        ::ioctl(console.get(), TIOCEXCL);
+    }
     const int output = console ? console.get() : null.get();
     if (null.get() > 0) {
         ::dup2(null.get(), 0);
@@ -100,16 +109,6 @@ void mount_share() {
     make_directory(wire::guest_share_path, 0755);
     if (::mount(wire::share_tag, wire::guest_share_path, "virtiofs", MS_NODEV, nullptr) != 0) {
         throw_errno("mount virtiofs share at", wire::guest_share_path);
-    }
-}
-
-/// Room for many containers' streams. Containers start with the usual soft limit again
-/// (setup/process_setup.cpp).
-void raise_descriptor_limit() {
-    constexpr rlim_t limit = 1024UL * 1024; // the default of fs.nr_open
-    const rlimit value{limit, limit};
-    if (::setrlimit(RLIMIT_NOFILE, &value) != 0) {
-        throw_errno("raise limit of", "descriptors");
     }
 }
 
@@ -140,14 +139,14 @@ Machine::Machine() {
     end_phase("mounts");
 }
 
-void Machine::start() {
+void Machine::start(const Logger& logger) {
     if (early_failure_) {
         std::rethrow_exception(early_failure_);
     }
     // See isolate_child: for processes of containers that share the machine's pid namespace.
     ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    raise_descriptor_limit();
     load_modules(modules_list);
+    apply_machine_limits(logger); // after the modules, which bring some of them
     end_phase("modules");
     if (!options_.power_off) {
         mount_share();
@@ -204,6 +203,26 @@ Awaitable<std::optional<StreamSocket>> Machine::dial_host() {
         StreamSocket::endpoint_type(&address, sizeof address), asio::use_awaitable
     );
     co_return socket;
+}
+
+void Machine::change_clock(const ClockChange& change) {
+    constexpr std::int64_t second = 1000000000;
+    timex words{};
+    if (change.step_ns != 0) {
+        words.modes = ADJ_SETOFFSET | ADJ_NANO;
+        words.time.tv_sec = change.step_ns / second;
+        words.time.tv_usec = change.step_ns % second;
+        if (words.time.tv_usec < 0) { // the part below a second is never negative
+            words.time.tv_sec -= 1;
+            words.time.tv_usec += second;
+        }
+    } else {
+        words.modes = ADJ_OFFSET_SINGLESHOT; // adjtime(3)
+        words.offset = change.slew_ns / 1000;
+    }
+    if (::clock_adjtime(CLOCK_REALTIME, &words) < 0) {
+        throw_errno("change", "clock");
+    }
 }
 
 void Machine::power_off() {

@@ -14,8 +14,8 @@ class Machine : public Environment {
 
     const BootOptions& options() const noexcept { return options_; }
 
-    /// The rest of the boot: modules, the host's share, loopback. Throws: Error.
-    void start();
+    /// The rest of the boot: modules, limits, the host's share, loopback. Throws: Error.
+    void start(const Logger& logger);
 
     std::string share() const override;
     std::filesystem::path cgroup_root() const override;
@@ -23,6 +23,7 @@ class Machine : public Environment {
     bool is_from_host(int connection) const override;
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return phases_; }
+    void change_clock(const ClockChange& change) override;
     /// Does not return.
     void power_off() override;
 

@@ -24,6 +24,7 @@ class ProcessEnvironment : public Environment {
     bool is_from_host(int connection) const override;
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return {}; }
+    void change_clock(const ClockChange&) override {}
     void power_off() override {}
 
   private:

@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "guest-agent/cgroup/memory_watch.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/namespaces.hpp"
 
@@ -20,9 +21,14 @@ constexpr auto set_up_limit = std::chrono::seconds(60);
 // A process that does not die of SIGKILL hangs in the kernel, in I/O as a rule.
 constexpr auto kill_limit = std::chrono::seconds(10);
 
-ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) {
+ProcessSpec
+make_process_spec(const std::string& id, const oci::Process& process, const StdioRequest& request) {
     std::vector<std::string> unknown; // reported when the request was reviewed
-    ProcessSpec spec{.process = process, .capabilities = to_sets(process.capabilities, unknown)};
+    ProcessSpec spec{
+        .container_id = id,
+        .process = process,
+        .capabilities = to_sets(process.capabilities, unknown)
+    };
     spec.console_width = request.console_width;
     spec.console_height = request.console_height;
     if (spec.console_width == 0 && spec.console_height == 0 && process.console_size) {
@@ -38,7 +44,8 @@ Container::Container(const ContainerContext& context, std::string id, oci::Spec 
     : context_(context), id_(std::move(id)), spec_(std::move(spec)),
       namespaces_(namespace_flags(spec_.linux_part)),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
-      execs_ended_(context_.executor), tasks_(context_.executor, context_.logger) {}
+      execs_ended_(context_.executor), watches_(context_.executor, context_.logger),
+      tasks_(context_.executor, context_.logger) {}
 
 Awaitable<> Container::create(StdioRequest stdio) {
     std::exception_ptr failure;
@@ -61,9 +68,10 @@ Awaitable<> Container::set_up(StdioRequest request) {
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
     cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
     cgroup_->apply(limits);
+    watch_memory();
     InitLaunch launch{
         .spec = spec_,
-        .process = make_process_spec(spec_.process, request),
+        .process = make_process_spec(id_, spec_.process, request),
         .share = context_.share,
         .namespaces = namespaces_,
         .cgroup = cgroup_->fd(),
@@ -75,6 +83,15 @@ Awaitable<> Container::set_up(StdioRequest request) {
         }
     });
     co_await init_->prepare(stdio, deadline_in(set_up_limit));
+}
+
+void Container::watch_memory() {
+    const oci::Resources& resources = spec_.linux_part.resources;
+    if (resources.memory.limit.value_or(0) > 0 || resources.unified.contains("memory.max")) {
+        watches_.spawn("watch memory", [](MemoryWatch watch) -> Awaitable<> {
+            co_await watch.run();
+        }(MemoryWatch(context_.executor, context_.cgroup_root / id_, context_.logger)));
+    }
 }
 
 Awaitable<> Container::start() {
@@ -133,7 +150,7 @@ Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, Stdi
 Awaitable<>
 Container::start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest request) {
     StdioSetup stdio(context_.stdio, request, process.terminal);
-    ProcessSpec spec = make_process_spec(process, request);
+    ProcessSpec spec = make_process_spec(id_, process, request);
     stdio.describe(spec);
     exec->adopt(clone_exec(spec), context_.reaper, [exec, weak = weak_from_this()] {
         exec->publish_exit();
@@ -309,6 +326,7 @@ Awaitable<> Container::end_process(std::shared_ptr<Process> process, Deadline de
 Awaitable<> Container::undo() {
     const auto self = shared_from_this();
     const Deadline deadline = deadline_in(kill_limit);
+    co_await watches_.stop();
     if (cgroup_) {
         try {
             co_await cgroup_->remove(deadline);

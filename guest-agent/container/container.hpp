@@ -77,6 +77,7 @@ class Container : public std::enable_shared_from_this<Container> {
 
   private:
     Awaitable<> set_up(StdioRequest stdio);
+    void watch_memory();
     Awaitable<> start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest stdio);
     Launched clone_exec(const ProcessSpec& process);
     Awaitable<> end_process(std::shared_ptr<Process> process, Deadline deadline);
@@ -96,6 +97,7 @@ class Container : public std::enable_shared_from_this<Container> {
     Event execs_ended_;
     bool created_ = false;
     bool removing_ = false;
+    TaskGroup watches_; ///< go on until they are stopped
     TaskGroup tasks_;
 };
 

@@ -26,7 +26,7 @@ void require_valid_id(const std::string& id, const char* what) {
 }
 
 template <class T>
-std::vector<std::string> not_honoured_of(oci::Parsed<T>& parsed) {
+std::vector<std::string> unsupported_of(oci::Parsed<T>& parsed) {
     std::vector<std::string> result = std::move(parsed.unused);
     std::vector<std::string> reviewed = review(parsed.value);
     result.insert(result.end(), reviewed.begin(), reviewed.end());
@@ -65,7 +65,7 @@ Containers::create(std::string id, std::string_view spec_text, StdioRequest stdi
     }
     CreateResult result;
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec_text);
-    result.not_honoured = not_honoured_of(parsed);
+    result.unsupported = unsupported_of(parsed);
     ContainerContext context = context_;
     context.logger = context_.logger.with({{"container", id}});
     const auto container = std::make_shared<Container>(context, id, std::move(parsed.value));
@@ -91,7 +91,7 @@ Containers::exec(ProcessName name, std::string_view process_text, StdioRequest s
     const auto container = find(name.container_id);
     oci::Parsed<oci::Process> parsed = oci::parse_process(process_text);
     CreateResult result;
-    result.not_honoured = not_honoured_of(parsed);
+    result.unsupported = unsupported_of(parsed);
     result.pid = co_await container->exec(name.exec_id, std::move(parsed.value), stdio);
     co_return result;
 }

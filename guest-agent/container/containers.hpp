@@ -19,7 +19,7 @@ struct ProcessName {
 /// What a container or exec was made as.
 struct CreateResult {
     pid_t pid = 0;
-    std::vector<std::string> not_honoured; ///< JSON paths
+    std::vector<std::string> unsupported; ///< JSON paths
 };
 
 /// All containers of the machine, by id: what the RPC service calls.

@@ -83,7 +83,9 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
       containers_(
           {executor, reaper_, stdio_, environment.share(), environment.cgroup_root(), logger}
       ),
-      power_off_(executor), service_(containers_, power_off_), server_(executor, logger),
+      power_off_(executor),
+      clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
+      service_(containers_, clock_, power_off_), server_(executor, logger),
       reaping_(executor, logger), tasks_(executor, std::move(logger)) {
     server_.add(service_);
 }

@@ -34,6 +34,7 @@ class Agent {
     StdioTable stdio_;
     Containers containers_;
     Event power_off_;
+    Clock clock_;
     ContainerService service_;
     ttrpc::Server server_;
     TaskGroup reaping_; // to the very end: the others wait for children to be reaped

@@ -1,8 +1,16 @@
 #include "guest-agent/service/container_service.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+
+#include <chrono>
+
 namespace cppvm::guest {
 
 namespace {
+
+// A clock drifts by less than a millisecond in that time, and that long it is wrong at most after
+// a suspend. Each comparison wakes the guest for some 0.1 ms.
+constexpr std::chrono::seconds clock_interval{10};
 
 StdioRequest to_request(const agent::v1::Stdio& stdio) {
     StdioRequest request;
@@ -23,8 +31,8 @@ template <class Response>
 Response to_response(const CreateResult& result) {
     Response response;
     response.set_pid(result.pid);
-    for (const std::string& path : result.not_honoured) {
-        response.add_not_honoured(path);
+    for (const std::string& path : result.unsupported) {
+        response.add_unsupported(path);
     }
     return response;
 }
@@ -103,6 +111,25 @@ Awaitable<agent::v1::Empty>
 ContainerService::delete_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) {
     co_await containers_.remove(to_name(request));
     co_return agent::v1::Empty();
+}
+
+Awaitable<agent::v1::SetClockResponse>
+ContainerService::set_clock(ttrpc::CallContext&, const agent::v1::SetClockRequest& request) {
+    clock_.hear(request.unix_ns(), request.adjust_ns());
+    agent::v1::SetClockResponse response;
+    response.set_unix_ns(wall_clock_ns());
+    co_return response;
+}
+
+Awaitable<> ContainerService::watch_clock(
+    ttrpc::CallContext&, const agent::v1::Empty&, ttrpc::ReplyWriter<agent::v1::Empty>& words
+) {
+    auto executor = co_await asio::this_coro::executor;
+    for (;;) {
+        asio::steady_timer pause(executor, clock_interval);
+        co_await pause.async_wait(asio::use_awaitable);
+        co_await words.send(agent::v1::Empty());
+    }
 }
 
 Awaitable<agent::v1::Empty> ContainerService::ping(ttrpc::CallContext&, const agent::v1::Empty&) {

@@ -2,17 +2,18 @@
 
 #include "common/async/event.hpp"
 #include "guest-agent/container/containers.hpp"
+#include "guest-agent/service/clock.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
 
 namespace cppvm::guest {
 
 /// The RPC service: messages to calls of Containers, and back.
-/// Borrows: the containers. Thread: the loop's only.
+/// Borrows: the containers and the clock. Thread: the loop's only.
 class ContainerService : public agent::v1::AgentService {
   public:
     /// `power_off` is set once PowerOff has been answered.
-    ContainerService(Containers& containers, Event& power_off)
-        : containers_(containers), power_off_(power_off) {}
+    ContainerService(Containers& containers, Clock& clock, Event& power_off)
+        : containers_(containers), clock_(clock), power_off_(power_off) {}
 
     Awaitable<agent::v1::CreateContainerResponse> create_container(
         ttrpc::CallContext& context, const agent::v1::CreateContainerRequest& request
@@ -38,6 +39,13 @@ class ContainerService : public agent::v1::AgentService {
     ) override;
     Awaitable<agent::v1::Empty>
     delete_process(ttrpc::CallContext& context, const agent::v1::ProcessRef& request) override;
+    Awaitable<agent::v1::SetClockResponse>
+    set_clock(ttrpc::CallContext& context, const agent::v1::SetClockRequest& request) override;
+    Awaitable<> watch_clock(
+        ttrpc::CallContext& context,
+        const agent::v1::Empty& request,
+        ttrpc::ReplyWriter<agent::v1::Empty>& words
+    ) override;
     Awaitable<agent::v1::Empty>
     ping(ttrpc::CallContext& context, const agent::v1::Empty& request) override;
     Awaitable<agent::v1::Empty>
@@ -45,6 +53,7 @@ class ContainerService : public agent::v1::AgentService {
 
   private:
     Containers& containers_;
+    Clock& clock_;
     Event& power_off_;
 };
 

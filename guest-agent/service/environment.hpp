@@ -2,6 +2,7 @@
 
 #include "common/async/asio.hpp"
 #include "common/base/unique_fd.hpp"
+#include "guest-agent/service/clock.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -41,6 +42,9 @@ class Environment {
     virtual Awaitable<std::optional<StreamSocket>> dial_host() = 0;
     /// Phases that ended before the agent itself began.
     virtual std::vector<BootPhase> phases() const = 0;
+
+    /// Changes the machine's wall clock; where there is none of its own, nothing happens.
+    virtual void change_clock(const ClockChange& change) = 0;
 
     /// Ends the machine; where there is none it returns, and the agent takes down what it made.
     virtual void power_off() = 0;

@@ -2,7 +2,9 @@
 
 #include "common/base/error.hpp"
 #include "guest-agent/setup/devices.hpp"
+#include "guest-agent/setup/keyring.hpp"
 #include "guest-agent/setup/mount_api.hpp"
+#include "guest-agent/setup/mounts.hpp"
 #include "guest-agent/setup/namespaces.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/rootfs.hpp"
@@ -50,7 +52,8 @@ void set_names(const oci::Spec& spec) {
 /// The terminal is also the container's /dev/console.
 void bind_console(int root, const Terminal& terminal) {
     const UniqueFd mount = clone_mount(terminal.slave.get(), "", false, "/dev/console");
-    const UniqueFd target = make_in_root(root, "/dev/console", NodeKind::file);
+    // Not by a link of the image: that could lead into /proc (CVE-2025-52565).
+    const UniqueFd target = make_plain_in_root(root, "/dev/console", NodeKind::file);
     attach_mount(mount.get(), target.get(), "/dev/console");
 }
 
@@ -58,15 +61,20 @@ UniqueFd open_agents_devpts() {
     return UniqueFd(::open("/dev/pts", O_PATH | O_CLOEXEC));
 }
 
+void mount_all(int root, const std::string& share, const oci::Spec& spec) {
+    DeviceNodes nodes(root);
+    for (const oci::Mount& mount : spec.mounts) {
+        mount_entry({root, share, nodes}, mount);
+    }
+    make_devices(root, nodes, spec.linux_part, !binds_dev(spec));
+}
+
 /// The whole file system view. The root's descriptor is used from beginning to end: no path is
 /// walked from "/" before the root has changed.
 Terminal set_up_root(const InitLaunch& launch) {
     const oci::Spec& spec = launch.spec;
     const UniqueFd root = attach_rootfs(launch.share, spec.root);
-    for (const oci::Mount& mount : spec.mounts) {
-        mount_entry(root.get(), launch.share, mount);
-    }
-    make_devices(root.get(), spec.linux_part, !binds_dev(spec));
+    mount_all(root.get(), launch.share, spec);
     Terminal terminal;
     if (spec.process.terminal) {
         const UniqueFd fallback = open_agents_devpts();

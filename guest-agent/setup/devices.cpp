@@ -24,26 +24,21 @@ mode_t type_bits(const std::string& type) {
     return type == "p" ? S_IFIFO : S_IFCHR;
 }
 
-bool is_same_node(const struct stat& status, mode_t type, dev_t number) {
-    return (status.st_mode & S_IFMT) == type && (type == S_IFIFO || status.st_rdev == number);
+bool is_same_node(const struct stat& status, const NodeSpec& node) {
+    return (status.st_mode & S_IFMT) == (node.mode & S_IFMT) &&
+           (S_ISFIFO(node.mode) || status.st_rdev == node.number);
 }
 
-/// The agent's own node of that name over a file in the container.
-void bind_agents_node(int root, const oci::Device& device, dev_t number) {
-    const UniqueFd node(::open(device.path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    struct stat status{};
-    if (!node || ::fstat(node.get(), &status) != 0 ||
-        !is_same_node(status, type_bits(device.type), number)) {
-        throw Error(
-            Code::permission_denied,
-            "create device " + device.path +
-                ": operation not permitted, and the guest has no such "
-                "device to bind"
-        );
+NodeSpec to_node(const oci::Device& device) {
+    NodeSpec node;
+    node.mode = type_bits(device.type) | (device.file_mode.value_or(0666) & 07777);
+    if (!S_ISFIFO(node.mode)) {
+        node.number =
+            ::makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
     }
-    const UniqueFd mount = clone_mount(node.get(), "", false, device.path);
-    const UniqueFd target = make_in_root(root, device.path, NodeKind::file);
-    attach_mount(mount.get(), target.get(), device.path);
+    node.uid = device.uid;
+    node.gid = device.gid;
+    return node;
 }
 
 /// The host's share is mounted with nodev, so that nodes in images are dead.
@@ -55,41 +50,48 @@ bool forbids_devices(int directory, const std::string& name) {
     return (file_system.f_flag & ST_NODEV) != 0;
 }
 
-void make_device(int root, const oci::Device& device) {
-    const mode_t type = type_bits(device.type);
-    const dev_t number =
-        type == S_IFIFO
-            ? 0
-            : ::makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+/// What is there already: bound by a mount of the spec, or part of the image.
+void require_same_node(const NodePlace& place, const NodeSpec& node, const std::string& path) {
+    struct stat status{};
+    const std::string name(place.name);
+    if (::fstatat(place.parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        throw_errno("stat", path);
+    }
+    if (!is_same_node(status, node)) {
+        throw Error(
+            Code::failed_precondition,
+            "create device " + path + ": the rootfs has something else of that name"
+        );
+    }
+}
+
+void bind_node(int root, DeviceNodes& nodes, const NodeSpec& node, const std::string& path) {
+    const UniqueFd mount = nodes.make(node, path);
+    const UniqueFd target = make_in_root(root, path, NodeKind::file);
+    attach_mount(mount.get(), target.get(), path);
+}
+
+void make_device(int root, DeviceNodes& nodes, const oci::Device& device) {
+    const NodeSpec node = to_node(device);
     const NodePlace place = make_parent_in_root(root, device.path);
-    if (type != S_IFIFO && forbids_devices(place.parent.get(), device.path)) {
-        bind_agents_node(root, device, number);
+    if (!S_ISFIFO(node.mode) && forbids_devices(place.parent.get(), device.path)) {
+        bind_node(root, nodes, node, device.path);
         return;
     }
     const std::string name(place.name);
-    const mode_t mode = device.file_mode.value_or(0666) & 07777;
-    if (::mknodat(place.parent.get(), name.c_str(), type | mode, number) != 0) {
+    if (::mknodat(place.parent.get(), name.c_str(), node.mode, node.number) != 0) {
         if (errno == EPERM) {
-            bind_agents_node(root, device, number);
+            bind_node(root, nodes, node, device.path);
             return;
         }
         if (errno != EEXIST) {
             throw_errno("create device", device.path);
         }
-        struct stat status{};
-        if (::fstatat(place.parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-            throw_errno("stat", device.path);
-        }
-        if (!is_same_node(status, type, number)) {
-            throw Error(
-                Code::failed_precondition,
-                "create device " + device.path + ": the rootfs has something else of that name"
-            );
-        }
-        return; // bound by a mount of the spec, or part of the image
+        require_same_node(place, node, device.path);
+        return;
     }
     // The mode is exact: the child runs with umask 0 until it becomes the container's program.
-    if (::fchownat(place.parent.get(), name.c_str(), device.uid, device.gid, AT_SYMLINK_NOFOLLOW) !=
+    if (::fchownat(place.parent.get(), name.c_str(), node.uid, node.gid, AT_SYMLINK_NOFOLLOW) !=
         0) {
         throw_errno("set owner of device", device.path);
     }
@@ -105,7 +107,7 @@ void make_link(int root, const char* path, const char* target) {
 
 } // namespace
 
-void make_devices(int root, const oci::Linux& spec, bool with_defaults) {
+void make_devices(int root, DeviceNodes& nodes, const oci::Linux& spec, bool with_defaults) {
     if (with_defaults) {
         // Numbers: Documentation/admin-guide/devices.txt of the kernel.
         const std::array<oci::Device, 6> defaults{{
@@ -122,7 +124,7 @@ void make_devices(int root, const oci::Linux& spec, bool with_defaults) {
                     return other.path == device.path;
                 });
             if (!replaced) {
-                make_device(root, device);
+                make_device(root, nodes, device);
             }
         }
         make_link(root, "/dev/ptmx", "pts/ptmx");
@@ -138,7 +140,7 @@ void make_devices(int root, const oci::Linux& spec, bool with_defaults) {
         // Of a privileged container the list has all devices of the host, this one too; what opens
         // it in the container must come to the container's own devpts.
         if (!with_defaults || device.path != "/dev/ptmx") {
-            make_device(root, device);
+            make_device(root, nodes, device);
         }
     }
 }

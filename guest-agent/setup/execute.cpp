@@ -7,6 +7,7 @@
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
+#include <map>
 #include <string_view>
 #include <sys/stat.h>
 #include <system_error>
@@ -94,10 +95,22 @@ std::vector<char*> to_pointers(const std::vector<std::string>& texts) {
 } // namespace
 
 std::vector<std::string> make_environment(const oci::Process& process) {
-    std::vector<std::string> environment = process.env;
+    std::vector<std::string> environment;
+    std::map<std::string, std::size_t> places;
+    const auto set = [&](const std::string& entry) {
+        const std::string name = entry.substr(0, entry.find('='));
+        const auto [place, is_new] = places.emplace(name, environment.size());
+        if (is_new) {
+            environment.emplace_back();
+        }
+        environment[place->second] = entry;
+    };
+    for (const std::string& entry : process.env) {
+        set(entry);
+    }
     if (find_variable(environment, "HOME").empty()) {
         const std::string home = find_home(process.user.uid);
-        environment.push_back("HOME=" + (home.empty() ? "/" : home));
+        set("HOME=" + (home.empty() ? "/" : home));
     }
     return environment;
 }

@@ -93,8 +93,10 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
                        word[0] == 'r' ? find_attribute(std::string_view(word).substr(1)) : nullptr;
                    recursive != nullptr) {
             apply(*recursive, result.recursive_set, result.recursive_clear);
-        } else if (word == "tmpcopyup" || word == "copy-symlink") {
-            result.not_honoured.push_back(word);
+        } else if (word == "tmpcopyup") {
+            result.copy_up = true;
+        } else if (word == "copy-symlink") {
+            result.unsupported.push_back(word);
         } else {
             result.data.push_back(word);
         }

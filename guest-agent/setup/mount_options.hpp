@@ -18,10 +18,12 @@ struct MountOptions {
     std::vector<unsigned long> propagation;
     bool bind = false;
     bool recursive_bind = false;
+    /// "tmpcopyup": begins with what the image has there.
+    bool copy_up = false;
     /// "key" or "key=value" for the file system itself.
     std::vector<std::string> data;
-    /// Known, but not done ("tmpcopyup"), in order.
-    std::vector<std::string> not_honoured;
+    /// Known, but not done ("copy-symlink"), in order.
+    std::vector<std::string> unsupported;
 };
 
 /// Splits the options of an OCI mount. Later ones win. Unknown words are the file system's.

@@ -1,6 +1,7 @@
 #include "guest-agent/setup/process_setup.hpp"
 
 #include "common/base/error.hpp"
+#include "guest-agent/setup/keyring.hpp"
 #include "guest-agent/setup/rlimits.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 
@@ -164,6 +165,7 @@ void isolate_child(std::vector<int> keep) {
 
 void become(const ProcessSpec& spec, Terminal& terminal, const ChildControl& control) {
     const oci::Process& process = spec.process;
+    join_session_keyring(spec.container_id);
     if (::setsid() < 0) {
         throw_errno("create", "session");
     }

@@ -13,6 +13,7 @@ namespace cppvm::guest {
 /// What a child gets from the agent besides the spec. Descriptors are the agent's (the child has
 /// copies of the same numbers).
 struct ProcessSpec {
+    const std::string& container_id;
     const oci::Process& process;
     CapabilitySets capabilities;
     /// Ends of pipes, or /dev/null; not used with a terminal.
@@ -44,7 +45,8 @@ void isolate_child(std::vector<int> keep);
 /// Closes everything but 0 to 2, the control channel and the terminal's master.
 void become(const ProcessSpec& spec, Terminal& terminal, const ChildControl& control);
 
-/// The program's environment: the spec's, and HOME from /etc/passwd where it is missing.
+/// The program's environment: the spec's, in which the last value of a name counts, and HOME from
+/// /etc/passwd where it is missing or empty.
 std::vector<std::string> make_environment(const oci::Process& process);
 
 /// Replaces the process. Looks up args[0] in PATH as execvp(3) does.

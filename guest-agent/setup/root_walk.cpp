@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <climits>
 #include <fcntl.h>
+#include <filesystem>
 #include <linux/magic.h>
 #include <optional>
 #include <string>
@@ -137,12 +138,55 @@ class Walk {
 
 } // namespace
 
+NodeKind kind_of(int fd, const std::string& name) {
+    struct stat status{};
+    if (::fstat(fd, &status) != 0) {
+        throw_errno("stat", name);
+    }
+    return S_ISDIR(status.st_mode) ? NodeKind::directory : NodeKind::file;
+}
+
+std::string clean_path(std::string_view path) {
+    std::string clean = std::filesystem::path("/" + std::string(path)).lexically_normal().native();
+    if (clean.size() > 1 && clean.ends_with('/')) {
+        clean.pop_back();
+    }
+    return clean;
+}
+
 UniqueFd resolve_in_root(int root, std::string_view path) {
     return Walk(root, path).run(std::nullopt);
 }
 
 UniqueFd make_in_root(int root, std::string_view path, NodeKind kind) {
     return Walk(root, path).run(kind);
+}
+
+UniqueFd make_plain_in_root(int root, std::string_view path, NodeKind kind) {
+    const std::string clean = clean_path(path);
+    const NodePlace place = make_parent_in_root(root, clean);
+    const std::string name(place.name);
+    const auto open = [&] {
+        return UniqueFd(::openat(place.parent.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC)
+        );
+    };
+    UniqueFd node = open();
+    if (!node && errno == ENOENT) {
+        make_in_root(place.parent.get(), name, kind);
+        node = open();
+    }
+    struct stat status{};
+    if (!node || ::fstat(node.get(), &status) != 0) {
+        throw_errno("open", clean);
+    }
+    if (S_ISLNK(status.st_mode) || kind_of(node.get(), clean) != kind) {
+        throw Error(
+            Code::failed_precondition,
+            "mount " + clean + ": must be an ordinary " +
+                (kind == NodeKind::directory ? "directory" : "file") + " in the image"
+        );
+    }
+    return node;
 }
 
 NodePlace make_parent_in_root(int root, std::string_view path) {

@@ -2,12 +2,19 @@
 
 #include "common/base/unique_fd.hpp"
 
+#include <string>
 #include <string_view>
 #include <sys/types.h>
 
 namespace cppvm::guest {
 
 enum class NodeKind { directory, file };
+
+/// Everything but a directory is a file here. Throws: Error naming `name`.
+NodeKind kind_of(int fd, const std::string& name);
+
+/// An absolute path without ".", ".." and doubled or trailing slashes. The file system has no say.
+std::string clean_path(std::string_view path);
 
 /// A path inside of a container's root, as an O_PATH descriptor; symbolic links are followed as
 /// they would be inside (absolute ones start again at `root`, ".." stops there). Empty if there is
@@ -24,6 +31,10 @@ UniqueFd resolve_in_root(int root, std::string_view path);
 /// (mode 0644) or a directory. A link to nowhere is followed and its target made, as images with a
 /// /etc/resolv.conf into /run need it.
 UniqueFd make_in_root(int root, std::string_view path, NodeKind kind);
+
+/// The same, but what the path names must not be a link itself.
+/// Throws: also Error (failed_precondition) if it is, or is of another kind.
+UniqueFd make_plain_in_root(int root, std::string_view path, NodeKind kind);
 
 /// The parent of a node to be made: O_PATH descriptor of the directory (made where missing), and
 /// the node's name.

@@ -14,14 +14,9 @@ namespace cppvm::guest {
 /// The path must be below `share`, without links. Gives its root (O_PATH).
 UniqueFd attach_rootfs(const std::string& share, const oci::Root& root);
 
-/// Mounts one entry of the spec's list. Sources of bind mounts must be below `share`.
-void mount_entry(int root, const std::string& share, const oci::Mount& mount);
-
-/// True if the spec binds something over /dev, which then is used as it is.
-bool binds_dev(const oci::Spec& spec);
-
 /// Hides maskedPaths and makes readonlyPaths read-only, where they exist. What covers a masked file
-/// is the agent's own /dev/null, so the image has no say in it.
+/// is the agent's own /dev/null, read-only, so that neither the image nor the container has a say
+/// in it.
 void protect_paths(int root, const oci::Linux& spec);
 
 /// Makes `root` the root of the mount namespace; nothing of the agent's file systems is left in it.

@@ -1,6 +1,7 @@
 #include "guest-agent/setup/support.hpp"
 
 #include "common/base/error.hpp"
+#include "common/wire/ports.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/mount_options.hpp"
 #include "guest-agent/setup/namespaces.hpp"
@@ -8,6 +9,7 @@
 #include "guest-agent/setup/sysctl.hpp"
 
 #include <algorithm>
+#include <unistd.h>
 
 namespace cppvm::guest {
 
@@ -18,7 +20,7 @@ namespace {
 }
 
 void review_mount(
-    const oci::Mount& mount, const std::string& path, std::vector<std::string>& left_out
+    const oci::Mount& mount, const std::string& path, std::vector<std::string>& unsupported
 ) {
     const auto has = [&](const char* option) {
         return std::find(mount.options.begin(), mount.options.end(), option) != mount.options.end();
@@ -27,28 +29,62 @@ void review_mount(
         refuse(path, "id-mapped mounts are not supported");
     }
     const MountOptions options = parse_mount_options(mount.options);
-    const bool bind = options.bind || mount.type == "bind";
+    const bool bind = options.bind || mount.type == "bind" || mount.type == wire::device_mount_type;
     if (!bind && mount.type.empty()) {
         refuse(path + ".type", "is missing");
     }
     const std::string prefix = path + ".options.";
-    for (const std::string& option : options.not_honoured) {
-        left_out.push_back(prefix + option);
+    for (const std::string& option : options.unsupported) {
+        unsupported.push_back(prefix + option);
+    }
+    if (options.copy_up && (bind || mount.type != "tmpfs")) {
+        unsupported.push_back(prefix + "tmpcopyup");
     }
     // Bind mounts have no file system to take them; the cgroup file system's own are those of
     // version 1.
     if (bind || mount.type == "cgroup") {
         for (const std::string& option : options.data) {
-            left_out.push_back(prefix + option.substr(0, 64));
+            unsupported.push_back(prefix + option.substr(0, 64));
         }
     }
+}
+
+std::int64_t machine_memory() {
+    return std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
+}
+
+/// Limits that the machine's size keeps already.
+void review_limits(const oci::Resources& resources, std::vector<std::string>& unsupported) {
+    const auto report_above = [&](std::int64_t value, std::int64_t machine, const char* path) {
+        if (value > machine) {
+            unsupported.emplace_back(path);
+        }
+    };
+    const std::int64_t memory = machine_memory();
+    report_above(resources.memory.limit.value_or(0), memory, "linux.resources.memory.limit");
+    report_above(
+        resources.memory.reservation.value_or(0), memory, "linux.resources.memory.reservation"
+    );
+    constexpr std::uint64_t default_period = 100000; // microseconds
+    const std::uint64_t period = resources.cpu.period.value_or(0);
+    const auto machine_quota = static_cast<std::int64_t>(
+        (period == 0 ? default_period : std::min<std::uint64_t>(period, 1000000)) *
+        static_cast<std::uint64_t>(::sysconf(_SC_NPROCESSORS_ONLN))
+    );
+    report_above(resources.cpu.quota.value_or(0), machine_quota, "linux.resources.cpu.quota");
 }
 
 } // namespace
 
 std::vector<std::string> review(const oci::Process& process) {
-    std::vector<std::string> left_out;
-    static_cast<void>(to_sets(process.capabilities, left_out));
+    std::vector<std::string> unsupported;
+    for (std::size_t i = 0; i < process.env.size(); ++i) {
+        if (process.env[i].find('=') == std::string::npos || process.env[i].front() == '=') {
+            // Not the text: it may be a secret.
+            refuse("process.env[" + std::to_string(i) + "]", "must be NAME=VALUE");
+        }
+    }
+    static_cast<void>(to_sets(process.capabilities, unsupported));
     for (std::size_t i = 0; i < process.rlimits.size(); ++i) {
         const oci::Rlimit& limit = process.rlimits[i];
         const std::string path = "process.rlimits[" + std::to_string(i) + "]";
@@ -59,14 +95,14 @@ std::vector<std::string> review(const oci::Process& process) {
             refuse(path, "the soft limit is above the hard limit");
         }
     }
-    return left_out;
+    return unsupported;
 }
 
 std::vector<std::string> review(const oci::Spec& spec) {
     static_cast<void>(namespace_flags(spec.linux_part));
-    std::vector<std::string> left_out = review(spec.process);
+    std::vector<std::string> unsupported = review(spec.process);
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-        review_mount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", left_out);
+        review_mount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", unsupported);
     }
     const std::string& propagation = spec.linux_part.rootfs_propagation;
     if (!propagation.empty() && parse_mount_options({propagation}).propagation.empty()) {
@@ -75,7 +111,8 @@ std::vector<std::string> review(const oci::Spec& spec) {
     for (const auto& [key, value] : spec.linux_part.sysctl) {
         static_cast<void>(sysctl_path(key));
     }
-    return left_out;
+    review_limits(spec.linux_part.resources, unsupported);
+    return unsupported;
 }
 
 } // namespace cppvm::guest

@@ -16,8 +16,15 @@ std::string sysctl_path(const std::string& key) {
             c = c == '.' ? '/' : c == '/' ? '.' : c;
         }
     }
-    // The ones of the IPC namespace (namespaces(7), ipc_namespaces(7)).
-    constexpr std::array<std::string_view, 8> ipc{
+    if (path == "kernel/hostname") {
+        throw Error(
+            Code::invalid_argument,
+            "linux.sysctl." + key + ": conflicts with the field 'hostname'; set that instead"
+        );
+    }
+    // The ones of the IPC namespace (namespaces(7), ipc_namespaces(7)) and of the UTS namespace.
+    constexpr std::array<std::string_view, 9> single{
+        "kernel/domainname",
         "kernel/msgmax",
         "kernel/msgmnb",
         "kernel/msgmni",
@@ -28,7 +35,7 @@ std::string sysctl_path(const std::string& key) {
         "kernel/shm_rmid_forced",
     };
     const bool namespaced = path.starts_with("net/") || path.starts_with("fs/mqueue/") ||
-                            std::find(ipc.begin(), ipc.end(), path) != ipc.end();
+                            std::find(single.begin(), single.end(), path) != single.end();
     if (!namespaced || ("/" + path + "/").find("/../") != std::string::npos) {
         throw Error(
             Code::invalid_argument,

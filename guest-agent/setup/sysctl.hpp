@@ -7,8 +7,9 @@ namespace cppvm::guest {
 
 /// The path of a sysctl below /proc/sys: "net.ipv4.ip_forward" gives "net/ipv4/ip_forward"; a key
 /// whose first separator is a slash may have dots in its names, as in sysctl(8).
-/// Throws: Error (invalid_argument) unless the sysctl belongs to a namespace: net.*, fs.mqueue.*
-/// and the System V ones of kernel.*. The others are the whole machine's.
+/// Throws: Error (invalid_argument) unless the sysctl belongs to a namespace: net.*, fs.mqueue.*,
+/// the System V ones of kernel.* and kernel.domainname (the same that runc takes). The others are
+/// the whole machine's, and kernel.hostname has a field of the spec.
 std::string sysctl_path(const std::string& key);
 
 /// Writes them for this process's namespaces, through the agent's procfs: before pivot_root.

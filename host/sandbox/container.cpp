@@ -56,11 +56,11 @@ Awaitable<> Container::prepare() {
     const auto response = co_await agent->rpc().create_container(
         request, {.deadline = deadline_in(environment_.timeouts.create), .metadata = {}}
     );
-    auto not_honoured = guest_spec_.not_honoured;
-    not_honoured.insert(
-        not_honoured.end(), response.not_honoured().begin(), response.not_honoured().end()
+    auto unsupported = guest_spec_.unsupported;
+    unsupported.insert(
+        unsupported.end(), response.unsupported().begin(), response.unsupported().end()
     );
-    report_not_honoured(*init_, not_honoured);
+    report_unsupported(*init_, unsupported);
 
     write_task_record(spec_.bundle, {init_->pid, std::nullopt});
     environment_.events.publish(TaskCreated{

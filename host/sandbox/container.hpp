@@ -128,7 +128,7 @@ class Container {
 
     // container_start.cpp
     Awaitable<agent::v1::Stdio> open_stdio(const ProcessHandle& process, AgentHandle agent);
-    void report_not_honoured(const Process& process, const std::vector<std::string>& paths) const;
+    void report_unsupported(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
     void start_stand_in(const ProcessHandle& process);
     std::unique_ptr<StandIn> make_stand_in() const;

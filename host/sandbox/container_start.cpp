@@ -148,7 +148,7 @@ Awaitable<ExecChannel> Container::run_exec(ProcessHandle process) {
         deadline_in(environment_.timeouts.start),
         "start " + process->name()
     );
-    report_not_honoured(*process, {started.not_honoured().begin(), started.not_honoured().end()});
+    report_unsupported(*process, {started.unsupported().begin(), started.unsupported().end()});
     co_return channel;
 }
 
@@ -220,7 +220,7 @@ Awaitable<agent::v1::Stdio> Container::open_stdio(const ProcessHandle& process, 
     co_return stdio;
 }
 
-void Container::report_not_honoured(const Process& process, const std::vector<std::string>& paths)
+void Container::report_unsupported(const Process& process, const std::vector<std::string>& paths)
     const {
     if (paths.empty()) {
         return;
@@ -230,7 +230,7 @@ void Container::report_not_honoured(const Process& process, const std::vector<st
         list.append(list.empty() ? "" : ",").append(path);
     }
     logger_.warn(
-        "Parts of the OCI spec are not honoured", {{"process", process.name()}, {"parts", list}}
+        "Unsupported parts of the OCI spec", {{"process", process.name()}, {"parts", list}}
     );
 }
 

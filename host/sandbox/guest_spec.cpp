@@ -10,6 +10,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
+#include <optional>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 namespace cppvm::sandbox {
 
@@ -56,6 +60,38 @@ Json* find_container(Json& object, const char* key, const std::string& path, boo
     return value;
 }
 
+/// Whether the device of a number is the same on every machine (the kernel's
+/// Documentation/admin-guide/devices.txt), and not one that is handed out at run time.
+bool is_allotted(dev_t number) {
+    constexpr unsigned misc = 10; // its own minor numbers below 128 and above 255 are handed out
+    const unsigned device = major(number);
+    return device == misc ? minor(number) >= 128 && minor(number) <= 255
+                          : device < 234 || (device > 254 && device < 384);
+}
+
+/// The number of the device at `source`; nothing if it is something else, or does not exist, which
+/// shows when it is mounted. Looks only below /dev: anywhere else a stat could wait for a server
+/// that does not answer. Throws: Error (failed_precondition) for a device that the guest cannot
+/// have.
+std::optional<dev_t>
+character_device(const std::filesystem::path& source, const std::string& path) {
+    struct stat status{};
+    if (!source.native().starts_with("/dev/") || ::stat(source.c_str(), &status) != 0 ||
+        !S_ISCHR(status.st_mode)) {
+        return std::nullopt;
+    }
+    if (!is_allotted(status.st_rdev)) {
+        throw Error(
+            Code::failed_precondition,
+            path + ".source: the device " + source.native() + " (" +
+                std::to_string(major(status.st_rdev)) + ":" +
+                std::to_string(minor(status.st_rdev)) +
+                ") belongs to this host alone; the guest has none like it"
+        );
+    }
+    return status.st_rdev;
+}
+
 /// Turns one spec round; the parts are members so that each stays small.
 class Translation {
   public:
@@ -69,6 +105,7 @@ class Translation {
         if (Json* const linux_part = find_container(config, "linux", "linux", false)) {
             translate_namespaces(*linux_part);
             linux_part->erase("cgroupsPath"); // a name on the host; the guest has its own tree
+            translate_resources(*linux_part);
             if (Json* const seccomp =
                     find_container(*linux_part, "seccomp", "linux.seccomp", false)) {
                 drop(*seccomp, "listenerPath", "linux.seccomp."); // a socket on the host
@@ -124,12 +161,16 @@ class Translation {
             if (source.empty()) {
                 refuse(path + ".source", "must not be empty");
             }
+            if (const auto number = character_device(source, path)) {
+                bind_device(mount, *number);
+                return;
+            }
             if (result_.volumes.size() == max_volumes) {
                 refuse(path, "more than " + std::to_string(max_volumes) + " bind mounts");
             }
             if (has("shared") || has("rshared")) {
                 // What the host mounts shows in the guest; the other way there is none.
-                result_.not_honoured.push_back(path + ".options[shared]");
+                result_.unsupported.push_back(path + ".options[shared]");
             }
             mount["source"] = guest_dir_ + "/mounts/" + std::to_string(result_.volumes.size());
             result_.volumes.push_back(
@@ -149,6 +190,22 @@ class Translation {
             );
         }
         mount["source"] = type; // a mere label, which could be a path of the host
+    }
+
+    // The share carries files: the guest binds its own device of that number.
+    static void bind_device(Json& mount, dev_t number) {
+        mount["type"] = wire::device_mount_type;
+        mount["source"] = std::to_string(major(number)) + ":" + std::to_string(minor(number));
+        if (Json* const options = find(mount, "options")) {
+            Json kept = Json::array();
+            std::copy_if(
+                options->begin(),
+                options->end(),
+                std::back_inserter(kept),
+                [](const Json& option) { return option != "bind" && option != "rbind"; }
+            );
+            *options = std::move(kept);
+        }
     }
 
     static std::vector<std::string> read_options(Json& mount, const std::string& path) {
@@ -205,15 +262,46 @@ class Translation {
         if (type == "pid") {
             // The machine's own holds the agent; the container gets one of its own instead.
             entry.erase("path");
-            result_.not_honoured.push_back(path + ".path");
+            result_.unsupported.push_back(path + ".path");
             return true;
         }
         return false;
     }
 
-    void drop(Json& object, const char* key, const std::string& parent) {
-        if (const Json* const value = find(object, key); value != nullptr && !value->empty()) {
-            result_.not_honoured.push_back(parent + key);
+    // Processors, memory nodes and devices of the host are others in the guest. The parts of
+    // `resources` that the agent does not read it reports itself.
+    void translate_resources(Json& linux_part) {
+        const std::string path = "linux.resources";
+        Json* const resources = find_container(linux_part, "resources", path, false);
+        if (resources == nullptr) {
+            return;
+        }
+        if (Json* const cpu = find_container(*resources, "cpu", path + ".cpu", false)) {
+            drop(*cpu, "cpus", path + ".cpu.");
+            drop(*cpu, "mems", path + ".cpu.");
+        }
+        Json* const unified = find_container(*resources, "unified", path + ".unified", false);
+        if (unified == nullptr) {
+            return;
+        }
+        std::vector<std::string> names_of_the_host;
+        for (const auto& [file, value] : unified->items()) {
+            for (const std::string_view controller :
+                 {"cpuset.", "io.", "rdma.", "misc.", "hugetlb."}) {
+                if (file.starts_with(controller)) {
+                    names_of_the_host.push_back(file);
+                }
+            }
+        }
+        for (const std::string& file : names_of_the_host) {
+            drop(*unified, file, path + ".unified.");
+        }
+    }
+
+    void drop(Json& object, const std::string& key, const std::string& parent) {
+        const Json* const value = find(object, key.c_str());
+        if (value != nullptr && !value->empty() && *value != "") {
+            result_.unsupported.push_back(parent + key);
         }
         object.erase(key);
     }

@@ -21,7 +21,7 @@ struct GuestSpec {
     std::vector<storage::VolumeSpec> volumes;
     network::NamespaceSpec network;
     /// JSON paths that the host takes no account of.
-    std::vector<std::string> not_honoured;
+    std::vector<std::string> unsupported;
 };
 
 /// Reads and translates `<bundle>/config.json`.

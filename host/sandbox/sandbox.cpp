@@ -17,6 +17,7 @@ namespace {
 // QEMU runs within a second; libvirtd may first have to probe it, once after its start.
 constexpr std::chrono::seconds machine_start_timeout{30};
 constexpr std::chrono::seconds agent_connect_timeout{10};
+constexpr std::chrono::seconds set_clock_timeout{5};
 constexpr std::chrono::seconds stop_timeout{10};
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
@@ -110,9 +111,22 @@ Awaitable<> Sandbox::connect_agent() {
     agent_ = co_await agent::AgentConnection::open(
         *machine_, logger_, deadline_in(agent_connect_timeout)
     );
+    co_await set_clock();
     log_boot(hello);
     tasks_.spawn("watch agent", watch_agent());
     agent_ready_.set();
+}
+
+// Before any container: its files would come from the past.
+Awaitable<> Sandbox::set_clock() {
+    clock_keeper_.emplace(*agent_);
+    try {
+        const auto ahead = co_await clock_keeper_->set(deadline_in(set_clock_timeout));
+        logger_.debug("Guest's clock set", {{"ahead_us", ahead.count() / 1000}});
+        tasks_.spawn("keep clock", clock_keeper_->keep());
+    } catch (const Error& error) {
+        logger_.warn("Guest's clock not set", {{"error", error.message()}});
+    }
 }
 
 void Sandbox::log_boot(const vm::AgentHello& hello) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "host/config/config.hpp"
+#include "host/sandbox/clock_keeper.hpp"
 #include "host/sandbox/container.hpp"
 #include "host/sandbox/identity.hpp"
 #include "host/vm/virtual_machine.hpp"
@@ -67,6 +68,7 @@ class Sandbox {
     void fail_boot(const std::exception_ptr& failure);
     Awaitable<> start_machine();
     Awaitable<> connect_agent();
+    Awaitable<> set_clock();
     Awaitable<> watch_machine();
     Awaitable<> watch_agent();
     Awaitable<> end_machine(std::string reason);
@@ -92,6 +94,7 @@ class Sandbox {
     std::unique_ptr<storage::Share> share_;
     std::shared_ptr<vm::VirtualMachine> machine_; ///< shared with whoever waits for its end
     AgentHandle agent_;
+    std::optional<ClockKeeper> clock_keeper_;
     Event machine_gone_;                     ///< nothing runs in it, as far as can be known
     std::optional<std::string> machine_end_; ///< why it has ended or is being ended
 

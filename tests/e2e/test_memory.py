@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from cppvmdev import memory
+from cppvmdev.images import REAL
 from cppvmdev.waiting import wait_until
 
 pytestmark = pytest.mark.vm
@@ -59,3 +60,27 @@ def test_huge_pages_that_are_not_there(configured):
     assert result.code != 0
     assert "huge pages of 2 MiB free" in result.error
     assert "nr_hugepages" in result.error
+
+
+def test_limit_ends_a_program_that_takes_ever_more(runner):
+    script = "b = []\nwhile True: b.append(bytearray(1 << 20))"
+    box = runner.start(
+        "python3", "-c", script, image=REAL, options=("--memory-limit", "50000000")
+    )
+    box.wait_status("STOPPED", 60)
+    assert box.delete() == 137
+
+
+def test_limit_leaves_a_program_alone_that_works_on_large_files(runner):
+    script = """if True:
+        import time
+        keep = bytearray(25 << 20)
+        with open("/file", "wb") as file:
+            for _ in range(100): file.write(bytes(1 << 20))
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            with open("/file", "rb") as file:
+                while file.read(1 << 20): pass
+        print("done")"""
+    options = ("--memory-limit", "50000000")
+    assert runner.run("python3", "-c", script, image=REAL, options=options).check().text == "done\n"

@@ -58,7 +58,7 @@ class FakeAgent : public agent::v1::AgentService {
         add(request.container_id(), "", request.stdio());
         agent::v1::CreateContainerResponse response;
         response.set_pid(100);
-        response.add_not_honoured("linux.seccomp");
+        response.add_unsupported("linux.seccomp");
         co_return response;
     }
 

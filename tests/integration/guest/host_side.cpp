@@ -156,7 +156,7 @@ Awaitable<RunResult> HostSide::run(std::string id, Json spec, std::string input)
     Streams streams{std::move(input_stream), std::move(output_stream), std::move(errors_stream)};
     RunResult result;
     const auto created = co_await create(id, std::move(spec), stdio);
-    result.not_honoured.assign(created.not_honoured().begin(), created.not_honoured().end());
+    result.unsupported.assign(created.unsupported().begin(), created.unsupported().end());
     std::exception_ptr failure;
     try {
         co_await start(id);
@@ -187,8 +187,8 @@ HostSide::run_exec(std::string id, std::string exec_id, Json process, std::strin
     request.mutable_stdio()->set_stderr_token(errors_token);
     RunResult result;
     RunningExec exec = co_await start_exec(request);
-    const auto& not_honoured = exec.started().not_honoured();
-    result.not_honoured.assign(not_honoured.begin(), not_honoured.end());
+    const auto& unsupported = exec.started().unsupported();
+    result.unsupported.assign(unsupported.begin(), unsupported.end());
     co_await exchange(streams, std::move(input), result);
     result.status = co_await exec.wait();
     co_await exec.wait_forgotten();

@@ -20,7 +20,7 @@ struct RunResult {
     unsigned status = 0;
     std::string output;
     std::string errors;
-    std::vector<std::string> not_honoured;
+    std::vector<std::string> unsupported;
 };
 
 /// An exec that was started. Must not outlive the HostSide.

@@ -93,7 +93,7 @@ TEST_F(AgentIdentityTest, ReportsUnknownCapabilities) {
         spec["process"]["capabilities"] = {{"bounding", {"CAP_CHOWN", "CAP_FROM_THE_FUTURE"}}};
         const RunResult result = co_await host.run("c1", spec);
         EXPECT_THAT(
-            result.not_honoured, ElementsAre("process.capabilities.bounding.CAP_FROM_THE_FUTURE")
+            result.unsupported, ElementsAre("process.capabilities.bounding.CAP_FROM_THE_FUTURE")
         );
     });
 }
@@ -211,17 +211,20 @@ TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
         spec["linux"]["intelRdt"] = {{"closID", "x"}};
         spec["linux"]["resources"] = {{"devices", {{{"allow", false}, {"access", "rwm"}}}}};
         spec["mounts"].push_back(
-            {{"destination", "/t"}, {"type", "tmpfs"}, {"source", "t"}, {"options", {"tmpcopyup"}}}
+            {{"destination", "/t"},
+             {"type", "tmpfs"},
+             {"source", "t"},
+             {"options", {"copy-symlink"}}}
         );
         const RunResult result = co_await host.run("c1", spec);
         EXPECT_THAT(
-            result.not_honoured,
+            result.unsupported,
             UnorderedElementsAre(
                 "hooks",
                 "process.apparmorProfile",
                 "linux.intelRdt",
                 "linux.resources.devices",
-                "mounts[3].options.tmpcopyup"
+                "mounts[3].options.copy-symlink"
             )
         );
     });

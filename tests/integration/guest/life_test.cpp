@@ -32,7 +32,7 @@ TEST_F(AgentLifeTest, RunsAProgram) {
         EXPECT_EQ(result.output, "out\npid 1\n");
         EXPECT_EQ(result.errors, "err\n");
         EXPECT_EQ(result.status, 7U);
-        EXPECT_THAT(result.not_honoured, ElementsAre());
+        EXPECT_THAT(result.unsupported, ElementsAre());
     });
 }
 

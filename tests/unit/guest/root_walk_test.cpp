@@ -99,5 +99,12 @@ TEST_F(RootWalkTest, NamesThePlaceOfANewNode) {
     }
 }
 
+TEST(CleanPathTest, HasOneSpellingForEachPath) {
+    EXPECT_EQ(clean_path("/proc"), "/proc");
+    EXPECT_EQ(clean_path("/proc/"), "/proc");
+    EXPECT_EQ(clean_path("//a/../proc/./"), "/proc");
+    EXPECT_EQ(clean_path("/"), "/");
+}
+
 } // namespace
 } // namespace cppvm::guest

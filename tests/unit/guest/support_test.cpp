@@ -22,12 +22,12 @@ TEST(ReviewTest, HasNothingToSayAboutAPlainSpec) {
 
 TEST(ReviewTest, ReportsOptionsThatNobodyTakes) {
     oci::Spec spec = make_spec();
-    spec.mounts.push_back({"/a", "bind", "/s", {"rbind", "z"}, false});
+    spec.mounts.push_back({"/a", "bind", "/s", {"rbind", "z", "tmpcopyup"}, false});
     spec.mounts.push_back({"/b", "tmpfs", "", {"size=1k", "tmpcopyup"}, false});
     spec.mounts.push_back({"/c", "cgroup", "", {"ro", "xattr"}, false});
     EXPECT_THAT(
         review(spec),
-        ElementsAre("mounts[0].options.z", "mounts[1].options.tmpcopyup", "mounts[2].options.xattr")
+        ElementsAre("mounts[0].options.tmpcopyup", "mounts[0].options.z", "mounts[2].options.xattr")
     );
 }
 
@@ -49,6 +49,34 @@ TEST(ReviewTest, RefusesLimitsThatCannotBe) {
     EXPECT_THROW(review(process), Error);
     process.rlimits = {{"RLIMIT_NOFILE", 1, 1}};
     EXPECT_THAT(review(process), IsEmpty());
+}
+
+TEST(ReviewTest, RefusesVariablesWithoutNameOrValue) {
+    oci::Process process;
+    process.env = {"A=1", "B="};
+    EXPECT_THAT(review(process), IsEmpty());
+    for (const char* entry : {"A", "=1", ""}) {
+        process.env = {"A=1", entry};
+        EXPECT_THROW(review(process), Error) << entry;
+    }
+}
+
+TEST(ReviewTest, ReportsLimitsAboveTheMachine) {
+    constexpr std::int64_t huge = std::int64_t{1} << 60;
+    oci::Spec spec = make_spec();
+    spec.linux_part.resources.memory = {.limit = huge, .reservation = huge};
+    spec.linux_part.resources.cpu.quota = huge;
+    EXPECT_THAT(
+        review(spec),
+        ElementsAre(
+            "linux.resources.memory.limit",
+            "linux.resources.memory.reservation",
+            "linux.resources.cpu.quota"
+        )
+    );
+    spec.linux_part.resources.memory = {.limit = -1, .reservation = 1};
+    spec.linux_part.resources.cpu.quota = 100000;
+    EXPECT_THAT(review(spec), IsEmpty());
 }
 
 TEST(ReviewTest, RefusesUnknownPropagation) {

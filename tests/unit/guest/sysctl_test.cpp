@@ -12,6 +12,7 @@ TEST(SysctlPathTest, TakesBothForms) {
     EXPECT_EQ(sysctl_path("net.ipv4.conf.eth0/1.forwarding"), "net/ipv4/conf/eth0.1/forwarding");
     EXPECT_EQ(sysctl_path("kernel.shm_rmid_forced"), "kernel/shm_rmid_forced");
     EXPECT_EQ(sysctl_path("fs.mqueue.msg_max"), "fs/mqueue/msg_max");
+    EXPECT_EQ(sysctl_path("kernel.domainname"), "kernel/domainname");
 }
 
 TEST(SysctlPathTest, RefusesWhatBelongsToTheMachine) {

@@ -26,7 +26,7 @@ class FakeAgent : public agent::v1::AgentService {
         }
         agent::v1::CreateContainerResponse response;
         response.set_pid(static_cast<int>(request.container_id().size()));
-        response.add_not_honoured("linux.intelRdt");
+        response.add_unsupported("linux.intelRdt");
         co_return response;
     }
 
@@ -74,7 +74,7 @@ TEST(StubTest, CallsTravelAsMessages) {
         request.set_container_id("changed after the call was made");
         const auto response = co_await std::move(call);
         EXPECT_EQ(response.pid(), 3);
-        EXPECT_EQ(response.not_honoured(0), "linux.intelRdt");
+        EXPECT_EQ(response.unsupported(0), "linux.intelRdt");
         co_await client.ping(
             {}, {.deadline = deadline_in(std::chrono::seconds(10)), .metadata = {}}
         );

@@ -96,7 +96,7 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     const GuestSpec spec = translate(config);
     EXPECT_EQ(spec.text.find("hostsecret"), std::string::npos) << spec.text;
     EXPECT_EQ(
-        spec.not_honoured,
+        spec.unsupported,
         (std::vector<std::string>{
             "linux.namespaces[2].path", "linux.seccomp.listenerPath", "hooks", "vm"
         })
@@ -114,7 +114,44 @@ TEST(GuestSpecTest, ReportsThatMountsOfTheGuestDoNotShowOnTheHost) {
     );
     const GuestSpec spec = translate(config);
     EXPECT_TRUE(spec.volumes.at(0).propagate);
-    EXPECT_EQ(spec.not_honoured, std::vector<std::string>{"mounts[0].options[shared]"});
+    EXPECT_EQ(spec.unsupported, std::vector<std::string>{"mounts[0].options[shared]"});
+}
+
+TEST(GuestSpecTest, NamesDevicesOfTheHostByNumber) {
+    auto config = minimal();
+    config["mounts"] = json::parse(
+        R"([{"destination": "/etc/passwd", "type": "bind", "source": "/dev/null", "options": ["rbind", "ro"]}])"
+    );
+    const GuestSpec spec = translate(config);
+    EXPECT_TRUE(spec.volumes.empty());
+    EXPECT_EQ(
+        json::parse(spec.text)["mounts"][0],
+        json::parse(
+            R"({"destination": "/etc/passwd", "type": "cppvm-device", "source": "1:3", "options": ["ro"]})"
+        )
+    );
+}
+
+TEST(GuestSpecTest, ReportsLimitsInNumbersOfTheHost) {
+    auto config = minimal();
+    config["linux"]["resources"] = json::parse(R"({
+        "cpu": {"cpus": "1,3", "mems": "", "shares": 512},
+        "unified": {"cpuset.cpus": "0", "io.max": "8:0 rbps=1", "hugetlb.1GB.max": "0", "memory.high": "1"}
+    })");
+    const GuestSpec spec = translate(config);
+    EXPECT_EQ(
+        spec.unsupported,
+        (std::vector<std::string>{
+            "linux.resources.cpu.cpus",
+            "linux.resources.unified.cpuset.cpus",
+            "linux.resources.unified.hugetlb.1GB.max",
+            "linux.resources.unified.io.max"
+        })
+    );
+    EXPECT_EQ(
+        json::parse(spec.text)["linux"]["resources"],
+        json::parse(R"({"cpu": {"shares": 512}, "unified": {"memory.high": "1"}})")
+    );
 }
 
 TEST(GuestSpecTest, BoundsTheNumberOfVolumes) {

@@ -7,6 +7,7 @@ import stat
 import pytest
 
 from cppvmdev.images import REAL
+from harness import settings
 from harness.runner import bind
 from harness.spec import SpecRunner
 
@@ -75,7 +76,8 @@ def test_tmpfs_over_a_directory(specs):
 
     look = ("sh", "-c", "stat -c %a /data; cat /data/deep/file 2>/dev/null; true")
     assert _output(specs, edit("rw"), *look) == "1750\n"
-    assert _output(specs, edit("mode=0711"), *look) == "711\n"
+    if settings.IS_VM:  # and runc from 1.2 on; Debian's 1.1.5 takes the directory's mode here, too
+        assert _output(specs, edit("mode=0711"), *look) == "711\n"
     assert _output(specs, edit("tmpcopyup"), *look) == "1750\nfrom image\n"
 
 

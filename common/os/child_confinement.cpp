@@ -55,14 +55,31 @@ void ChildConfinement::show(const Confinement::Visible& visible) {
 
 void ChildConfinement::isolate(const ChildReport& report) const {
     set_limits(report);
-    const int mount_namespace = confinement_.visible.empty() ? 0 : CLONE_NEWNS;
+    const bool mounts = !confinement_.visible.empty() || !confinement_.private_directory.empty();
+    const int mount_namespace = mounts ? CLONE_NEWNS : 0;
     const int namespaces = confinement_.namespaces | mount_namespace;
     if (namespaces != 0) {
         report.check(ChildStep::namespaces, ::unshare(namespaces));
     }
-    if (mount_namespace != 0) {
+    if (!confinement_.visible.empty()) {
         make_root(report);
     }
+    if (!confinement_.private_directory.empty()) {
+        mount_private_directory(report);
+    }
+}
+
+void ChildConfinement::mount_private_directory(const ChildReport& report) const {
+    constexpr auto step = ChildStep::private_directory;
+    constexpr unsigned long closed = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_NOSYMFOLLOW;
+    constexpr unsigned long read_only = MS_REMOUNT | MS_BIND | MS_RDONLY;
+    const char* const path = confinement_.private_directory.c_str();
+    report.check(step, ::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr));
+    // The mount alone is read-only, not the file system: whoever mounts something in it later makes
+    // the places for that.
+    const char* const options = "mode=0700,size=64k,nr_inodes=16384";
+    report.check(step, ::mount("cppvm", path, "tmpfs", closed, options));
+    report.check(step, ::mount(nullptr, path, nullptr, closed | read_only, nullptr));
 }
 
 void ChildConfinement::set_limits(const ChildReport& report) const {

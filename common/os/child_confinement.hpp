@@ -37,6 +37,7 @@ class ChildConfinement {
 
     void show(const Confinement::Visible& visible);
     void set_limits(const ChildReport& report) const;
+    void mount_private_directory(const ChildReport& report) const;
     void make_root(const ChildReport& report) const;
     void drop_bounding_set(const ChildReport& report) const;
     void change_user(const ChildReport& report) const;

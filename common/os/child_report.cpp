@@ -15,6 +15,7 @@ const char* child_step_text(ChildStep step) noexcept {
         "set the limits of",
         "make namespaces for",
         "make the root directory of",
+        "make a directory for",
         "limit the capabilities of",
         "change to the user of",
         "drop the capabilities of",

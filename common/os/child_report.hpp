@@ -11,6 +11,7 @@ enum class ChildStep {
     limits,
     namespaces,
     own_root,
+    private_directory,
     bounding_set,
     user,
     capabilities,

@@ -41,6 +41,10 @@ struct Confinement {
     /// If not empty: the child gets a mount namespace of its own with these, at the same paths,
     /// and nothing else. Its program must be among them. No set-user-id bits, no device nodes.
     std::vector<Visible> visible;
+    /// If not empty: a directory that is an empty tmpfs for the child, in a mount namespace of its
+    /// own: read-only, and without links, device nodes, set-user-id bits and programs. Not together
+    /// with `visible`.
+    std::filesystem::path private_directory;
     std::vector<Limit> limits;
 };
 

@@ -41,6 +41,7 @@ stage() {
     mkdir -p "$target/share"
     rm -rf "$target/share/cppvm"
     ln -s "$image" "$target/share/cppvm"
+    "$cppvm_root/scripts/fetch-virtiofsd" "$target/libexec/cppvm"
     if [[ ! -e /dev/vhost-vsock ]]; then
         "$cppvm_root/scripts/fetch-vhost-device-vsock" "$target/libexec/cppvm"
     fi
@@ -49,16 +50,20 @@ stage() {
 # package DIRECTORY IMAGE TARGET: makes the Debian package of what is built in DIRECTORY and of the
 # guest image in IMAGE; prints its path, below TARGET.
 package() {
-    local directory=$1 image=$2 target=$3 log=$1/package.log work
+    local directory=$1 image=$2 target=$3 log=$1/package.log work directories
     mkdir -p "$target"
     work=$(mktemp -d)
-    cpack --config "$directory/CPackConfig.cmake" -B "$work" \
-        -D "CPACK_INSTALLED_DIRECTORIES=$(realpath "$image");/var/lib/cppvm" >"$log" 2>&1 || {
+    # For Debian 12; where the distribution has its own, that is used.
+    mkdir "$work/libexec"
+    "$cppvm_root/scripts/fetch-virtiofsd" "$work/libexec"
+    directories="$(realpath "$image");/var/lib/cppvm;$work/libexec;/usr/libexec/cppvm"
+    cpack --config "$directory/CPackConfig.cmake" -B "$work/cpack" \
+        -D "CPACK_INSTALLED_DIRECTORIES=$directories" >"$log" 2>&1 || {
         rm -rf "$work"
         tail -n 30 "$log" >&2
         die "making the package failed; the whole output is in $log"
     }
-    mv "$work"/*.deb "$target/"
+    mv "$work/cpack"/*.deb "$target/"
     printf '%s\n' "$target"/cppvm_*.deb
     rm -rf "$work"
 }

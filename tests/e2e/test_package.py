@@ -17,6 +17,8 @@ _PROGRAMS = {
     "usr/libexec/cppvm/cppvm-libvirt",
     "usr/libexec/cppvm/cppvm-standin",
 }
+if not Path("/usr/libexec/virtiofsd").exists():
+    _PROGRAMS.add("usr/libexec/cppvm/virtiofsd")  # where the distribution has none
 _IMAGE = {"var/lib/cppvm/vmlinuz", "var/lib/cppvm/initramfs.img"}
 
 pytestmark = pytest.mark.vm

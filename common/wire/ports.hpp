@@ -13,10 +13,14 @@ inline constexpr std::uint32_t host_cid = 2;
 /// Bumped when host and agent could misread each other. The build id is the finer check.
 inline constexpr std::uint32_t protocol_version = 1;
 
-/// Where the guest mounts the pod's virtiofs export (tag share_tag). For each container the host
-/// puts `<id>/rootfs` and `<id>/mounts/<n>` there.
-inline constexpr const char* share_tag = "cppvm";
+/// Where the guest mounts the pod's two virtiofs exports, with their tags: root file systems, of
+/// which only the guest changes anything, and volumes, which the host changes too. Both hold what
+/// the host attaches under a number (host/storage/share_namespace.hpp).
 inline constexpr const char* guest_share_path = "/run/cppvm/share";
+inline constexpr const char* roots_tag = "cppvm-roots";
+inline constexpr const char* guest_roots_path = "/run/cppvm/share/roots";
+inline constexpr const char* volumes_tag = "cppvm-volumes";
+inline constexpr const char* guest_volumes_path = "/run/cppvm/share/volumes";
 
 /// Type of a mount whose source is a character device of the host: `source` is its number ("1:3"),
 /// and the guest binds a node of that number.

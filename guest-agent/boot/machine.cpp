@@ -104,11 +104,18 @@ void open_console() {
     }
 }
 
-void mount_share() {
+void mount_shares() {
     make_directory("/run/cppvm", 0755);
     make_directory(wire::guest_share_path, 0755);
-    if (::mount(wire::share_tag, wire::guest_share_path, "virtiofs", MS_NODEV, nullptr) != 0) {
-        throw_errno("mount virtiofs share at", wire::guest_share_path);
+    const std::array<std::pair<const char*, const char*>, 2> shares{{
+        {wire::roots_tag, wire::guest_roots_path},
+        {wire::volumes_tag, wire::guest_volumes_path},
+    }};
+    for (const auto& [tag, path] : shares) {
+        make_directory(path, 0755);
+        if (::mount(tag, path, "virtiofs", MS_NODEV, nullptr) != 0) {
+            throw_errno("mount virtiofs share at", path);
+        }
     }
 }
 
@@ -149,7 +156,7 @@ void Machine::start(const Logger& logger) {
     apply_machine_limits(logger); // after the modules, which bring some of them
     end_phase("modules");
     if (!options_.power_off) {
-        mount_share();
+        mount_shares();
     }
     end_phase("share");
     raise_loopback();

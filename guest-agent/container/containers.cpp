@@ -1,6 +1,7 @@
 #include "guest-agent/container/containers.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
 #include "common/oci/parse.hpp"
 #include "guest-agent/setup/support.hpp"
 
@@ -43,7 +44,8 @@ bool is_valid_id(std::string_view id) noexcept {
            });
 }
 
-Containers::Containers(ContainerContext context) : context_(std::move(context)) {}
+Containers::Containers(ContainerContext context)
+    : context_(std::move(context)), shared_(context_.share) {}
 
 std::shared_ptr<Container> Containers::find(const std::string& id) const {
     const auto found = containers_.find(id);
@@ -66,6 +68,7 @@ Containers::create(std::string id, std::string_view spec_text, StdioRequest stdi
     CreateResult result;
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec_text);
     result.unsupported = unsupported_of(parsed);
+    shared_.look_at(parsed.value);
     ContainerContext context = context_;
     context.logger = context_.logger.with({{"container", id}});
     const auto container = std::make_shared<Container>(context, id, std::move(parsed.value));
@@ -141,6 +144,12 @@ std::vector<ProcessEntry> Containers::list(const std::string& id) {
 }
 
 Awaitable<> Containers::remove(ProcessName name) {
+    // Also for one that was never created: the host has detached what it was to have.
+    const ScopeExit forget([this, &name] {
+        if (name.exec_id.empty()) {
+            shared_.forget_detached();
+        }
+    });
     const auto container = find(name.container_id);
     if (!name.exec_id.empty()) {
         co_await container->remove_exec(name.exec_id);

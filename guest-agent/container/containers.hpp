@@ -1,6 +1,7 @@
 #pragma once
 
 #include "guest-agent/container/container.hpp"
+#include "guest-agent/container/shared_mounts.hpp"
 
 #include <map>
 #include <memory>
@@ -60,6 +61,7 @@ class Containers {
     std::shared_ptr<Process> find(const ProcessName& name) const;
 
     ContainerContext context_;
+    SharedMounts shared_;
     std::map<std::string, std::shared_ptr<Container>> containers_;
 };
 

@@ -16,7 +16,8 @@ struct Hypervisor {
     /// "kvm", or "emulation" (TCG: tests and demonstrations only, 10 to 30 times slower).
     std::string acceleration = "kvm";
     std::filesystem::path emulator = "/usr/bin/qemu-system-x86_64";
-    /// Empty: searched in /usr/lib/qemu, /usr/libexec, /usr/lib/virtiofsd.
+    /// 1.13 or later. Empty: /usr/libexec, then beside the shim, the installed libexec and
+    /// /usr/lib/virtiofsd.
     std::filesystem::path virtiofsd;
     /// The program that talks to libvirt; empty: beside the shim, then the installed libexec.
     std::filesystem::path libvirt_helper;

@@ -10,6 +10,9 @@ namespace cppvm::sandbox {
 
 namespace {
 
+// A volume whose server does not answer fails the create after this; nothing else waits for it.
+constexpr std::chrono::seconds storage_timeout{20};
+constexpr std::chrono::seconds detach_timeout{5};
 // containerd's client reads stdio to its end before it sends Delete, so usually nothing is left.
 constexpr std::chrono::milliseconds drain_before_delete{2000};
 
@@ -40,8 +43,9 @@ Awaitable<pid_t> Container::create() {
 
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
 Awaitable<> Container::prepare() {
-    guest_spec_ = load_guest_spec(spec_.bundle, spec_.id);
-    co_await prepare_storage(guest_spec_);
+    guest_spec_ = load_guest_spec(spec_.bundle);
+    undo_.add("delete in guest", [this] { return forget_in_guest(); });
+    const storage::SharedNames names = co_await prepare_storage(guest_spec_);
 
     undo_.add("close stdio", [this] { return stop_io(init_, std::chrono::milliseconds(0)); });
     co_await open_io(init_);
@@ -50,9 +54,9 @@ Awaitable<> Container::prepare() {
     const AgentHandle agent = co_await environment_.agent();
     agent::v1::CreateContainerRequest request;
     request.set_container_id(spec_.id);
-    request.set_spec(guest_spec_.text);
+    request.set_spec(text_for(guest_spec_, names));
     *request.mutable_stdio() = co_await open_stdio(init_, agent);
-    undo_.add("delete in guest", [this] { return delete_in_guest(init_); });
+    asked_guest_ = true;
     const auto response = co_await agent->rpc().create_container(
         request, {.deadline = deadline_in(environment_.timeouts.create), .metadata = {}}
     );
@@ -76,15 +80,22 @@ Awaitable<> Container::prepare() {
     tasks_.spawn("watch " + init_->name(), watch_init());
 }
 
-Awaitable<> Container::prepare_storage(const GuestSpec& guest_spec) {
+Awaitable<storage::SharedNames> Container::prepare_storage(const GuestSpec& guest_spec) {
     storage::Share* share = co_await environment_.share();
-    undo_.add("unmount", [this, share] {
-        return environment_.blocking.run([share, id = spec_.id] { share->remove_container(id); });
+    undo_.add("detach storage", [this, share] {
+        return share->remove_container(spec_.id, deadline_in(detach_timeout));
     });
-    const storage::ContainerStorage storage = {
+    storage::ContainerStorage storage = {
         spec_.id, spec_.rootfs, guest_spec.rootfs_source, guest_spec.volumes
     };
-    co_await environment_.blocking.run([share, storage] { share->add_container(storage); });
+    co_return co_await share->add_container(std::move(storage), deadline_in(storage_timeout));
+}
+
+// After the storage was detached: the guest asks the host about it then, and lets go of it.
+Awaitable<> Container::forget_in_guest() {
+    if (asked_guest_) {
+        co_await delete_in_guest(init_);
+    }
 }
 
 Awaitable<ProcessStatus> Container::remove(std::string exec_id) {

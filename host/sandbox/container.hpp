@@ -1,6 +1,5 @@
 #pragma once
 
-#include "common/async/blocking.hpp"
 #include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
 #include "host/agent/agent_connection.hpp"
@@ -40,11 +39,10 @@ struct ExecChannel {
 struct ContainerEnvironment {
     asio::any_io_executor executor;
     Logger logger;
-    BlockingPool& blocking;
     TaskEventSink& events;
     std::filesystem::path stand_in_program;
     std::string containerd_namespace; ///< for logging binaries
-    /// The share, once it exists; throws why not.
+    /// The share, once its servers run; throws why not.
     std::function<Awaitable<storage::Share*>()> share;
     /// The agent, once the guest is up; throws why not.
     std::function<Awaitable<AgentHandle>()> agent;
@@ -121,7 +119,8 @@ class Container {
 
     // container.cpp: create, delete
     Awaitable<> prepare();
-    Awaitable<> prepare_storage(const GuestSpec& guest_spec);
+    Awaitable<storage::SharedNames> prepare_storage(const GuestSpec& guest_spec);
+    Awaitable<> forget_in_guest();
     Awaitable<ProcessStatus> remove_exec(ProcessHandle process);
     Awaitable<> delete_in_guest(ProcessHandle process);
     Awaitable<> do_abandon();
@@ -164,6 +163,7 @@ class Container {
     /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
     /// `processes`.
     std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
+    bool asked_guest_ = false; ///< to create the container: it may know of it
     bool removing_ = false;
     Rollback undo_;
     RunOnce abandoned_;

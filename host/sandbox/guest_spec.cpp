@@ -95,9 +95,7 @@ character_device(const std::filesystem::path& source, const std::string& path) {
 /// Turns one spec round; the parts are members so that each stays small.
 class Translation {
   public:
-    Translation(std::filesystem::path bundle, std::string container_id)
-        : bundle_(std::move(bundle)),
-          guest_dir_(std::string(wire::guest_share_path) + "/" + container_id) {}
+    explicit Translation(std::filesystem::path bundle) : bundle_(std::move(bundle)) {}
 
     GuestSpec run(Json config) {
         translate_root(config);
@@ -131,7 +129,7 @@ class Translation {
             refuse("root.path", "must not be empty");
         }
         result_.rootfs_source = path.is_absolute() ? path : bundle_ / path;
-        (*root)["path"] = guest_dir_ + "/rootfs";
+        (*root)["path"] = "";
     }
 
     void translate_mounts(Json& config) {
@@ -145,11 +143,11 @@ class Translation {
             if (!mount.is_object()) {
                 refuse(path, "must be an object");
             }
-            translate_mount(mount, path);
+            translate_mount(mount, i, path);
         }
     }
 
-    void translate_mount(Json& mount, const std::string& path) {
+    void translate_mount(Json& mount, std::size_t index, const std::string& path) {
         const std::string type = text(mount, "type", path);
         const auto options = read_options(mount, path);
         const auto has = [&options](std::string_view option) {
@@ -172,7 +170,8 @@ class Translation {
                 // What the host mounts shows in the guest; the other way there is none.
                 result_.unsupported.push_back(path + ".options[shared]");
             }
-            mount["source"] = guest_dir_ + "/mounts/" + std::to_string(result_.volumes.size());
+            mount["source"] = "";
+            result_.volume_mounts.push_back(index);
             result_.volumes.push_back(
                 {.source = source.is_absolute() ? source : bundle_ / source,
                  .recursive = recursive,
@@ -307,22 +306,29 @@ class Translation {
     }
 
     std::filesystem::path bundle_;
-    std::string guest_dir_;
     GuestSpec result_;
 };
 
 } // namespace
 
-GuestSpec make_guest_spec(
-    std::string_view config, const std::filesystem::path& bundle, const std::string& container_id
-) {
+std::string text_for(const GuestSpec& spec, const storage::SharedNames& names) {
+    Json config = Json::parse(spec.text);
+    config["root"]["path"] = std::string(wire::guest_roots_path) + "/" + names.rootfs;
+    for (std::size_t i = 0; i < spec.volume_mounts.size(); ++i) {
+        config["mounts"][spec.volume_mounts[i]]["source"] =
+            std::string(wire::guest_volumes_path) + "/" + names.volumes.at(i);
+    }
+    return config.dump();
+}
+
+GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& bundle) {
     // Refuses what the agent would refuse (no JSON, nested without end, wrong types, another
     // version), before anything is made for it.
     oci::parse_spec(config);
-    return Translation(bundle, container_id).run(Json::parse(config));
+    return Translation(bundle).run(Json::parse(config));
 }
 
-GuestSpec load_guest_spec(const std::filesystem::path& bundle, const std::string& container_id) {
+GuestSpec load_guest_spec(const std::filesystem::path& bundle) {
     const auto path = bundle / "config.json";
     std::string config;
     try {
@@ -334,7 +340,7 @@ GuestSpec load_guest_spec(const std::filesystem::path& bundle, const std::string
         throw;
     }
     try {
-        return make_guest_spec(config, bundle, container_id);
+        return make_guest_spec(config, bundle);
     } catch (...) {
         rethrow_with_context("read " + path.native());
     }

@@ -36,7 +36,7 @@ bool undo_leftovers(
     // First what nobody can hold up; libvirtd, which may not answer, last.
     vm::kill_leftover_processes(machine, logger);
     const bool share_gone = attempt(logger, "Something of the share may be left", [&] {
-        storage::undo_leftovers(share_dir);
+        storage::remove_share_directory(share_dir);
     });
     bool machine_gone = false;
     attempt(logger, "The virtual machine may be left", [&] {

@@ -72,10 +72,7 @@ void Sandbox::fail_boot(const std::exception_ptr& failure) {
 
 Awaitable<> Sandbox::start_machine() {
     const auto share_dir = spec_.run_dir / "share";
-    share_ = co_await blocking_.run([share_dir, logger = logger_] {
-        return std::make_unique<storage::Share>(share_dir, logger);
-    });
-    share_ready_.set();
+    share_ = std::make_unique<storage::Share>(executor_, share_dir, logger_);
 
     const config::Vm& vm = spec_.config.vm;
     vm::VmSpec machine;
@@ -93,6 +90,8 @@ Awaitable<> Sandbox::start_machine() {
     // A host that needs more time for the boot needs more time for this too.
     const auto start_timeout = std::max(machine_start_timeout, spec_.config.vm.boot_timeout);
     machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(start_timeout));
+    share_->open(machine_->share_servers());
+    share_ready_.set();
     tasks_.spawn("watch machine", watch_machine());
 }
 
@@ -194,7 +193,7 @@ Awaitable<> Sandbox::destroy_machine() {
 
 Awaitable<storage::Share*> Sandbox::wait_share() {
     co_await share_ready_.wait();
-    if (!share_) {
+    if (boot_failure_) {
         std::rethrow_exception(boot_failure_);
     }
     co_return share_.get();
@@ -219,7 +218,6 @@ ContainerEnvironment Sandbox::container_environment() {
     return {
         executor_,
         logger_,
-        blocking_,
         events_,
         spec_.stand_in_program,
         spec_.identity.containerd_namespace(),
@@ -288,6 +286,9 @@ Awaitable<> Sandbox::stop() {
 
 Awaitable<> Sandbox::do_stop() {
     stopping_ = true;
+    if (share_) {
+        share_->stop(); // a create that waits for a volume need not do so any longer
+    }
     // The boot may be under way: cancelled, it leaves nothing.
     co_await tasks_.stop();
     if (!boot_failure_) {
@@ -303,18 +304,7 @@ Awaitable<> Sandbox::do_stop() {
     co_await abandon_containers();
     agent_.reset();
     machine_.reset();
-    if (share_) {
-        try {
-            co_await with_timeout(
-                blocking_.run([share = share_.get()] { share->remove(); }),
-                deadline_in(stop_timeout),
-                "unmount share"
-            );
-        } catch (const Error& error) {
-            logger_.warn("Share not undone", {{"error", error.message()}});
-        }
-        share_.reset();
-    }
+    share_.reset();
 }
 
 // Beside each other: each may have to wait for a logging program.

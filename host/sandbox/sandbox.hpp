@@ -85,10 +85,9 @@ class Sandbox {
     SandboxSpec spec_;
     vm::Hypervisor& hypervisor_;
     TaskEventSink& events_;
-    BlockingPool blocking_;
 
     std::chrono::steady_clock::time_point boot_began_;
-    Event share_ready_; ///< share_ is there, or boot_failure_ says why not
+    Event share_ready_; ///< share_ is open, or boot_failure_ says why not
     Event agent_ready_; ///< agent_ is there, or boot_failure_ says why not
     std::exception_ptr boot_failure_;
     std::unique_ptr<storage::Share> share_;

@@ -7,15 +7,26 @@
 
 namespace cppvm::storage {
 
-DetachedMount::DetachedMount(std::filesystem::path source, bool recursive)
-    : source_(std::move(source)),
+UniqueFd open_mount_source(const std::filesystem::path& path) {
+    UniqueFd source(::open_tree(AT_FDCWD, path.c_str(), OPEN_TREE_CLOEXEC));
+    if (!source) {
+        throw_errno("bind", path.native());
+    }
+    return source;
+}
+
+DetachedMount::DetachedMount(const std::filesystem::path& source, bool recursive)
+    : DetachedMount(open_mount_source(source).get(), source.native(), recursive) {}
+
+DetachedMount::DetachedMount(int source, std::string name, bool recursive)
+    : source_(std::move(name)),
       fd_(::open_tree(
-          AT_FDCWD,
-          source_.c_str(),
-          OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U)
+          source,
+          "",
+          AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0U)
       )) {
     if (!fd_) {
-        throw_errno("bind", source_.native());
+        throw_errno("bind", source_);
     }
 }
 
@@ -28,14 +39,14 @@ void DetachedMount::set_attributes(
     attributes.propagation = propagation;
     const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
     if (::mount_setattr(fd_.get(), "", flags, &attributes, sizeof attributes) != 0) {
-        throw_errno("set the mount attributes of", source_.native());
+        throw_errno("set the mount attributes of", source_);
     }
 }
 
 void DetachedMount::attach(const std::filesystem::path& target) {
     constexpr unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
     if (::move_mount(fd_.get(), "", AT_FDCWD, target.c_str(), flags) != 0) {
-        throw_errno("bind " + source_.native() + " at", target.native());
+        throw_errno("bind " + source_ + " at", target.native());
     }
 }
 

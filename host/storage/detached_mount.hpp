@@ -4,8 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 
 namespace cppvm::storage {
+
+/// Opens (O_PATH) what is to be bound, as mount(2) would find it: symbolic links are followed,
+/// automounts made. Blocks, on a hung file system for as long as that hangs. Throws: Error.
+UniqueFd open_mount_source(const std::filesystem::path& path);
 
 /// A bind mount that is nowhere yet (open_tree(2)): it is given its attributes first, so that no
 /// moment exists in which it is visible and, say, writable. Gone with this object unless attached.
@@ -13,8 +18,11 @@ namespace cppvm::storage {
 class DetachedMount {
   public:
     /// A clone of the mount at `source` from there down; `recursive` takes the mounts below along.
-    /// Symbolic links are followed.
-    DetachedMount(std::filesystem::path source, bool recursive);
+    DetachedMount(const std::filesystem::path& source, bool recursive);
+    /// The same of an open source; `name` is for errors.
+    DetachedMount(int source, std::string name, bool recursive);
+
+    int fd() const noexcept { return fd_.get(); }
 
     /// mount_setattr(2) with MOUNT_ATTR_* and, if not 0, one of MS_SHARED, MS_SLAVE, MS_PRIVATE.
     void set_attributes(
@@ -25,7 +33,7 @@ class DetachedMount {
     void attach(const std::filesystem::path& target);
 
   private:
-    std::filesystem::path source_;
+    std::string source_;
     UniqueFd fd_;
 };
 

@@ -3,18 +3,19 @@
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
-#include "host/storage/detached_mount.hpp"
-#include "host/storage/share_tree.hpp"
-#include "host/storage/unmount.hpp"
+#include "host/storage/share_namespace.hpp"
 
+#include <array>
 #include <cerrno>
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace cppvm::storage {
 
 namespace {
+
+constexpr std::chrono::seconds undo_timeout{5};
 
 const char* kind_of(mode_t mode) {
     switch (mode & S_IFMT) {
@@ -30,126 +31,137 @@ const char* kind_of(mode_t mode) {
     }
 }
 
+UniqueFd open_namespace(pid_t pid) {
+    return open_file("/proc/" + std::to_string(pid) + "/ns/mnt", O_RDONLY);
+}
+
 } // namespace
 
-Share::Share(const std::filesystem::path& directory, Logger logger)
-    : directory_(std::filesystem::absolute(directory)), logger_(std::move(logger)) {
-    undo_leftovers(directory_);
-    make_directory(directory_, 0700); // as containerd's bundles: not for the host's other users
-    ScopeExit undo([this] {
-        ::umount2(directory_.c_str(), MNT_DETACH);
-        ::rmdir(directory_.c_str());
-    });
-    writable_ = open_file(directory_, O_PATH | O_DIRECTORY | O_NOFOLLOW);
-    DetachedMount mount(directory_, false);
-    // Private first: a group of its own instead of that of the mount around it.
-    constexpr auto attributes =
-        MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-    mount.set_attributes(attributes, 0, MS_PRIVATE, false);
-    mount.attach(directory_);
-    if (::mount(nullptr, directory_.c_str(), nullptr, MS_SHARED, nullptr) != 0) {
-        throw_errno("make shared", directory_.native());
-    }
-    undo.release();
+Share::Share(
+    const asio::any_io_executor& executor, const std::filesystem::path& directory, Logger logger
+)
+    : executor_(executor), directory_(std::filesystem::absolute(directory)),
+      logger_(std::move(logger)), my_turn_(executor) {
+    remove_share_directory(directory_);
+    make_directory(directory_, 0700);
+    my_turn_.set();
 }
 
 Share::~Share() {
+    close();
+}
+
+void Share::open(const ShareServers& servers) {
+    roots_ = open_namespace(servers.roots);
+    volumes_ = open_namespace(servers.volumes);
+}
+
+Awaitable<> Share::take_turn() {
+    while (!my_turn_.is_set()) {
+        co_await my_turn_.wait();
+    }
+    my_turn_.clear();
+}
+
+void Share::warn_of_special_files(
+    const ContainerStorage& storage, const std::vector<SourceInfo>& sources
+) const {
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+        if (const char* const kind = kind_of(sources[i].mode)) {
+            logger_.warn(
+                "Volume is no file or directory, the guest cannot reach what is behind it",
+                {{"source", storage.volumes[i].source.native()}, {"kind", kind}}
+            );
+        }
+    }
+}
+
+Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline deadline) {
+    const std::string id = storage.container_id;
+    const std::string what = "prepare storage of container " + id;
+    if (stopped_ || !roots_) {
+        throw Error(Code::failed_precondition, what + ": the sandbox is stopping");
+    }
+    ForkedChild child(executor_, what, {roots_.get(), volumes_.get()}, [&](ParentLink& parent) {
+        add_in_child(parent, storage, directory_, namespaces());
+    });
+    adding_.insert(&child);
+    const ScopeExit forget([&] { adding_.erase(&child); });
+    const auto sources = from_message<SourceInfo>(co_await child.receive(deadline));
+    warn_of_special_files(storage, sources);
+
+    co_await take_turn();
+    const ScopeExit end_turn([this] { my_turn_.set(); });
+    if (table_.contains(id)) {
+        throw Error(Code::already_exists, what + ": it has storage already");
+    }
+    const auto [rootfs, plans] = table_.add(id, storage.volumes, sources);
+    SharedNames names{.rootfs = shared_name(rootfs, false), .volumes = {}};
+    for (const VolumePlan& plan : plans) {
+        names.volumes.push_back(shared_name(plan.number, plan.is_file));
+    }
+    std::exception_ptr failure;
     try {
-        remove();
+        child.send(to_message<std::uint64_t>(std::array{rootfs}));
+        child.send(to_message<VolumePlan>(plans));
+        co_await child.finish(deadline);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    if (failure) {
+        child.kill();
+        co_await undo_add(id);
+        std::rethrow_exception(failure);
+    }
+    co_return names;
+}
+
+Awaitable<> Share::undo_add(const std::string& id) {
+    try {
+        co_await detach(id, deadline_in(undo_timeout));
+    } catch (const std::exception& error) {
+        logger_.error("Cannot undo a container's storage", {{"error", error.what()}});
+    }
+}
+
+Awaitable<> Share::detach(const std::string& id, Deadline deadline) {
+    const auto removal = table_.remove(id);
+    if (!removal || !roots_) {
+        co_return;
+    }
+    ForkedChild child(
+        executor_,
+        "remove storage of container " + id,
+        {roots_.get(), volumes_.get()},
+        [&](ParentLink&) { remove_in_child(*removal, namespaces()); }
+    );
+    co_await child.finish(deadline);
+}
+
+Awaitable<> Share::remove_container(std::string container_id, Deadline deadline) {
+    co_await take_turn();
+    const ScopeExit end_turn([this] { my_turn_.set(); });
+    co_await detach(container_id, deadline);
+}
+
+void Share::stop() noexcept {
+    stopped_ = true;
+    for (ForkedChild* const child : adding_) {
+        child->kill();
+    }
+}
+
+void Share::close() noexcept {
+    roots_.reset();
+    volumes_.reset();
+    try {
+        remove_share_directory(directory_);
     } catch (const std::exception& error) {
         logger_.error("Cannot undo the share", {{"error", error.what()}});
     }
 }
 
-void Share::add_container(const ContainerStorage& storage) {
-    check_container_id(storage.container_id);
-    try {
-        make_container_tree(writable_.get(), storage.container_id);
-    } catch (...) {
-        rethrow_with_context("prepare storage of container " + storage.container_id);
-    }
-    ScopeExit undo([&] {
-        try {
-            remove_container(storage.container_id);
-        } catch (const std::exception& error) {
-            logger_.error("Cannot undo a container's storage", {{"error", error.what()}});
-        }
-    });
-    try {
-        bind_rootfs(storage);
-        for (std::size_t i = 0; i < storage.volumes.size(); ++i) {
-            bind_volume(storage, i);
-        }
-    } catch (...) {
-        rethrow_with_context("prepare storage of container " + storage.container_id);
-    }
-    undo.release();
-}
-
-void Share::bind_rootfs(const ContainerStorage& storage) {
-    const auto target = directory_ / storage.container_id / "rootfs";
-    if (!storage.rootfs_mounts.empty()) {
-        mount_all(storage.rootfs_mounts, target);
-        return;
-    }
-    DetachedMount mount(storage.rootfs, true);
-    mount.set_attributes(0, 0, MS_PRIVATE, true);
-    mount.attach(target);
-}
-
-void Share::bind_volume(const ContainerStorage& storage, std::size_t index) {
-    const VolumeSpec& volume = storage.volumes[index];
-    struct stat status{};
-    if (::stat(volume.source.c_str(), &status) != 0) {
-        throw_errno("find volume source", volume.source.native());
-    }
-    if (const char* const kind = kind_of(status.st_mode)) {
-        logger_.warn(
-            "Volume is no file or directory, the guest cannot reach what is behind it",
-            {{"source", volume.source.native()}, {"kind", kind}}
-        );
-    }
-    DetachedMount mount(volume.source, volume.recursive);
-    // Never as a peer of the source: undoing our copy would then undo the host's mounts below it.
-    mount.set_attributes(0, 0, volume.propagate ? MS_SLAVE : MS_PRIVATE, true);
-    if (volume.read_only || volume.recursive_read_only) {
-        mount.set_attributes(MOUNT_ATTR_RDONLY, 0, 0, volume.recursive_read_only);
-    }
-    make_volume_point(writable_.get(), storage.container_id, index, S_ISDIR(status.st_mode));
-    mount.attach(directory_ / storage.container_id / "mounts" / std::to_string(index));
-}
-
-void Share::remove_container(const std::string& container_id) {
-    check_container_id(container_id);
-    if (!writable_) {
-        return;
-    }
-    unmount_all(directory_ / container_id);
-    remove_container_tree(writable_.get(), container_id);
-}
-
-void Share::remove() {
-    if (!writable_) {
-        return;
-    }
-    undo_leftovers(directory_);
-    writable_.reset();
-}
-
-void undo_leftovers(const std::filesystem::path& directory) {
-    unmount_all(directory);
-    const UniqueFd fd(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!fd) {
-        if (errno == ENOENT) {
-            return;
-        }
-        throw_errno("open", directory.native());
-    }
-    try {
-        remove_all_trees(fd.get());
-    } catch (...) {
-        rethrow_with_context("clean up " + directory.native());
-    }
+void remove_share_directory(const std::filesystem::path& directory) {
     if (::rmdir(directory.c_str()) != 0 && errno != ENOENT) {
         throw_errno("remove", directory.native());
     }

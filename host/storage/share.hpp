@@ -1,83 +1,94 @@
 #pragma once
 
+#include "common/async/event.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/log/logger.hpp"
-#include "host/storage/mount.hpp"
+#include "host/storage/share_servers.hpp"
+#include "host/storage/share_work.hpp"
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
 namespace cppvm::storage {
 
-/// A directory or file of the host that a container gets.
-struct VolumeSpec {
-    std::filesystem::path source;
-    bool recursive = true;            ///< with what is mounted below it
-    bool read_only = false;           ///< the mount itself
-    bool recursive_read_only = false; ///< and what is mounted below it
-    bool propagate = false;           ///< what the host mounts there later shows in the guest
+/// Where the guest finds them: paths below the place of each share in the guest.
+struct SharedNames {
+    std::string rootfs;               ///< below that of the root file systems
+    std::vector<std::string> volumes; ///< below that of the volumes, in the order of the request
 };
 
-/// What of the host a container's file systems are made of.
-struct ContainerStorage {
-    std::string container_id;
-    std::vector<MountSpec> rootfs_mounts; ///< as containerd sent them; empty: `rootfs` is complete
-    std::filesystem::path rootfs;         ///< only used without `rootfs_mounts`
-    std::vector<VolumeSpec> volumes;      ///< the n-th appears as `<id>/mounts/<n>`
-};
-
-/// The pod's virtiofs export: a directory of which the guest sees everything, with
-/// `<container id>/rootfs` and `<container id>/mounts/<n>` for each container.
+/// What the pod's virtiofs servers export (docs/adr, "The share has mount namespaces of its own").
 ///
-/// It is a mount of its own, shared, so that what is mounted in it after virtiofsd started still
-/// reaches virtiofsd's mount namespace; and read-only, so that the guest can write to volumes and
-/// root file systems but not fill the host's run directory.
+/// Each server has a mount namespace in which there is nothing but its share, an empty read-only
+/// tmpfs; containers' mounts are put there, and nowhere on the host. So nothing of the host is
+/// pinned by them, no path in them leads to the host, and they vanish with the servers. Sources are
+/// opened in the host's namespace, by a process of their own that is given up at the deadline.
 ///
-/// Mounts made here never propagate back to where their sources are mounted: undoing them leaves
-/// the host's own mounts alone.
+/// One source is shown once to the whole pod, however many containers have it: the guest sees one
+/// inode. While all who have it want it read-only, it is read-only on the host.
 ///
 /// A socket, fifo or device among the volumes is only a name in the guest: nothing on the host is
 /// behind it there (virtiofs carries files). It is bound all the same, with a warning, because
 /// containers often have such a volume without using it.
 ///
-/// Owns: the directory and every mount in it. Thread: any one at a time; every call blocks, so on
-/// the loop's thread only through a BlockingPool.
+/// Thread: the loop's only.
 class Share {
   public:
-    /// Makes `directory` (its parent exists) and the mount on it. What a crashed predecessor left
-    /// there is undone first. Throws: Error; nothing is left then.
-    Share(const std::filesystem::path& directory, Logger logger);
+    /// Makes `directory` (its parent exists), which stays empty: each server mounts its share over
+    /// it, in its own namespace. Throws: Error; nothing is left then.
+    Share(
+        const asio::any_io_executor& executor, const std::filesystem::path& directory, Logger logger
+    );
     Share(const Share&) = delete;
     Share& operator=(const Share&) = delete;
-    /// As `remove`; a failure is logged.
+    /// As `close`.
     ~Share();
 
-    const std::filesystem::path& directory() const noexcept { return directory_; }
+    /// Once the servers have set up their namespaces, which they have when QEMU runs. Throws:
+    /// Error.
+    void open(const ShareServers& servers);
 
     /// Mounts a container's root file system and volumes. On failure nothing of it is left.
-    /// Throws: Error naming the container and the volume: a source that does not exist, a mount
-    /// that the kernel refuses, an id that is in use or is not a single path component.
-    void add_container(const ContainerStorage& storage);
+    /// Throws: Error naming the container and the volume: a source that does not exist or does not
+    /// answer by the deadline, a mount that the kernel refuses, an id that is in use.
+    /// Cancels: not to be cancelled.
+    Awaitable<SharedNames> add_container(ContainerStorage storage, Deadline deadline);
 
-    /// Unmounts and removes all of a container; never touches a file of a volume. Nothing there:
-    /// fine. Throws: Error naming what stays.
-    void remove_container(const std::string& container_id);
+    /// Detaches a container's root file system and the volumes that no other container has; never
+    /// touches a file. What is not there is not an error. Throws: Error naming what stays.
+    Awaitable<> remove_container(std::string container_id, Deadline deadline);
 
-    /// Undoes everything, the directory included. Idempotent. Throws: Error naming what stays.
-    void remove();
+    /// Gives up what `add_container` is waiting for: it throws at once.
+    void stop() noexcept;
+
+    /// Lets go of the namespaces, which end with the servers, and removes the directory.
+    /// Idempotent; a failure is logged.
+    void close() noexcept;
 
   private:
-    void bind_rootfs(const ContainerStorage& storage);
-    void bind_volume(const ContainerStorage& storage, std::size_t index);
+    Awaitable<> take_turn();
+    Awaitable<> undo_add(const std::string& id);
+    Awaitable<> detach(const std::string& id, Deadline deadline);
+    ShareNamespaces namespaces() const noexcept { return {roots_.get(), volumes_.get()}; }
+    void warn_of_special_files(
+        const ContainerStorage& storage, const std::vector<SourceInfo>& sources
+    ) const;
 
+    asio::any_io_executor executor_;
     std::filesystem::path directory_;
     Logger logger_;
-    UniqueFd writable_; // the directory below the read-only mount
+    UniqueFd roots_; // the servers' mount namespaces
+    UniqueFd volumes_;
+    VolumeTable table_;
+    Event my_turn_; // one changes the namespaces at a time
+    std::set<ForkedChild*> adding_;
+    bool stopped_ = false;
 };
 
-/// Undoes what a Share in `directory` left when its process died. Nothing there: fine. Blocks.
-/// Throws: Error naming what stays.
-void undo_leftovers(const std::filesystem::path& directory);
+/// Removes the directory of a Share whose process was killed; its mounts went with its servers.
+/// A missing path is not an error. Throws: Error.
+void remove_share_directory(const std::filesystem::path& directory);
 
 } // namespace cppvm::storage

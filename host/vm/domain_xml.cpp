@@ -93,13 +93,15 @@ void put_on_root_bus(pugi::xml_node device, const char* slot) {
     set(set(set(address, "bus", "0x00"), "slot", slot), "function", "0x0");
 }
 
-void add_share(pugi::xml_node devices, const DomainSpec& spec) {
+void add_share(
+    pugi::xml_node devices, const std::filesystem::path& socket, const char* tag, const char* slot
+) {
     auto filesystem = set(add(devices, "filesystem"), "type", "mount");
     set(filesystem, "accessmode", "passthrough");
     set(add(filesystem, "driver"), "type", "virtiofs");
-    set(add(filesystem, "source"), "socket", spec.share_socket);
-    set(add(filesystem, "target"), "dir", wire::share_tag);
-    put_on_root_bus(filesystem, "0x02");
+    set(add(filesystem, "source"), "socket", socket);
+    set(add(filesystem, "target"), "dir", tag);
+    put_on_root_bus(filesystem, slot);
 }
 
 // It is never inflated: what the guest frees it reports, and QEMU gives it back to the host
@@ -118,7 +120,8 @@ void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
     auto serial = set(add(devices, "serial"), "type", "unix");
     set(set(add(serial, "source"), "mode", "connect"), "path", spec.console_socket);
     set(set(add(serial, "target"), "type", "isa-serial"), "port", "0");
-    add_share(devices, spec);
+    add_share(devices, spec.roots_socket, wire::roots_tag, "0x02");
+    add_share(devices, spec.volumes_socket, wire::volumes_tag, "0x05");
     if (!spec.vsock_socket) {
         auto vsock = set(add(devices, "vsock"), "model", "virtio");
         set(add(vsock, "cid"), "auto", "yes");

@@ -14,7 +14,8 @@ struct DomainSpec {
     bool emulation = false; ///< software emulation instead of KVM
     std::filesystem::path emulator;
     bool qboot = false;                   ///< instead of QEMU's own firmware
-    std::filesystem::path share_socket;   ///< virtiofsd's
+    std::filesystem::path roots_socket;   ///< of the virtiofsd for root file systems
+    std::filesystem::path volumes_socket; ///< of that for volumes
     std::filesystem::path console_socket; ///< QEMU connects here with the serial console
     /// The socket of a vhost-device-vsock; nothing: the kernel's vhost-vsock.
     std::optional<std::filesystem::path> vsock_socket;

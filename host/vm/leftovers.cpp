@@ -48,7 +48,9 @@ bool nothing_left(const MachineNames& machine, const config::Config& config) {
 
 void kill_leftover_processes(const MachineNames& machine, const Logger& logger) noexcept {
     kill_recorded(machine.run_dir / user_vsock_pid_file, logger);
-    kill_recorded(machine.run_dir / share_server_pid_file, logger);
+    for (const auto& file : share_server_pid_files(machine.run_dir)) {
+        kill_recorded(file, logger);
+    }
     kill_recorded(machine.run_dir / qemu_pid_file, logger);
     kill_machine_processes(machine.uuid, machine.share_dir, logger);
 }

@@ -67,7 +67,10 @@ struct LibvirtMachine::Parts {
     create_domain(std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline);
     void adopt_qemu(pid_t pid);
     Awaitable<> watch_qemu();
-    Awaitable<> watch_share();
+    void start_share_servers();
+    Awaitable<> watch_share(ShareServer& server);
+    Awaitable<std::string> failure_of_share_servers();
+    Awaitable<bool> share_servers_end();
     Awaitable<> kill_qemu();
     Awaitable<> undo_domain();
     Awaitable<> kill_and_let_libvirt_notice();
@@ -79,7 +82,8 @@ struct LibvirtMachine::Parts {
     LibvirtClient client;
     Console console;
     std::unique_ptr<Vsock> vsock;
-    std::unique_ptr<ShareServer> share;
+    std::unique_ptr<ShareServer> roots;
+    std::unique_ptr<ShareServer> volumes;
     ProcessId qemu;
     asio::posix::stream_descriptor pidfd;
     Event gone;
@@ -106,7 +110,7 @@ Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
     if (failure->code() == Code::unavailable && failure->cause().category() == libvirt_category()) {
         message += "; if libvirtd does not run, " + libvirtd_remedy();
     } else {
-        message += co_await share->failure();
+        message += co_await failure_of_share_servers();
     }
     throw Error(failure->code(), message, failure->cause());
 }
@@ -132,8 +136,8 @@ Awaitable<> LibvirtMachine::Parts::watch_qemu() {
 
 // Without virtiofsd a process of the guest that waits for one of its files waits for ever, and no
 // signal ends it.
-Awaitable<> LibvirtMachine::Parts::watch_share() {
-    const std::string how = co_await share->ended();
+Awaitable<> LibvirtMachine::Parts::watch_share(ShareServer& server) {
+    const std::string how = co_await server.ended();
     // It ends with QEMU, too, and when that ends in good order, a moment before it.
     if (co_await ends_by(gone.wait(), deadline_in(qemu_end_grace))) {
         co_return;
@@ -142,6 +146,30 @@ Awaitable<> LibvirtMachine::Parts::watch_share() {
         "virtiofsd has ended, so the machine is ended too", {{"domain", spec.name}, {"how", how}}
     );
     signal_pidfd(pidfd.native_handle(), SIGKILL);
+}
+
+void LibvirtMachine::Parts::start_share_servers() {
+    ShareServerSpec server{
+        .program = find_virtiofsd(config),
+        .name = roots_server,
+        .changed_by_host = false,
+        .share_dir = spec.share_dir,
+        .run_dir = spec.run_dir,
+    };
+    roots = ShareServer::start(pidfd.get_executor(), server);
+    server.name = volumes_server;
+    server.changed_by_host = true;
+    volumes = ShareServer::start(pidfd.get_executor(), server);
+}
+
+Awaitable<std::string> LibvirtMachine::Parts::failure_of_share_servers() {
+    const std::string failure = co_await roots->failure();
+    co_return failure.empty() ? co_await volumes->failure() : failure;
+}
+
+Awaitable<bool> LibvirtMachine::Parts::share_servers_end() {
+    const bool roots_ended = (co_await roots->wait_end()).has_value();
+    co_return (co_await volumes->wait_end()).has_value() && roots_ended;
 }
 
 // libvirt's own destroy sends SIGTERM and looks every 200 ms whether it helped; the machine's state
@@ -224,9 +252,7 @@ LibvirtMachine::~LibvirtMachine() {
 
 Awaitable<> LibvirtMachine::start(Deadline deadline) {
     Parts& parts = *parts_;
-    parts.share = co_await ShareServer::start(
-        find_virtiofsd(parts.config), parts.spec.share_dir, parts.spec.run_dir, deadline
-    );
+    parts.start_share_servers();
     parts.add_phase("share");
     co_await parts.vsock->prepare(deadline);
     parts.add_phase("vsock");
@@ -236,12 +262,13 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     domain.emulation = parts.config.hypervisor.acceleration == "emulation";
     domain.emulator = parts.config.hypervisor.emulator;
     domain.qboot = uses_qboot(parts.config.vm.firmware);
-    domain.share_socket = parts.share->socket();
+    domain.roots_socket = parts.roots->socket();
+    domain.volumes_socket = parts.volumes->socket();
     domain.console_socket = parts.console.socket_path();
     domain.vsock_socket = parts.vsock->device_socket();
     domain.command_line = kernel_command_line(parts.spec, parts.vsock->boot_port());
     std::vector<std::filesystem::path> sockets = {
-        parts.console.socket_path(), parts.share->socket()
+        parts.console.socket_path(), domain.roots_socket, domain.volumes_socket
     };
     if (domain.vsock_socket) {
         sockets.push_back(*domain.vsock_socket);
@@ -257,8 +284,13 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     parts.adopt_qemu(pid);
     parts.tasks.spawn("copy the console", parts.console.run());
     parts.tasks.spawn("watch QEMU", parts.watch_qemu());
-    parts.tasks.spawn("watch virtiofsd", parts.watch_share());
+    parts.tasks.spawn("watch virtiofsd of roots", parts.watch_share(*parts.roots));
+    parts.tasks.spawn("watch virtiofsd of volumes", parts.watch_share(*parts.volumes));
     parts.add_phase("domain");
+}
+
+storage::ShareServers LibvirtMachine::share_servers() const noexcept {
+    return {parts_->roots->pid(), parts_->volumes->pid()};
 }
 
 pid_t LibvirtMachine::pid() const noexcept {
@@ -330,11 +362,11 @@ Awaitable<> LibvirtMachine::do_stop() {
     }
     co_await parts.tasks.stop();
     // virtiofsd waits for its first client for ever.
-    const bool unused = !destroyed || !co_await parts.share->wait_end();
-    if (parts.share && unused) {
+    if (parts.volumes && !(destroyed && co_await parts.share_servers_end())) {
         co_await parts.kill_and_let_libvirt_notice();
     }
-    parts.share.reset();
+    parts.roots.reset();
+    parts.volumes.reset();
     remove_machine_files(parts.spec.name, parts.spec.run_dir);
 }
 

@@ -33,6 +33,7 @@ class LibvirtMachine : public VirtualMachine {
     Awaitable<> start(Deadline deadline);
 
     pid_t pid() const noexcept override;
+    storage::ShareServers share_servers() const noexcept override;
     Awaitable<AgentHello> wait_hello(Deadline deadline) override;
     Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) override;
     Awaitable<> wait_gone() override;

@@ -42,8 +42,6 @@ bool names_qemu_of(std::string_view command_line, std::string_view uuid) noexcep
     return false;
 }
 
-// libvirt runs the C virtiofsd as "virtiofsd --fd=N -o source=<dir>,…" and the Rust one as
-// "virtiofsd --fd=N --shared-dir <dir>" or also with -o.
 bool names_virtiofsd_of(
     std::string_view command_line, const std::filesystem::path& share_dir
 ) noexcept {
@@ -51,18 +49,9 @@ bool names_virtiofsd_of(
     if (!program.ends_with("virtiofsd")) {
         return false;
     }
-    const std::string_view directory = share_dir.native();
     while (!command_line.empty()) {
-        std::string_view argument = take_argument(command_line);
-        if (argument == directory) {
+        if (take_argument(command_line) == share_dir.native()) {
             return true;
-        }
-        const std::size_t at = argument.find("source=");
-        if (at != std::string_view::npos) {
-            argument.remove_prefix(at + std::string_view("source=").size());
-            if (argument.substr(0, argument.find(',')) == directory) {
-                return true;
-            }
         }
     }
     return false;

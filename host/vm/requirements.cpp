@@ -142,11 +142,12 @@ Check program(const char* name, Find find, std::string remedy) {
 } // namespace
 
 std::filesystem::path find_virtiofsd(const config::Config& config) {
-    return config::find_program(
-        "virtiofsd",
-        config.hypervisor.virtiofsd,
-        {"/usr/lib/qemu", "/usr/libexec", "/usr/lib/virtiofsd"}
-    );
+    // The distribution's first: it is kept up to date.
+    const std::filesystem::path packaged = "/usr/libexec/virtiofsd";
+    if (config.hypervisor.virtiofsd.empty() && ::access(packaged.c_str(), X_OK) == 0) {
+        return packaged;
+    }
+    return config::find_program("virtiofsd", config.hypervisor.virtiofsd, {"/usr/lib/virtiofsd"});
 }
 
 std::filesystem::path find_libvirt_helper(const config::Config& config) {
@@ -322,8 +323,8 @@ Check HostChecks::virtiofsd() const {
     return program(
         "virtiofsd",
         [this] { return find_virtiofsd(config_); },
-        "install it: apt-get install qemu-system-common (Debian 12) or virtiofsd; or set virtiofsd "
-        "in [hypervisor]"
+        "install it: apt-get install virtiofsd; where there is no such package (Debian 12), "
+        "scripts/fetch-virtiofsd builds it; or set virtiofsd in [hypervisor]"
     );
 }
 

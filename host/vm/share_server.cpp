@@ -2,16 +2,16 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "common/os/command.hpp"
 #include "host/vm/unix_socket.hpp"
 
+#include <algorithm>
+#include <sys/resource.h>
 #include <unistd.h>
 
 namespace cppvm::vm {
 
 namespace {
 
-constexpr const char* socket_name = "virtiofsd.sock";
 constexpr int listener_in_child = 3;
 /// It ends as soon as QEMU, which is its only client, has.
 constexpr std::chrono::milliseconds end_limit{1000};
@@ -20,69 +20,79 @@ constexpr std::chrono::milliseconds end_limit{1000};
 /// users note. Those with a meaning to the host alone (labels, ACLs, what overlayfs keeps) are as
 /// if the file system had none
 /// (https://gitlab.com/virtio-fs/virtiofsd/-/blob/main/doc/xattr-mapping.md).
-constexpr const char* attributes = "xattrmap=:ok:all:user.:user.:"
+constexpr const char* attributes = "--xattrmap=:ok:all:user.:user.:"
                                    ":ok:all:security.capability:security.capability:"
                                    ":unsupported:all:::";
 
-/// Whether it is the C virtiofsd that came with QEMU until 7.2, by what it answers to --version.
-/// Its options are others than those of the Rust one (https://gitlab.com/virtio-fs/virtiofsd).
-Awaitable<bool> is_from_qemu(std::filesystem::path program, Deadline deadline) {
-    std::string version;
-    try {
-        version = co_await run_command({program, "--version"}, deadline);
-    } catch (const Error&) {
-        rethrow_with_context("ask virtiofsd for its version");
-    }
-    co_return version.find("virtiofsd version") != std::string::npos;
+/// As many as it may have: the guest decides how many inodes of an overlay it remembers, and each
+/// is a descriptor (files of other file systems are kept by handle). Some 600 of them the server
+/// reserves for itself; at the limit the guest gets ENFILE, and nobody else suffers.
+constexpr rlim_t max_descriptors = 262144;
+
+rlim_t descriptor_limit() {
+    rlimit limit{};
+    return ::getrlimit(RLIMIT_NOFILE, &limit) == 0 ? std::min(limit.rlim_max, max_descriptors)
+                                                   : max_descriptors;
 }
 
-/// killpriv_v2: set-user-id bits and file capabilities are taken away on the host when somebody
-/// writes to a file, which Linux's FUSE client by itself forgets for open(O_TRUNC); and it need not
-/// ask before each write whether there are any.
-std::vector<std::string>
-arguments(const std::string& program, bool from_qemu, const std::string& share_dir) {
-    const std::string listener = "--fd=" + std::to_string(listener_in_child);
-    if (from_qemu) {
-        const std::string options =
-            ",cache=always,timeout=1,killpriv_v2,xattr," + std::string(attributes);
-        return {program, listener, "-f", "-o", "source=" + share_dir + options};
-    }
-    // It has no option for the time after which the guest asks again, and with cache=always that
-    // is a day: too long for volumes that the host writes to.
+/// For the options: https://gitlab.com/virtio-fs/virtiofsd/-/blob/main/README.md.
+std::vector<std::string> arguments(const std::string& program, const ShareServerSpec& spec) {
     return {
         program,
-        listener,
+        "--fd=" + std::to_string(listener_in_child),
         "--shared-dir",
-        share_dir,
-        "--cache=auto",
+        spec.share_dir,
+        spec.changed_by_host ? "--cache=auto" : "--cache=always",
+        // A file system of its own in the guest for each mount, or files of two file systems of the
+        // host that have the same inode number would be one file.
+        "--announce-submounts",
+        // Not a descriptor for each inode that the guest remembers, where the file system can.
+        "--inode-file-handles=prefer",
+        "--rlimit-nofile=" + std::to_string(descriptor_limit()),
+        "--modcaps=-mknod",
+        // Set-user-id bits and file capabilities are taken away on the host when somebody writes to
+        // a file, which Linux's FUSE client by itself forgets for open(O_TRUNC); and it need not
+        // ask before each write whether there are any.
         "--killpriv-v2",
         "--xattr",
-        "--" + std::string(attributes)
+        attributes,
+        "--log-level=warn",
     };
+}
+
+std::string socket_name(const std::string& name) {
+    return name + ".sock";
+}
+
+std::string pid_file_name(const std::string& name) {
+    return name + ".pid";
 }
 
 } // namespace
 
-Awaitable<std::unique_ptr<ShareServer>> ShareServer::start(
-    std::filesystem::path program,
-    std::filesystem::path share_dir,
-    std::filesystem::path run_dir,
-    Deadline deadline
-) {
-    auto executor = co_await asio::this_coro::executor;
-    ChildSpec spec;
-    spec.arguments = arguments(program, co_await is_from_qemu(program, deadline), share_dir);
+std::unique_ptr<ShareServer>
+ShareServer::start(const asio::any_io_executor& executor, const ShareServerSpec& spec) {
+    ChildSpec child;
+    child.arguments = arguments(spec.program, spec);
+    child.confinement.private_directory = spec.share_dir;
     // Only the process keeps the listener: when that is gone, QEMU is refused.
-    auto listener = listen_unix(executor, run_dir / socket_name);
-    spec.descriptors = {{listener.native_handle(), listener_in_child}};
-    co_return std::make_unique<ShareServer>(executor, std::move(spec), run_dir);
+    auto listener = listen_unix(executor, spec.run_dir / socket_name(spec.name));
+    child.descriptors = {{listener.native_handle(), listener_in_child}};
+    try {
+        return std::make_unique<ShareServer>(executor, std::move(child), spec.run_dir, spec.name);
+    } catch (...) {
+        rethrow_with_context("share " + spec.share_dir.native());
+    }
 }
 
 ShareServer::ShareServer(
-    const asio::any_io_executor& executor, ChildSpec spec, const std::filesystem::path& run_dir
+    const asio::any_io_executor& executor,
+    ChildSpec spec,
+    const std::filesystem::path& run_dir,
+    const std::string& name
 )
-    : socket_(run_dir / socket_name),
-      process_(executor, std::move(spec), run_dir / share_server_pid_file) {}
+    : socket_(run_dir / socket_name(name)),
+      process_(executor, std::move(spec), run_dir / pid_file_name(name)) {}
 
 ShareServer::~ShareServer() {
     ::unlink(socket_.c_str());
@@ -106,8 +116,15 @@ Awaitable<std::string> ShareServer::failure() {
     co_return failed ? "; " + process_.describe(*exit) : "";
 }
 
+std::vector<std::filesystem::path> share_server_pid_files(const std::filesystem::path& run_dir) {
+    return {run_dir / pid_file_name(roots_server), run_dir / pid_file_name(volumes_server)};
+}
+
 std::vector<std::filesystem::path> share_server_files(const std::filesystem::path& run_dir) {
-    return {run_dir / socket_name, run_dir / share_server_pid_file};
+    std::vector<std::filesystem::path> files = share_server_pid_files(run_dir);
+    files.push_back(run_dir / socket_name(roots_server));
+    files.push_back(run_dir / socket_name(volumes_server));
+    return files;
 }
 
 } // namespace cppvm::vm

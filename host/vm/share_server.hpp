@@ -11,31 +11,49 @@
 
 namespace cppvm::vm {
 
-/// A virtiofsd that exports one directory to one machine.
+/// The names of a machine's two servers, from which those of their files follow.
+inline constexpr const char* roots_server = "roots";
+inline constexpr const char* volumes_server = "volumes";
+
+/// What one is started with. Plain data.
+struct ShareServerSpec {
+    std::filesystem::path program;   ///< virtiofsd 1.13 or later
+    std::string name;                ///< roots_server or volumes_server
+    bool changed_by_host = false;    ///< whether the guest must look for changes
+    std::filesystem::path share_dir; ///< an empty directory
+    std::filesystem::path run_dir;   ///< for socket and pid file
+};
+
+/// A virtiofsd that exports one directory to one machine: an empty, read-only tmpfs that it sees in
+/// place of `share_dir`, in a mount namespace in which, once it has set itself up, nothing else is.
+/// That it has when QEMU runs, which talks to it before.
 ///
-/// libvirt could start it too, but not with the options that make programs start quickly: the guest
-/// keeps the pages of a file over its closing (cache=always), and asks after a second whether the
-/// file has changed on the host (timeout=1). See docs/adr/0008-virtiofsd-of-our-own.md.
+/// libvirt could start it too, but not with these options. A machine has two
+/// (docs/adr/0008-virtiofsd-of-our-own.md): what only the guest changes it may keep for as long as
+/// it likes, so that programs start quickly; for volumes it asks anew after a second, and at each
+/// open of a file.
 ///
 /// Owns: the process, its socket and pid file; the destructor ends and removes them.
 /// Thread: the loop's only.
 class ShareServer {
   public:
-    /// Starts `program`. Its socket takes connections from now on, whether it listens already or
-    /// not. Throws: Error. Cancels: nothing is left.
-    static Awaitable<std::unique_ptr<ShareServer>> start(
-        std::filesystem::path program,
-        std::filesystem::path share_dir,
-        std::filesystem::path run_dir,
-        Deadline deadline
-    );
+    /// Starts it. Its socket takes connections from now on, whether it listens already or not.
+    /// Throws: Error.
+    static std::unique_ptr<ShareServer>
+    start(const asio::any_io_executor& executor, const ShareServerSpec& spec);
 
     ShareServer(
-        const asio::any_io_executor& executor, ChildSpec spec, const std::filesystem::path& run_dir
+        const asio::any_io_executor& executor,
+        ChildSpec spec,
+        const std::filesystem::path& run_dir,
+        const std::string& name
     );
     ShareServer(const ShareServer&) = delete;
     ShareServer& operator=(const ShareServer&) = delete;
     ~ShareServer();
+
+    /// The process whose mount namespace is the share's.
+    pid_t pid() const noexcept { return process_.pid(); }
 
     /// For QEMU; it must be let in by its owner and mode.
     const std::filesystem::path& socket() const noexcept { return socket_; }
@@ -57,8 +75,9 @@ class ShareServer {
     HelperProcess process_;
 };
 
-/// Where its pid is told to whoever cleans up, and all files that it has in the run directory.
-inline constexpr const char* share_server_pid_file = "virtiofsd.pid";
+/// Where their pids are told to whoever cleans up, and all files that they have in the run
+/// directory.
+std::vector<std::filesystem::path> share_server_pid_files(const std::filesystem::path& run_dir);
 std::vector<std::filesystem::path> share_server_files(const std::filesystem::path& run_dir);
 
 } // namespace cppvm::vm

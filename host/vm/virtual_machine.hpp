@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/async/asio.hpp"
+#include "host/storage/share_servers.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -23,7 +24,7 @@ struct VmSpec {
     std::filesystem::path initramfs;
     std::string command_line;        ///< without what the hypervisor adds (console, boot port)
     std::filesystem::path run_dir;   ///< sockets, pid files, console log; owned by the sandbox
-    std::filesystem::path share_dir; ///< the pod's virtiofs export (wire::share_tag)
+    std::filesystem::path share_dir; ///< empty; the virtiofs servers mount their shares over it
 };
 
 /// A phase of the start and when it ended, for the log and scripts/bench.
@@ -54,6 +55,9 @@ class VirtualMachine {
 
     /// QEMU's pid.
     virtual pid_t pid() const noexcept = 0;
+
+    /// The servers of the two shares; their mount namespaces are the shares'.
+    virtual storage::ShareServers share_servers() const noexcept = 0;
 
     /// Until the guest said hello. Once.
     /// Throws: Error (deadline_exceeded, or unavailable if the machine died first) that carries its

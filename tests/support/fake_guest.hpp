@@ -8,6 +8,7 @@
 #include "common/wire/ports.hpp"
 #include "host/vm/virtual_machine.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
+#include "tests/support/fake_share_server.hpp"
 
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
@@ -15,6 +16,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -212,6 +214,11 @@ class FakeHypervisor : public vm::Hypervisor {
     /// Stdio streams that the host opened, by token, until a test takes them.
     std::map<std::uint64_t, StreamSocket> streams;
 
+    /// Whether nothing is attached to the share of root file systems.
+    bool roots_are_empty() const {
+        return !roots_server_ || std::filesystem::is_empty(roots_server_->view(""));
+    }
+
     /// As when QEMU is killed: connections break, waiters wake.
     void kill_machine() {
         died_.set();
@@ -234,6 +241,8 @@ class FakeHypervisor : public vm::Hypervisor {
     Awaitable<std::unique_ptr<vm::VirtualMachine>> start(vm::VmSpec machine, Deadline) override {
         spec = std::move(machine);
         on_start();
+        roots_server_.emplace(spec.share_dir);
+        volumes_server_.emplace(spec.share_dir);
         server_ = std::make_unique<ttrpc::Server>(executor_, Logger());
         server_->add(agent);
         ++machines;
@@ -246,6 +255,10 @@ class FakeHypervisor : public vm::Hypervisor {
         explicit Machine(FakeHypervisor& owner) : owner_(owner), stopped_(owner.executor_) {}
 
         pid_t pid() const noexcept override { return 1; }
+
+        storage::ShareServers share_servers() const noexcept override {
+            return {owner_.roots_server_->pid(), owner_.volumes_server_->pid()};
+        }
 
         Awaitable<vm::AgentHello> wait_hello(Deadline) override {
             owner_.on_hello();
@@ -277,6 +290,8 @@ class FakeHypervisor : public vm::Hypervisor {
         Awaitable<> end() {
             co_await owner_.on_stop();
             --owner_.machines;
+            owner_.roots_server_.reset();
+            owner_.volumes_server_.reset();
             owner_.died_.set();
             owner_.on_end();
             co_await owner_.server_->stop();
@@ -291,6 +306,8 @@ class FakeHypervisor : public vm::Hypervisor {
 
     asio::any_io_executor executor_;
     std::unique_ptr<ttrpc::Server> server_;
+    std::optional<FakeShareServer> roots_server_;
+    std::optional<FakeShareServer> volumes_server_;
     Event died_;
     TaskGroup tasks_;
 };

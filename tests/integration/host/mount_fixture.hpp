@@ -71,47 +71,6 @@ class MountTest : public ::testing::Test {
     testing::LogCapture log;
 };
 
-/// A process in a mount namespace that only receives: as virtiofsd is, started now.
-class SlaveNamespace {
-  public:
-    SlaveNamespace() {
-        std::array<int, 2> ready{};
-        EXPECT_EQ(::pipe2(ready.data(), O_CLOEXEC), 0);
-        pid_ = ::fork();
-        if (pid_ == 0) {
-            const bool done = ::unshare(CLONE_NEWNS) == 0 &&
-                              ::mount(nullptr, "/", nullptr, MS_SLAVE | MS_REC, nullptr) == 0;
-            [[maybe_unused]] const auto written = ::write(ready[1], done ? "y" : "n", 1);
-            ::pause();
-            ::_exit(0);
-        }
-        char answer = 0;
-        EXPECT_EQ(::read(ready[0], &answer, 1), 1);
-        EXPECT_EQ(answer, 'y');
-        ::close(ready[0]);
-        ::close(ready[1]);
-    }
-    SlaveNamespace(const SlaveNamespace&) = delete;
-    SlaveNamespace& operator=(const SlaveNamespace&) = delete;
-    ~SlaveNamespace() {
-        ::kill(pid_, SIGKILL);
-        ::waitpid(pid_, nullptr, 0);
-    }
-
-    /// How a path of the namespace is reached from here.
-    std::filesystem::path view(const std::filesystem::path& path) const {
-        return "/proc/" + std::to_string(pid_) + "/root" + path.native();
-    }
-
-    std::size_t mounts_at(const std::filesystem::path& path) const {
-        const auto text = read_file("/proc/" + std::to_string(pid_) + "/mountinfo", 1 << 20);
-        return mounts_below(parse_mountinfo(text).value(), path).size();
-    }
-
-  private:
-    pid_t pid_ = -1;
-};
-
 /// The text of the Error that `function` throws.
 template <class F>
 std::string error_of(F function) {

@@ -1,7 +1,11 @@
 #include "host/storage/share.hpp"
 #include "tests/integration/host/mount_fixture.hpp"
+#include "tests/support/co_test.hpp"
+#include "tests/support/fake_share_server.hpp"
 
+#include <functional>
 #include <sys/socket.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 
 namespace cppvm::storage {
@@ -9,6 +13,54 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+
+Deadline soon() {
+    return deadline_in(std::chrono::seconds(10));
+}
+
+/// A share with its two servers.
+struct OpenShare {
+    OpenShare(
+        const asio::any_io_executor& executor, const std::filesystem::path& dir, Logger logger
+    )
+        : share(executor, dir, std::move(logger)), roots(dir), volumes(dir) {
+        share.open({roots.pid(), volumes.pid()});
+    }
+
+    Share share;
+    testing::FakeShareServer roots;
+    testing::FakeShareServer volumes;
+};
+
+/// A mount whose server never answers: a FUSE connection that nobody reads.
+class HungFileSystem {
+  public:
+    explicit HungFileSystem(std::string path) : path_(std::move(path)) {
+        fuse_ = UniqueFd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+        EXPECT_TRUE(fuse_) << "needs /dev/fuse";
+        const std::string options =
+            "fd=" + std::to_string(fuse_.get()) + ",rootmode=40000,user_id=0,group_id=0";
+        EXPECT_EQ(::mount("hung", path_.c_str(), "fuse", 0, options.c_str()), 0);
+    }
+    HungFileSystem(const HungFileSystem&) = delete;
+    HungFileSystem& operator=(const HungFileSystem&) = delete;
+    ~HungFileSystem() { ::umount2(path_.c_str(), MNT_DETACH | MNT_FORCE); }
+
+    const std::string& path() const noexcept { return path_; }
+
+  private:
+    std::string path_;
+    UniqueFd fuse_;
+};
+
+Awaitable<std::string> failure_of(Awaitable<SharedNames> operation) {
+    try {
+        co_await std::move(operation);
+    } catch (const Error& error) {
+        co_return error.message();
+    }
+    co_return "nothing was thrown";
+}
 
 class ShareTest : public MountTest {
   protected:
@@ -28,64 +80,120 @@ class ShareTest : public MountTest {
         }
     }
 
-    std::filesystem::path share_dir() const { return dir / "share"; }
-    std::filesystem::path in_share(const std::string& path) const { return dir / "share" / path; }
+    /// Runs `body` with a share; the host's mounts are afterwards what they were.
+    void with_share(std::function<Awaitable<>(OpenShare&)> body) {
+        const std::size_t before = read_mountinfo().size();
+        testing::co_test(
+            [](ShareTest* test, std::function<Awaitable<>(OpenShare&)> run) -> Awaitable<> {
+                OpenShare open(
+                    co_await asio::this_coro::executor, test->dir / "share", test->log.logger()
+                );
+                co_await run(open);
+            }(this, std::move(body))
+        );
+        EXPECT_EQ(read_mountinfo().size(), before);
+        EXPECT_FALSE(std::filesystem::exists(dir / "share"));
+    }
 };
 
-TEST_F(ShareTest, ShowsWhatIsMountedLaterToWhoCameBefore) {
-    Share share(share_dir(), log.logger());
-    const SlaveNamespace virtiofsd;
-    ContainerStorage storage = container("box");
-    storage.volumes = {{dir / "volume"}, {dir / "resolv.conf"}};
-    storage.volumes[1].read_only = true;
-    share.add_container(storage);
+TEST_F(ShareTest, ShowsRootAndVolumesToTheServersAndNothingOnTheHost) {
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        const auto before = read_mountinfo().size();
+        ContainerStorage storage = container("box");
+        storage.volumes = {{dir / "volume"}, {dir / "resolv.conf"}};
+        storage.volumes[1].read_only = true;
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        const auto root = s.roots.view(names.rootfs);
+        const auto volume = s.volumes.view(names.volumes.at(0));
+        const auto file = s.volumes.view(names.volumes.at(1));
+        EXPECT_EQ(content(root / "etc/hostname"), "box\n");
+        EXPECT_EQ(content(volume / "file"), "text");
+        EXPECT_EQ(content(file), "nameserver");
+        EXPECT_EQ(try_write(volume / "new"), 0);
+        EXPECT_EQ(try_write(file), EROFS);
+        EXPECT_EQ(try_write(root / "new"), 0);
+        EXPECT_EQ(try_write(s.roots.view("new")), EROFS);
+        EXPECT_EQ(try_write(file.parent_path() / "new"), EROFS);
+        EXPECT_EQ(read_mountinfo().size(), before);
+        EXPECT_TRUE(std::filesystem::is_empty(dir / "share"));
 
-    for (const auto& root : {in_share("box"), virtiofsd.view(in_share("box"))}) {
-        EXPECT_EQ(content(root / "rootfs/etc/hostname"), "box\n");
-        EXPECT_EQ(content(root / "mounts/0/file"), "text");
-        EXPECT_EQ(content(root / "mounts/1"), "nameserver");
-        EXPECT_EQ(try_write(root / "mounts/0/new"), 0);
-        EXPECT_EQ(try_write(root / "mounts/1"), EROFS);
-        EXPECT_EQ(try_write(root / "rootfs/new"), 0);
-        // The guest must not fill the host's run directory.
-        EXPECT_EQ(try_write(root / "new"), EROFS);
-        EXPECT_EQ(try_write(root / "mounts/new"), EROFS);
-        EXPECT_EQ(try_write(root / "../new"), EROFS);
-    }
-    dir.write("volume/file", "changed on the host");
-    EXPECT_EQ(content(virtiofsd.view(in_share("box/mounts/0/file"))), "changed on the host");
+        co_await s.share.remove_container("box", soon());
+        co_await s.share.remove_container("box", soon());
+        EXPECT_TRUE(std::filesystem::is_empty(s.roots.view("")));
+        EXPECT_TRUE(std::filesystem::is_empty(s.volumes.view("")));
+        EXPECT_EQ(content(dir / "resolv.conf"), "nameserver");
+        EXPECT_EQ(log.text(), "");
+    });
+}
 
-    share.remove_container("box");
-    share.remove_container("box");
-    EXPECT_FALSE(std::filesystem::exists(in_share("box")));
-    EXPECT_EQ(virtiofsd.mounts_at(in_share("box")), 0u);
-    EXPECT_EQ(content(dir / "volume/file"), "changed on the host");
-    share.remove();
-    share.remove();
-    EXPECT_FALSE(std::filesystem::exists(share_dir()));
-    EXPECT_EQ(mounts_at(share_dir()), 0u);
-    EXPECT_EQ(log.text(), "");
+TEST_F(ShareTest, ClosesEveryMountThatItShows) {
+    mount_tmpfs(dir / "volume");
+    mount_tmpfs(dir / "volume/below");
+    std::filesystem::create_symlink("/", dir / "volume/link");
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{dir / "volume"}, {dir / "resolv.conf"}};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        constexpr unsigned long closed = ST_NOSUID | ST_NODEV | ST_NOEXEC | 0x2000; // nosymfollow
+        for (const auto& path :
+             {s.roots.view(names.rootfs),
+              s.volumes.view(names.volumes.at(0)),
+              s.volumes.view(names.volumes.at(0) + "/below"),
+              s.volumes.view(names.volumes.at(1))}) {
+            struct statvfs status{};
+            EXPECT_EQ(::statvfs(path.c_str(), &status), 0) << path;
+            EXPECT_EQ(status.f_flag & closed, closed) << path;
+        }
+        const auto link = s.volumes.view(names.volumes.at(0) + "/link/etc");
+        EXPECT_EQ(::access(link.c_str(), F_OK), -1);
+        EXPECT_EQ(errno, ELOOP);
+    });
 }
 
 TEST_F(ShareTest, MountsTheRootFileSystemThatContainerdDescribes) {
-    Share share(share_dir(), log.logger());
-    const SlaveNamespace virtiofsd;
     make_dir("upper");
     make_dir("work");
-    ContainerStorage storage = container("box");
-    storage.rootfs = "/does/not/matter";
-    storage.rootfs_mounts = {
-        {"overlay",
-         "overlay",
-         "",
-         {"lowerdir=" + (dir / "image").native(),
-          "upperdir=" + (dir / "upper").native(),
-          "workdir=" + (dir / "work").native()}}
-    };
-    share.add_container(storage);
-    EXPECT_EQ(content(virtiofsd.view(in_share("box/rootfs/etc/hostname"))), "box\n");
-    EXPECT_EQ(try_write(virtiofsd.view(in_share("box/rootfs/new"))), 0);
-    EXPECT_TRUE(std::filesystem::exists(dir / "upper/new"));
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.rootfs = "/does/not/matter";
+        storage.rootfs_mounts = {
+            {"overlay",
+             "overlay",
+             "",
+             {"lowerdir=" + (dir / "image").native(),
+              "upperdir=" + (dir / "upper").native(),
+              "workdir=" + (dir / "work").native()}}
+        };
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_EQ(content(s.roots.view(names.rootfs + "/etc/hostname")), "box\n");
+        EXPECT_EQ(try_write(s.roots.view(names.rootfs + "/new")), 0);
+        EXPECT_TRUE(std::filesystem::exists(dir / "upper/new"));
+    });
+}
+
+TEST_F(ShareTest, ShowsOneSourceOnceToAllContainers) {
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("a");
+        storage.volumes = {{dir / "volume"}, {dir / "volume"}};
+        storage.volumes[0].read_only = true;
+        storage.volumes[1].read_only = true;
+        const SharedNames a = co_await s.share.add_container(storage, soon());
+        storage.container_id = "b";
+        storage.volumes = {{dir / "volume"}};
+        EXPECT_EQ(try_write(s.volumes.view(a.volumes.at(0) + "/new")), EROFS);
+        const SharedNames b = co_await s.share.add_container(storage, soon());
+        EXPECT_EQ(a.volumes.at(0), a.volumes.at(1));
+        EXPECT_EQ(a.volumes.at(0), b.volumes.at(0));
+        EXPECT_NE(a.rootfs, b.rootfs);
+        // Now somebody may write; for "a" it is the guest's own mounts that do not.
+        EXPECT_EQ(try_write(s.volumes.view(a.volumes.at(0) + "/new")), 0);
+        co_await s.share.remove_container("b", soon());
+        EXPECT_EQ(try_write(s.volumes.view(a.volumes.at(0) + "/other")), EROFS);
+        co_await s.share.remove_container("a", soon());
+        EXPECT_TRUE(std::filesystem::is_empty(s.volumes.view("")));
+        const SharedNames again = co_await s.share.add_container(storage, soon());
+        EXPECT_NE(again.volumes.at(0), b.volumes.at(0));
+    });
 }
 
 TEST_F(ShareTest, KeepsTheHostsMountsBelowAVolume) {
@@ -93,98 +201,125 @@ TEST_F(ShareTest, KeepsTheHostsMountsBelowAVolume) {
     ASSERT_EQ(::mount(nullptr, (dir / "volume").c_str(), nullptr, MS_SHARED, nullptr), 0);
     mount_tmpfs(dir / "volume/below");
     dir.write("volume/below/file", "text");
-    {
-        Share share(share_dir(), log.logger());
+    with_share([this](OpenShare& s) -> Awaitable<> {
         ContainerStorage storage = container("box");
         storage.volumes = {{dir / "volume"}, {dir / "volume"}};
         storage.volumes[1].propagate = true;
-        share.add_container(storage);
-        EXPECT_EQ(content(in_share("box/mounts/0/below/file")), "text");
-        EXPECT_EQ(content(in_share("box/mounts/1/below/file")), "text");
-        share.remove_container("box");
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        for (const auto& name : names.volumes) {
+            EXPECT_EQ(content(s.volumes.view(name + "/below/file")), "text");
+        }
+        co_await s.share.remove_container("box", soon());
         EXPECT_EQ(content(dir / "volume/below/file"), "text");
-        share.add_container(storage);
-    } // the destructor undoes it as well
+        co_await s.share.add_container(storage, soon());
+    }); // they go with the servers as well
     EXPECT_EQ(content(dir / "volume/below/file"), "text");
     EXPECT_EQ(mounts_at(dir / "volume"), 2u);
-    EXPECT_FALSE(std::filesystem::exists(share_dir()));
 }
 
 TEST_F(ShareTest, ShowsWhatTheHostMountsLaterOnlyWherePropagationIsAsked) {
     mount_tmpfs(dir / "volume");
     ASSERT_EQ(::mount(nullptr, (dir / "volume").c_str(), nullptr, MS_SHARED, nullptr), 0);
-    Share share(share_dir(), log.logger());
-    const SlaveNamespace virtiofsd;
-    ContainerStorage storage = container("box");
-    storage.volumes = {{dir / "volume"}, {dir / "volume"}};
-    storage.volumes[1].propagate = true;
-    share.add_container(storage);
-    mount_tmpfs(dir / "volume/later");
-    dir.write("volume/later/file", "text");
-    EXPECT_FALSE(std::filesystem::exists(in_share("box/mounts/0/later/file")));
-    EXPECT_EQ(content(virtiofsd.view(in_share("box/mounts/1/later/file"))), "text");
-    share.remove_container("box");
-    EXPECT_EQ(content(dir / "volume/later/file"), "text");
-    EXPECT_EQ(virtiofsd.mounts_at(in_share("box")), 0u);
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{dir / "volume"}, {dir / "volume"}};
+        storage.volumes[1].propagate = true;
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        mount_tmpfs(dir / "volume/later");
+        dir.write("volume/later/file", "text");
+        const auto without = s.volumes.view(names.volumes.at(0) + "/later/file");
+        EXPECT_FALSE(std::filesystem::exists(without));
+        EXPECT_EQ(content(s.volumes.view(names.volumes.at(1) + "/later/file")), "text");
+        // The host can undo it while the container has it, and nothing keeps it.
+        EXPECT_EQ(::umount2((dir / "volume/later").c_str(), 0), 0);
+        EXPECT_FALSE(std::filesystem::exists(s.volumes.view(names.volumes.at(1) + "/later/file")));
+    });
 }
 
 TEST_F(ShareTest, MakesVolumesReadOnlyAsDeepAsAsked) {
     mount_tmpfs(dir / "volume/below");
-    Share share(share_dir(), log.logger());
-    ContainerStorage storage = container("box");
-    storage.volumes = {{dir / "volume"}, {dir / "volume"}, {dir / "volume"}};
-    storage.volumes[0].read_only = true;
-    storage.volumes[1].recursive_read_only = true;
-    storage.volumes[2].recursive = false;
-    share.add_container(storage);
-    EXPECT_EQ(try_write(in_share("box/mounts/0/new")), EROFS);
-    EXPECT_EQ(try_write(in_share("box/mounts/0/below/new")), 0);
-    EXPECT_EQ(try_write(in_share("box/mounts/1/new")), EROFS);
-    EXPECT_EQ(try_write(in_share("box/mounts/1/below/other")), EROFS);
-    EXPECT_EQ(try_write(in_share("box/mounts/2/new")), 0);
-    EXPECT_FALSE(std::filesystem::exists(in_share("box/mounts/2/below/new")));
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{dir / "volume"}, {dir / "volume"}, {dir / "volume"}};
+        storage.volumes[0].read_only = true;
+        storage.volumes[1].recursive_read_only = true;
+        storage.volumes[2].recursive = false;
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        const auto view = [&](std::size_t volume, const char* path) {
+            return s.volumes.view(names.volumes.at(volume) + path);
+        };
+        EXPECT_EQ(try_write(view(0, "/new")), EROFS);
+        EXPECT_EQ(try_write(view(0, "/below/new")), 0);
+        EXPECT_EQ(try_write(view(1, "/new")), EROFS);
+        EXPECT_EQ(try_write(view(1, "/below/other")), EROFS);
+        EXPECT_EQ(try_write(view(2, "/new")), 0);
+        EXPECT_FALSE(std::filesystem::exists(view(2, "/below/new")));
+    });
 }
 
 TEST_F(ShareTest, LeavesNothingOfAContainerThatFailsAtAnyStep) {
-    Share share(share_dir(), log.logger());
-    const std::size_t before = mounts_at(dir.path());
-    for (std::size_t bad = 0; bad < 4; ++bad) {
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        for (std::size_t bad = 0; bad < 4; ++bad) {
+            ContainerStorage storage = container("box");
+            storage.volumes = {{dir / "volume"}, {dir / "resolv.conf"}, {dir / "volume"}};
+            const std::string missing = dir / "missing";
+            (bad == 0 ? storage.rootfs : storage.volumes[bad - 1].source) = missing;
+            const std::string error = co_await failure_of(s.share.add_container(storage, soon()));
+            EXPECT_THAT(
+                error,
+                AllOf(
+                    HasSubstr("prepare storage of container box: "),
+                    HasSubstr(missing + ": No such file")
+                )
+            );
+        }
         ContainerStorage storage = container("box");
-        storage.volumes = {{dir / "volume"}, {dir / "resolv.conf"}, {dir / "volume"}};
-        const std::string missing = dir / "missing";
-        (bad == 0 ? storage.rootfs : storage.volumes[bad - 1].source) = missing;
-        const std::string error = error_of([&] { share.add_container(storage); });
+        storage.rootfs_mounts = {{"tmpfs", "tmpfs", "", {}}, {"nofs", "none", "", {}}};
+        EXPECT_THAT(co_await failure_of(s.share.add_container(storage, soon())), HasSubstr("nofs"));
+        EXPECT_TRUE(std::filesystem::is_empty(s.roots.view("")));
+        EXPECT_TRUE(std::filesystem::is_empty(s.volumes.view("")));
+        co_await s.share.add_container(container("box"), soon());
         EXPECT_THAT(
-            error,
-            AllOf(
-                HasSubstr("prepare storage of container box: "),
-                HasSubstr(missing + ": No such file")
-            )
+            co_await failure_of(s.share.add_container(container("box"), soon())),
+            HasSubstr("has storage already")
         );
-        EXPECT_EQ(mounts_at(dir.path()), before);
-        EXPECT_FALSE(std::filesystem::exists(in_share("box")));
-    }
-    ContainerStorage storage = container("box");
-    storage.rootfs_mounts = {{"tmpfs", "tmpfs", "", {}}, {"nofs", "none", "", {}}};
-    EXPECT_THROW(share.add_container(storage), Error);
-    EXPECT_EQ(mounts_at(dir.path()), before);
+    });
 }
 
-TEST_F(ShareTest, RefusesIdsThatLeadElsewhereAndThoseInUse) {
-    Share share(share_dir(), log.logger());
-    for (const char* id : {"", ".", "..", "../other", "a/b"}) {
-        EXPECT_THROW(share.add_container(container(id)), Error) << id;
-        EXPECT_THROW(share.remove_container(id), Error) << id;
-    }
-    share.add_container(container("box"));
-    EXPECT_THAT(
-        error_of([&] { share.add_container(container("box")); }),
-        HasSubstr("container box has storage already")
-    );
-    EXPECT_EQ(content(in_share("box/rootfs/etc/hostname")), "box\n"); // as it was
-    share.add_container(container("other"));
-    share.remove_container("box");
-    EXPECT_EQ(content(in_share("other/rootfs/etc/hostname")), "box\n");
+TEST_F(ShareTest, IsNotHeldUpByAVolumeThatDoesNotAnswer) {
+    const HungFileSystem hung(make_dir("hung"));
+    with_share([&](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{dir / "volume"}, {hung.path()}};
+        const std::string error = co_await failure_of(
+            s.share.add_container(storage, deadline_in(std::chrono::milliseconds(500)))
+        );
+        EXPECT_THAT(
+            error,
+            AllOf(HasSubstr("container box"), HasSubstr("bind " + hung.path() + ": timed out"))
+        );
+        co_await s.share.add_container(container("other"), soon());
+        co_await s.share.remove_container("other", soon());
+        EXPECT_TRUE(std::filesystem::is_empty(s.volumes.view("")));
+    });
+}
+
+TEST_F(ShareTest, GivesUpWhatIsUnderWayWhenItIsStopped) {
+    const HungFileSystem hung(make_dir("hung"));
+    with_share([&](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{hung.path()}};
+        auto executor = co_await asio::this_coro::executor;
+        asio::post(executor, [&] { s.share.stop(); });
+        EXPECT_THAT(
+            co_await failure_of(s.share.add_container(storage, no_deadline)),
+            HasSubstr("was killed")
+        );
+        EXPECT_THAT(
+            co_await failure_of(s.share.add_container(container("other"), soon())),
+            HasSubstr("stopping")
+        );
+    });
 }
 
 TEST_F(ShareTest, WarnsOfWhatCannotWorkInAGuest) {
@@ -194,54 +329,39 @@ TEST_F(ShareTest, WarnsOfWhatCannotWorkInAGuest) {
     address.sun_family = AF_UNIX;
     path.copy(address.sun_path, sizeof address.sun_path - 1);
     ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    Share share(share_dir(), log.logger());
-    ContainerStorage storage = container("box");
-    storage.volumes = {{path}, {"/dev/null"}};
-    share.add_container(storage);
-    EXPECT_TRUE(log.has("source=" + path + " kind=socket")) << log.text();
-    EXPECT_TRUE(log.has("source=/dev/null kind=device")) << log.text();
-    EXPECT_TRUE(std::filesystem::is_socket(in_share("box/mounts/0")));
+    with_share([&](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{path}, {"/dev/null"}};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_TRUE(log.has("source=" + path + " kind=socket")) << log.text();
+        EXPECT_TRUE(log.has("source=/dev/null kind=device")) << log.text();
+        EXPECT_TRUE(std::filesystem::is_socket(s.volumes.view(names.volumes.at(0))));
+    });
 }
 
-TEST_F(ShareTest, CanBeUndoneAfterItsOwnerDied) {
-    dir.write("volume/below/file", "text");
-    for (const bool by_successor : {false, true}) {
-        const pid_t owner = ::fork();
-        if (owner == 0) {
-            Share share(share_dir(), Logger());
-            ContainerStorage storage = container("box");
-            storage.volumes = {{dir / "volume"}, {dir / "resolv.conf"}};
-            share.add_container(storage);
-            share.add_container(container("other"));
-            ::_exit(7); // no destructor runs
-        }
-        int status = 0;
-        ASSERT_EQ(::waitpid(owner, &status, 0), owner);
-        ASSERT_EQ(WEXITSTATUS(status), 7);
-        ASSERT_EQ(mounts_at(share_dir()), 5u);
-        if (by_successor) {
-            Share share(share_dir(), log.logger());
-            EXPECT_EQ(mounts_at(share_dir()), 1u);
-            share.add_container(container("box"));
-        } else {
-            undo_leftovers(share_dir());
-            undo_leftovers(share_dir());
-        }
-        EXPECT_EQ(mounts_at(share_dir()), 0u);
-        EXPECT_FALSE(std::filesystem::exists(share_dir()));
-        EXPECT_EQ(content(dir / "volume/below/file"), "text");
-        EXPECT_EQ(content(dir / "image/etc/hostname"), "box\n");
-        EXPECT_EQ(content(dir / "resolv.conf"), "nameserver");
-    }
+TEST_F(ShareTest, RefusesANamespaceThatIsNotAShare) {
+    testing::co_test([](std::filesystem::path directory, ContainerStorage storage) -> Awaitable<> {
+        Share share(co_await asio::this_coro::executor, directory, Logger());
+        share.open({::getpid(), ::getpid()});
+        EXPECT_THAT(
+            co_await failure_of(share.add_container(storage, soon())),
+            HasSubstr("virtiofsd has not set it up")
+        );
+    }(dir / "share", container("box")));
+    EXPECT_EQ(mounts_at(dir.path()), 1u);
 }
 
 TEST_F(ShareTest, FailsWithoutATraceWhereItCannotBe) {
+    asio::io_context loop;
     EXPECT_THAT(
-        error_of([&] { Share share(dir / "no/parent", log.logger()); }),
+        error_of([&] { Share share(loop.get_executor(), dir / "no/parent", log.logger()); }),
         HasSubstr((dir / "no/parent").native())
     );
     const auto file = dir.write("file", "text");
-    EXPECT_THAT(error_of([&] { Share share(file, log.logger()); }), HasSubstr(file.native()));
+    EXPECT_THAT(
+        error_of([&] { Share share(loop.get_executor(), file, log.logger()); }),
+        HasSubstr(file.native())
+    );
     EXPECT_EQ(content(file), "text");
 }
 

@@ -59,6 +59,9 @@ void VmFixture::SetUp() {
     config_.vm.initramfs = image / "initramfs.img";
     config_.vm.memory_mib = 256;
     config_.hypervisor.libvirt_helper = CPPVM_LIBVIRT_HELPER;
+    config_.hypervisor.virtiofsd = from_environment(
+        "CPPVM_TEST_VIRTIOFSD", {"/usr/libexec/virtiofsd", build / "stage/libexec/cppvm/virtiofsd"}
+    );
     config_.vsock.vhost_device_vsock = from_environment(
         "CPPVM_TEST_VHOST_DEVICE_VSOCK", {build / "stage/libexec/cppvm/vhost-device-vsock"}
     );

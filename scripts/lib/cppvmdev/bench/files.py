@@ -21,24 +21,23 @@ from ..waiting import wait_until
 from . import bare_machine, files_workload
 from .subject import CPPVM, MEMORY_MIB, RUNC, prepared, say
 
-_PROGRAM = Path("/usr/lib/qemu/virtiofsd")
 # As host/vm/share_server.cpp has it.
 _ATTRIBUTES = (
-    ",xattr,xattrmap=:ok:all:user.:user.:"
+    "--xattrmap=:ok:all:user.:user.:"
     ":ok:all:security.capability:security.capability::unsupported:all:::"
 )
-_CACHE = "cache=always,timeout=1"
-_KILLPRIV = ",killpriv_v2"
-_OWN = _CACHE + _KILLPRIV + _ATTRIBUTES
-# Of the virtiofsd that came with QEMU. Name, options instead of the product's. No thread pools
-# (docs/adr/0008-virtiofsd-of-our-own.md).
+_CACHE = "--cache=always"
+_HANDLES = "--inode-file-handles=prefer"
+_OWN = [_CACHE, "--announce-submounts", _HANDLES, "--killpriv-v2", "--xattr", _ATTRIBUTES]
+# For the server of root file systems: name, one of the product's options, and another in its place.
 _VARIANTS = {
-    "product": _OWN,
-    "cache=auto": "cache=auto" + _KILLPRIV + _ATTRIBUTES,
-    "cache=none": "cache=none" + _KILLPRIV + _ATTRIBUTES,
-    "writeback": _OWN + ",writeback",
-    "no xattr": _CACHE + _KILLPRIV,
-    "no killpriv_v2": _CACHE + _ATTRIBUTES,
+    "product": None,
+    "cache=auto": (_CACHE, "--cache=auto"),
+    "cache=never": (_CACHE, "--cache=never"),
+    "writeback": (_CACHE, f"{_CACHE} --writeback"),
+    "no xattr": ("--xattr", ""),
+    "no killpriv-v2": ("--killpriv-v2", ""),
+    "no file handles": (_HANDLES, "--inode-file-handles=never"),
 }
 _TIMEOUT = 1800  # s
 
@@ -50,17 +49,23 @@ def _result(text):
     raise RuntimeError(f"the workload gave no result; it said: {text[-500:]}")
 
 
-def _wrapper(directory, name, options):
+def _program(stage):
+    packaged = Path("/usr/libexec/virtiofsd")
+    return packaged if packaged.exists() else Path(stage) / "libexec/cppvm/virtiofsd"
+
+
+def _wrapper(directory, name, program, change):
     """A program in place of virtiofsd that changes the options that the shim gives."""
     path = Path(directory) / f"virtiofsd-{name.replace(' ', '-').replace('=', '-')}"
+    old, new = change or ("", "")
     path.write_text(
-        "#!/bin/sh\n"
-        f'[ "$1" = --version ] && exec {_PROGRAM} --version\n'
-        "for word; do\n"
-        f'    case $word in *,{_OWN}) word="${{word%,{_OWN}}},{options}" ;; esac\n'
-        '    set -- "$@" "$word"; shift\n'
+        "#!/bin/bash\n"
+        "words=()\n"
+        'for word; do\n'
+        f'    if [[ -n "{old}" && $word == "{old}" ]]; then words+=({new}); '
+        'else words+=("$word"); fi\n'
         "done\n"
-        f'exec {_PROGRAM} "$@"\n'
+        f'exec {program} "${{words[@]}}"\n'
     )
     path.chmod(0o755)
     return path
@@ -91,7 +96,7 @@ class Bench:
         self.add(name, done.text)
 
     def variant(self, name, directory):
-        wrapper = _wrapper(directory, name, _VARIANTS[name])
+        wrapper = _wrapper(directory, name, _program(self.subject.stage), _VARIANTS[name])
         path = Path(directory) / "cppvm.toml"
         tables = {"vm": {"memory_mib": MEMORY_MIB}, "hypervisor": {"virtiofsd": str(wrapper)}}
         config.write(path, self.subject.stage, tables)
@@ -101,7 +106,7 @@ class Bench:
         """QEMU that boots from the image's files, with the same virtiofsd."""
         socket = Path(directory) / "fs.sock"
         server = subprocess.Popen(
-            [_PROGRAM, f"--socket-path={socket}", "-f", "-o", f"source={root},{_OWN}"],
+            [_program(self.subject.stage), f"--socket-path={socket}", "--shared-dir", root, *_OWN],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:

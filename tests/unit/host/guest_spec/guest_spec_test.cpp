@@ -24,7 +24,7 @@ json minimal() {
 }
 
 GuestSpec translate(const json& config) {
-    return make_guest_spec(config.dump(), "/bundle", "c1");
+    return make_guest_spec(config.dump(), "/bundle");
 }
 
 Status failure_of(const json& config) {
@@ -40,8 +40,8 @@ TEST(GuestSpecTest, PointsTheRootBelowTheShare) {
     auto config = minimal();
     config["root"]["readonly"] = true;
     const GuestSpec spec = translate(config);
-    const json guest = json::parse(spec.text);
-    EXPECT_EQ(guest["root"]["path"], "/run/cppvm/share/c1/rootfs");
+    const json guest = json::parse(text_for(spec, {.rootfs = "7", .volumes = {}}));
+    EXPECT_EQ(guest["root"]["path"], "/run/cppvm/share/roots/7");
     EXPECT_EQ(guest["root"]["readonly"], true);
     EXPECT_EQ(guest["hostname"], "h");
     EXPECT_EQ(spec.rootfs_source, "/bundle/rootfs");
@@ -49,7 +49,7 @@ TEST(GuestSpecTest, PointsTheRootBelowTheShare) {
     EXPECT_EQ(translate(config).rootfs_source, "/elsewhere");
 }
 
-TEST(GuestSpecTest, NumbersBindMountsAndTellsTheHostWhatToBind) {
+TEST(GuestSpecTest, PutsBindMountsInTheirPlacesAndTellsTheHostWhatToBind) {
     auto config = minimal();
     config["mounts"] = json::parse(R"([
         {"destination": "/proc", "type": "proc", "source": "proc"},
@@ -58,11 +58,12 @@ TEST(GuestSpecTest, NumbersBindMountsAndTellsTheHostWhatToBind) {
         {"destination": "/c", "type": "bind", "source": "/host/c", "options": null}
     ])");
     const GuestSpec spec = translate(config);
-    const json mounts = json::parse(spec.text)["mounts"];
+    const json mounts =
+        json::parse(text_for(spec, {.rootfs = "1", .volumes = {"2", "3/file", "2"}}))["mounts"];
     EXPECT_EQ(mounts[0]["source"], "proc");
-    EXPECT_EQ(mounts[1]["source"], "/run/cppvm/share/c1/mounts/0");
-    EXPECT_EQ(mounts[2]["source"], "/run/cppvm/share/c1/mounts/1");
-    EXPECT_EQ(mounts[3]["source"], "/run/cppvm/share/c1/mounts/2");
+    EXPECT_EQ(mounts[1]["source"], "/run/cppvm/share/volumes/2");
+    EXPECT_EQ(mounts[2]["source"], "/run/cppvm/share/volumes/3/file");
+    EXPECT_EQ(mounts[3]["source"], "/run/cppvm/share/volumes/2");
     ASSERT_EQ(spec.volumes.size(), 3U);
     EXPECT_EQ(spec.volumes[0].source, "/host/a");
     EXPECT_TRUE(spec.volumes[0].recursive);
@@ -222,7 +223,7 @@ class LoadGuestSpecTest : public ::testing::Test {
 
     Status load() const {
         try {
-            load_guest_spec(bundle_, "c1");
+            load_guest_spec(bundle_);
         } catch (const Error& error) {
             return {error.code(), error.message()};
         }

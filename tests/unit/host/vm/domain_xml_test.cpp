@@ -22,7 +22,8 @@ DomainSpec domain_spec() {
     spec.machine.initramfs = "/var/lib/cppvm/initramfs.img";
     spec.machine.share_dir = "/run/cppvm/0011223344556677/share";
     spec.emulator = "/usr/bin/qemu-system-x86_64";
-    spec.share_socket = "/run/cppvm/ab/virtiofsd.sock";
+    spec.roots_socket = "/run/cppvm/ab/roots.sock";
+    spec.volumes_socket = "/run/cppvm/ab/volumes.sock";
     spec.console_socket = "/run/cppvm/0011223344556677/console.sock";
     spec.command_line = "console=ttyS0 quiet";
     return spec;
@@ -117,8 +118,10 @@ TEST(DomainXmlTest, EndsTheMachineWhateverEndsTheGuest) {
 TEST(DomainXmlTest, ConnectsShareAndConsole) {
     const ParsedDomain domain(domain_spec());
     EXPECT_EQ(domain.at("//filesystem/driver/@type"), "virtiofs");
-    EXPECT_EQ(domain.at("//filesystem/source/@socket"), "/run/cppvm/ab/virtiofsd.sock");
-    EXPECT_EQ(domain.at("//filesystem/target/@dir"), "cppvm");
+    EXPECT_EQ(domain.at("//filesystem[1]/source/@socket"), "/run/cppvm/ab/roots.sock");
+    EXPECT_EQ(domain.at("//filesystem[1]/target/@dir"), "cppvm-roots");
+    EXPECT_EQ(domain.at("//filesystem[2]/source/@socket"), "/run/cppvm/ab/volumes.sock");
+    EXPECT_EQ(domain.at("//filesystem[2]/target/@dir"), "cppvm-volumes");
     EXPECT_EQ(domain.at("//serial/@type"), "unix");
     EXPECT_EQ(domain.at("//serial/source/@mode"), "connect");
     EXPECT_EQ(domain.at("//serial/source/@path"), "/run/cppvm/0011223344556677/console.sock");
@@ -166,11 +169,11 @@ TEST(DomainXmlTest, UsesAPlainProcessorForEmulation) {
 TEST(DomainXmlTest, EscapesWhatIsMarkup) {
     DomainSpec spec = domain_spec();
     spec.machine.title = "a</title><name>b</name>\"'&";
-    spec.share_socket = "/run/x'/><disk type=\"file\">&amp;";
+    spec.roots_socket = "/run/x'/><disk type=\"file\">&amp;";
     spec.command_line = "quiet root=<&>";
     const ParsedDomain domain(spec);
     EXPECT_EQ(domain.at("/domain/title"), spec.machine.title);
-    EXPECT_EQ(domain.at("//filesystem/source/@socket"), spec.share_socket.native());
+    EXPECT_EQ(domain.at("//filesystem/source/@socket"), spec.roots_socket.native());
     EXPECT_EQ(domain.at("/domain/os/cmdline"), spec.command_line);
     EXPECT_FALSE(domain.has("//disk"));
 }

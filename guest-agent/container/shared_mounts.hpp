@@ -1,0 +1,37 @@
+#pragma once
+
+#include "common/oci/spec.hpp"
+
+#include <set>
+#include <string>
+
+namespace cppvm::guest {
+
+/// The host's mounts on the share that this machine knows. The kernel makes a file system for each
+/// when it is first looked at, where it is looked at, and keeps that until it asks the host again.
+///
+/// So each is looked at here, in the agent's own mount namespace, before a container's is made of
+/// that: all containers that have one source get the same file system, and with it the same inodes.
+/// And the host is asked again when a container has gone: file systems whose mounts the host has
+/// detached go, and the host's server lets go of every file of theirs.
+///
+/// Thread: the loop's only. Blocks: for as long as the host does not answer for a file.
+class SharedMounts {
+  public:
+    explicit SharedMounts(std::string share) : share_(std::move(share)) {}
+
+    /// Looks at all that the spec names below the share; what fails, fails again with a better
+    /// message when the container is set up.
+    void look_at(const oci::Spec& spec);
+
+    /// Forgets what the host does not have any more.
+    void forget_detached();
+
+  private:
+    void look_at(const std::string& source);
+
+    std::string share_;
+    std::set<std::string> known_; ///< paths
+};
+
+} // namespace cppvm::guest

@@ -1,0 +1,40 @@
+#pragma once
+
+#include "host/storage/detached_mount.hpp"
+
+#include <cstdint>
+
+namespace cppvm::storage {
+
+/// The inside of one share: the mount namespace of its virtiofsd, whose root is the exported
+/// directory, an empty read-only tmpfs. What is shown there has a number for a name, and no number
+/// is used twice: what the guest remembers of an old one never meets a new one.
+///
+/// Only for a forked child (common/os/forked_child.hpp): it moves the whole process into that
+/// namespace, where no path of the host leads anywhere.
+/// Blocks: every call, but none for a file system of the host. Throws: Error.
+class ShareNamespace {
+  public:
+    /// Enters it. `name_space` is a descriptor of the mount namespace.
+    explicit ShareNamespace(int name_space);
+
+    /// Shows a directory as `<number>`; a file as `<number>/file`, so that it, too, is in a mount
+    /// (for the guest: in a file system) of its own, or its inode number could be another's.
+    void attach_directory(std::uint64_t number, DetachedMount& mount);
+    void attach_file(std::uint64_t number, DetachedMount& mount);
+
+    /// Whether the guest may write through the mount at `number`. Throws: Error, with EBUSY while
+    /// somebody has a file of it open for writing.
+    void set_read_only(std::uint64_t number, bool is_file, bool read_only);
+
+    /// Undoes attach. What is not there is not an error.
+    void detach(std::uint64_t number);
+
+  private:
+    DetachedMount writable_; // the tmpfs, through a mount that nobody else sees
+};
+
+/// The name that the guest finds an attached mount by, below the share.
+std::string shared_name(std::uint64_t number, bool is_file);
+
+} // namespace cppvm::storage

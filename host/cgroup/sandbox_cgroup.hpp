@@ -1,0 +1,54 @@
+#pragma once
+
+#include "host/cgroup/hierarchy.hpp"
+
+#include <filesystem>
+#include <string_view>
+#include <vector>
+
+namespace cppvm::cgroup {
+
+/// The cgroup of everything that works for a sandbox on the host. This process goes into it, its
+/// children are born in it, and QEMU, which is libvirt's child, is moved into it by the helper that
+/// has it started (`own_cgroups`).
+///
+/// Owns: the cgroup's directories; `leave` removes them.
+class SandboxCgroup {
+  public:
+    /// Makes the cgroup, with those above that are not there yet, and moves this process into it.
+    /// The file `record` says where it is to whoever cleans up after a killed owner.
+    /// Throws: Error; then this process is where it was and no cgroup of the sandbox is left.
+    SandboxCgroup(
+        std::filesystem::path location,
+        std::vector<Hierarchy> hierarchies,
+        std::filesystem::path record
+    );
+    SandboxCgroup(const SandboxCgroup&) = delete;
+    SandboxCgroup& operator=(const SandboxCgroup&) = delete;
+    ~SandboxCgroup() = default;
+
+    /// Moves this process back to where it came from, and removes the cgroup once it is empty.
+    /// Blocks, for two seconds at most. False: something is left. Does not throw.
+    bool leave() noexcept;
+
+  private:
+    std::filesystem::path location_;
+    std::vector<Hierarchy> hierarchies_;
+    std::filesystem::path record_;
+    std::vector<std::filesystem::path> came_from_;
+};
+
+/// The cgroups of this process in the hierarchies where they have this name. Throws: Error.
+std::vector<std::filesystem::path> own_cgroups(std::string_view name);
+
+/// Removes a sandbox's cgroup, also of a daemon that is gone. What is above it stays, as runc
+/// leaves it. Blocks, for two seconds at most, while processes in it end. False: something
+/// is left. Does not throw.
+bool remove_cgroup(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
+) noexcept;
+
+/// The same for the cgroup that a record names, and removes the record. True where there is none.
+bool remove_recorded_cgroup(const std::filesystem::path& record) noexcept;
+
+} // namespace cppvm::cgroup

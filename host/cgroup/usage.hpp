@@ -1,0 +1,24 @@
+#pragma once
+
+#include "host/cgroup/hierarchy.hpp"
+
+#include <cstdint>
+#include <optional>
+
+namespace cppvm::cgroup {
+
+/// What a cgroup uses now, or has used so far. Nothing: this host does not account for it.
+struct Usage {
+    std::optional<std::uint64_t> memory_bytes;
+    std::optional<std::uint64_t> cpu_microseconds;
+    std::optional<std::uint64_t> tasks; ///< processes and their threads
+    std::optional<std::uint64_t> io_read_bytes;
+    std::optional<std::uint64_t> io_written_bytes;
+};
+
+/// Of the cgroup at `location` in these hierarchies. Does not throw.
+Usage read_usage(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
+) noexcept;
+
+} // namespace cppvm::cgroup

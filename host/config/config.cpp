@@ -45,6 +45,9 @@ constexpr std::size_t max_file_bytes = 1024UL * 1024;
 constexpr std::size_t max_text_bytes = 4096;
 // `<run_dir>/<16 digits>/<name>` must fit into the 107 bytes of a unix socket's path.
 constexpr std::size_t max_run_dir_bytes = 48;
+// Their sum stays below 2^32 - 1, which is no user id (setresuid(2)).
+constexpr std::int64_t max_uid = 3'000'000'000;
+constexpr std::int64_t max_uid_count = 1'000'000'000;
 
 std::string_view type_name(toml::node_type type) noexcept {
     switch (type) {
@@ -267,6 +270,18 @@ constexpr Key keys[] = {
          c.vm.console_log_bytes = static_cast<std::size_t>(v.number(4096, 1LL << 30));
      },
      [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.console_log_bytes); }},
+    {"isolation",
+     "first_uid",
+     [](const Value& v, Config& c) {
+         c.isolation.first_uid = static_cast<unsigned>(v.number(1000, max_uid));
+     },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.isolation.first_uid); }},
+    {"isolation",
+     "uid_count",
+     [](const Value& v, Config& c) {
+         c.isolation.uid_count = static_cast<unsigned>(v.number(2, max_uid_count));
+     },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.isolation.uid_count); }},
     {"log",
      "level",
      [](const Value& v, Config& c) {

@@ -10,7 +10,7 @@ namespace cppvm::config {
 
 /// Everything that can be configured, with the defaults of the product. docs/configuration.md
 /// describes each key; the TOML names are the member names, in the tables named by the structs
-/// ([hypervisor], [vsock], [vm], [log]).
+/// ([hypervisor], [vsock], [vm], [isolation], [log]).
 struct Hypervisor {
     std::string uri = "qemu:///system";
     /// "kvm", or "emulation" (TCG: tests and demonstrations only, 10 to 30 times slower).
@@ -45,6 +45,13 @@ struct Vm {
     std::size_t console_log_bytes = 1024UL * 1024;
 };
 
+/// What keeps a sandbox's helpers apart from the host's and from each other's.
+struct Isolation {
+    /// User ids that nobody else on the host uses; each sandbox takes two.
+    unsigned first_uid = 2'000'000'000;
+    unsigned uid_count = 100'000'000;
+};
+
 struct Log {
     std::string level = "info";
 };
@@ -53,6 +60,7 @@ struct Config {
     Hypervisor hypervisor;
     Vsock vsock;
     Vm vm;
+    Isolation isolation;
     Log log;
     /// Sockets and shares of the sandboxes live in `<run_dir>/<short id>`.
     std::filesystem::path run_dir = "/run/cppvm";

@@ -2,6 +2,7 @@
 
 #include "common/async/run.hpp"
 #include "common/base/error.hpp"
+#include "host/cgroup/sandbox_cgroup.hpp"
 #include "host/storage/share.hpp"
 #include "host/storage/unmount.hpp"
 #include "host/vm/leftovers.hpp"
@@ -27,6 +28,10 @@ bool attempt(const Logger& logger, std::string_view what, F undo) noexcept {
 
 } // namespace
 
+std::filesystem::path cgroup_record(const std::filesystem::path& run_dir) {
+    return run_dir / "cgroup";
+}
+
 bool undo_leftovers(
     const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
 ) noexcept {
@@ -42,7 +47,11 @@ bool undo_leftovers(
     attempt(logger, "The virtual machine may be left", [&] {
         machine_gone = run_until_done(vm::undo_leftovers(machine, config, logger, deadline));
     });
-    return machine_gone && share_gone;
+    const bool cgroup_gone = cgroup::remove_recorded_cgroup(cgroup_record(run_dir));
+    if (!cgroup_gone) {
+        logger.warn("The sandbox's cgroup is left: processes are in it");
+    }
+    return machine_gone && share_gone && cgroup_gone;
 }
 
 bool unmount_rootfs(const std::filesystem::path& bundle, const Logger& logger) noexcept {

@@ -7,9 +7,12 @@
 
 namespace cppvm {
 
+/// In the run directory: where the sandbox's cgroup is (cgroup::SandboxCgroup).
+std::filesystem::path cgroup_record(const std::filesystem::path& run_dir);
+
 /// Undoes what a daemon that is gone may have left of its sandbox: the virtual machine and its
-/// helper processes, the mounts of the share. The caller holds the run directory's lock, and
-/// removes the directory after. Idempotent; each part is tried even if another fails.
+/// helper processes, the mounts of the share, the cgroup. The caller holds the run directory's
+/// lock, and removes the directory after. Idempotent; each part is tried even if another fails.
 ///
 /// Returns true if nothing is left; what is, was logged as a warning. Blocks, until `deadline` at
 /// most. Throws nothing.

@@ -2,6 +2,8 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "host/cgroup/location.hpp"
+#include "host/cgroup/sandbox_cgroup.hpp"
 #include "host/config/programs.hpp"
 #include "host/sandbox/leftovers.hpp"
 #include "host/sandbox/run_dir_lock.hpp"
@@ -16,6 +18,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
+#include <optional>
 #include <string_view>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -78,6 +81,9 @@ class Daemon {
         ::signal(SIGTERM, SIG_IGN); // NOLINT(cert-err33-c): cannot fail for SIGTERM
         // The socket goes with its member, after the run directory: while it is there, a start for
         // the same sandbox waits for the lock in vain rather than finding half of it.
+        if (cgroup_ && !cgroup_->leave()) {
+            logger_.warn("The sandbox's cgroup is left: processes are in it");
+        }
         try {
             remove_run_dir();
         } catch (const std::exception& exception) {
@@ -97,6 +103,7 @@ class Daemon {
             }
         }
         lock_.write_daemon_pid();
+        enter_cgroup();
         if (!raise_oom_score()) {
             logger_.info("Could not set oom_score_adj");
         }
@@ -145,6 +152,17 @@ class Daemon {
         }
     }
 
+    // A host whose cgroups are not ours to make can run machines all the same.
+    void enter_cgroup() {
+        const auto location =
+            cgroup::sandbox_cgroup(record_.grouping.cgroups_path, identity_.domain_name());
+        try {
+            cgroup_.emplace(location, cgroup::find_hierarchies(), cgroup_record(lock_.run_dir()));
+        } catch (const Error& error) {
+            logger_.warn("The sandbox has no cgroup of its own", {{"error", error.message()}});
+        }
+    }
+
     RunDirLock take_run_dir() {
         auto lock = RunDirLock::take(identity_.run_dir(config_.run_dir), lock_patience);
         if (!lock) {
@@ -184,6 +202,7 @@ class Daemon {
     std::filesystem::path stand_in_program_; // looked for while `start` can still report it
     ShimSocket socket_;
     RunDirLock lock_;
+    std::optional<cgroup::SandboxCgroup> cgroup_;
     bool undone_ = true; // but for files: nothing runs, nothing is mounted
 };
 

@@ -68,7 +68,7 @@ class Deletion {
     void find_out() {
         std::error_code error;
         bundle_ = line_.bundle.empty() ? std::filesystem::current_path(error) : line_.bundle;
-        grouping_ = {line_.id, false};
+        grouping_ = {line_.id, false, {}};
         try {
             const StartRecord record = read_start_record(bundle_);
             grouping_ = record.grouping;
@@ -82,7 +82,7 @@ class Deletion {
         try {
             grouping_ = read_grouping(bundle_, line_.id);
         } catch (const std::exception&) {
-            grouping_ = {line_.id, false};
+            grouping_ = {line_.id, false, {}};
         }
     }
 

@@ -19,13 +19,14 @@ constexpr std::string_view group_key = "io.containerd.runc.v2.group";
 constexpr std::string_view sandbox_key = "io.kubernetes.cri.sandbox-id";
 constexpr std::string_view type_key = "io.kubernetes.cri.container-type";
 
-/// Picks three annotations out of the stream of values. A tree of the whole spec would cost more
-/// than all else that `start` does.
-class AnnotationReader : public nlohmann::json_sax<Json> {
+/// Picks three annotations and one path out of the stream of values. A tree of the whole spec would
+/// cost more than all else that `start` does.
+class SpecReader : public nlohmann::json_sax<Json> {
   public:
     std::string group;
     std::string sandbox_id;
     std::string container_type;
+    std::string cgroups_path;
     std::size_t error_position = 0;
     bool is_object = false;
 
@@ -39,6 +40,9 @@ class AnnotationReader : public nlohmann::json_sax<Json> {
     bool binary(binary_t& /*value*/) override { return scalar(); }
 
     bool string(string_t& value) override {
+        if (depth_ == 2 && in_linux_ && key_ == "cgroupsPath") {
+            cgroups_path = value;
+        }
         if (depth_ == 2 && in_annotations_) {
             if (key_ == group_key) {
                 group = value;
@@ -54,6 +58,7 @@ class AnnotationReader : public nlohmann::json_sax<Json> {
     bool start_object(std::size_t /*elements*/) override {
         is_object = is_object || depth_ == 0;
         in_annotations_ = depth_ == 1 ? key_ == "annotations" : in_annotations_;
+        in_linux_ = depth_ == 1 ? key_ == "linux" : in_linux_;
         ++depth_;
         return true;
     }
@@ -61,6 +66,7 @@ class AnnotationReader : public nlohmann::json_sax<Json> {
     bool end_object() override {
         --depth_;
         in_annotations_ = in_annotations_ && depth_ > 1;
+        in_linux_ = in_linux_ && depth_ > 1;
         return true;
     }
 
@@ -94,6 +100,7 @@ class AnnotationReader : public nlohmann::json_sax<Json> {
     std::size_t depth_ = 0;
     std::string key_;
     bool in_annotations_ = false;
+    bool in_linux_ = false;
 };
 
 } // namespace
@@ -105,7 +112,7 @@ Grouping read_grouping(const std::filesystem::path& bundle, const std::string& i
         text = read_file(path, max_config_bytes);
     } catch (const Error& error) {
         if (error.cause().value() == ENOENT) {
-            return {id, false};
+            return {id, false, {}};
         }
         throw;
     }
@@ -113,7 +120,7 @@ Grouping read_grouping(const std::filesystem::path& bundle, const std::string& i
 }
 
 Grouping parse_grouping(std::string_view config, const std::string& name, const std::string& id) {
-    AnnotationReader reader;
+    SpecReader reader;
     if (!Json::sax_parse(config, &reader)) {
         throw Error(
             Code::invalid_argument,
@@ -126,12 +133,12 @@ Grouping parse_grouping(std::string_view config, const std::string& name, const 
     const bool explicit_group = !reader.group.empty();
     std::string group = explicit_group ? reader.group : reader.sandbox_id;
     if (group.empty() || group == id) {
-        return {id, false};
+        return {id, false, std::move(reader.cgroups_path)};
     }
     check_identifier(
         "annotation " + std::string(explicit_group ? group_key : sandbox_key) + " in " + name, group
     );
-    return {std::move(group), reader.container_type == "container"};
+    return {std::move(group), reader.container_type == "container", std::move(reader.cgroups_path)};
 }
 
 } // namespace cppvm::shim

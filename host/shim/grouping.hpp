@@ -11,6 +11,7 @@ struct Grouping {
     std::string id; ///< of the sandbox; a stand-alone container is its own
     /// A container that CRI put into a pod: its sandbox must be there already.
     bool pod_member = false;
+    std::string cgroups_path; ///< linux.cgroupsPath of the container; empty: none
 
     friend bool operator==(const Grouping&, const Grouping&) = default;
 };

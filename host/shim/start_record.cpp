@@ -20,6 +20,7 @@ template <class Record, class Function>
 void for_each_text(Record& record, Function function) {
     function("id", record.id);
     function("sandbox_id", record.grouping.id);
+    function("cgroups_path", record.grouping.cgroups_path);
     function("socket", record.socket);
     function("ttrpc_address", record.ttrpc_address);
     function("publish_binary", record.publish_binary);

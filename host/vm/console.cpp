@@ -114,11 +114,16 @@ void Console::stop_listening() noexcept {
     ::unlink(socket_path_.c_str());
 }
 
-Awaitable<pid_t> Console::accept() {
-    socket_ = co_await acceptor_.async_accept(asio::use_awaitable);
-    boost::system::error_code ignored;
-    acceptor_.close(ignored);
-    co_return peer_pid(socket_);
+Awaitable<pid_t> Console::accept(std::function<bool(const ucred&)> is_qemu) {
+    for (;;) {
+        auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
+        const ucred peer = peer_of(socket);
+        if (is_qemu(peer)) {
+            socket_ = std::move(socket);
+            stop_listening();
+            co_return peer.pid;
+        }
+    }
 }
 
 Awaitable<> Console::run() {

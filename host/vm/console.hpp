@@ -6,8 +6,10 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
+#include <sys/socket.h>
 
 namespace cppvm::vm {
 
@@ -65,8 +67,10 @@ class Console {
 
     const std::filesystem::path& socket_path() const noexcept { return socket_path_; }
 
-    /// Until QEMU has connected; gives its pid as the kernel knows it (SO_PEERCRED). Once.
-    Awaitable<pid_t> accept();
+    /// Until somebody has connected whom `is_qemu`, given what the kernel knows of the peer
+    /// (SO_PEERCRED), takes for QEMU; others are turned away. Gives its pid. Once: the socket is
+    /// gone afterwards.
+    Awaitable<pid_t> accept(std::function<bool(const ucred&)> is_qemu);
 
     /// Closes the socket: a QEMU that starts from now on ends at once.
     void stop_listening() noexcept;

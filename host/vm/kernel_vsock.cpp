@@ -4,8 +4,11 @@
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 
+#include <algorithm>
+#include <cerrno>
 #include <linux/vm_sockets.h>
 #include <string>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 namespace cppvm::vm {
@@ -22,6 +25,28 @@ sockaddr_vm address(std::uint32_t cid, std::uint32_t port) noexcept {
     return result;
 }
 
+// The kernel would hand out ascending numbers, and every guest can read its own: it must not be
+// able to guess those of the next ones, and fill their queues.
+std::uint32_t bind_random_port(int socket) {
+    constexpr int attempts = 16;
+    constexpr std::uint32_t lowest = 1U << 31U; // far from the well-known ones
+    for (int i = 0; i < attempts; ++i) {
+        std::uint32_t port = 0;
+        if (::getrandom(&port, sizeof port, 0) != sizeof port) {
+            throw_errno("draw", "a vsock port");
+        }
+        port = std::min(port | lowest, VMADDR_PORT_ANY - 1);
+        const sockaddr_vm local = address(VMADDR_CID_ANY, port);
+        if (::bind(socket, reinterpret_cast<const sockaddr*>(&local), sizeof local) == 0) {
+            return port;
+        }
+        if (errno != EADDRINUSE) {
+            break;
+        }
+    }
+    throw_errno("bind", "a vsock port");
+}
+
 class KernelVsock : public Vsock {
   public:
     explicit KernelVsock(const asio::any_io_executor& executor) : acceptor_(executor) {
@@ -29,16 +54,12 @@ class KernelVsock : public Vsock {
         if (!socket) {
             throw_errno("make", "a vsock socket");
         }
-        sockaddr_vm local = address(VMADDR_CID_ANY, VMADDR_PORT_ANY);
-        socklen_t size = sizeof local;
-        auto* const generic = reinterpret_cast<sockaddr*>(&local);
+        boot_port_ = bind_random_port(socket.get());
         // The queue is long because any guest of the host can connect; what others put into it
         // before the first accept is dropped there, and our agent dials again if it was full.
-        if (::bind(socket.get(), generic, size) != 0 || ::listen(socket.get(), SOMAXCONN) != 0 ||
-            ::getsockname(socket.get(), generic, &size) != 0) {
+        if (::listen(socket.get(), SOMAXCONN) != 0) {
             throw_errno("listen on", "a vsock port");
         }
-        boot_port_ = local.svm_port;
         acceptor_.assign(Protocol(AF_VSOCK, 0), socket.release());
     }
 

@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
+#include "host/vm/helper_users.hpp"
 #include "host/vm/libvirt_client.hpp"
 #include "host/vm/libvirt_log.hpp"
 #include "host/vm/libvirt_state.hpp"
@@ -79,13 +80,13 @@ undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadl
 
 void remove_machine_files(const std::string& name, const std::filesystem::path& run_dir) noexcept {
     try {
-        for (const auto& files : {user_vsock_files(run_dir), share_server_files(run_dir)}) {
-            for (const auto& path : files) {
-                ::unlink(path.c_str());
-            }
+        for (const auto& path : share_server_files(run_dir)) {
+            ::unlink(path.c_str());
         }
-        ::unlink((run_dir / qemu_pid_file).c_str());
-        ::unlink((run_dir / "console.sock").c_str());
+        for (const char* file : {user_vsock_pid_file, qemu_pid_file, users_file, "console.sock"}) {
+            ::unlink((run_dir / file).c_str());
+        }
+        std::filesystem::remove_all(user_vsock_directory(run_dir));
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): only these files may stay
     }
     remove_libvirt_log(name);

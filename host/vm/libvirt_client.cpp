@@ -5,6 +5,7 @@
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
 #include "common/os/pipe.hpp"
+#include "host/vm/helper_confinement.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -143,6 +144,16 @@ std::optional<std::string_view> HelperAnswer::find(std::string_view key) const n
     return std::nullopt;
 }
 
+std::vector<std::string> HelperAnswer::find_all(std::string_view key) const {
+    std::vector<std::string> found;
+    for (const auto& [name, value] : values) {
+        if (name == key) {
+            found.push_back(value);
+        }
+    }
+    return found;
+}
+
 HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation) {
     HelperAnswer answer;
     while (!text.empty()) {
@@ -166,6 +177,7 @@ Awaitable<HelperAnswer> LibvirtClient::run(
 ) {
     ChildSpec spec;
     spec.arguments = {helper_.native(), uri_};
+    spec.confinement = confine_libvirt_helper();
     spec.arguments.insert(spec.arguments.end(), arguments.begin(), arguments.end());
     std::string answer;
     try {
@@ -178,20 +190,22 @@ Awaitable<HelperAnswer> LibvirtClient::run(
     co_return parse_helper_answer(answer, operation);
 }
 
-Awaitable<std::optional<std::uint32_t>> LibvirtClient::create(
-    std::string name, std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline
-) {
-    std::vector<std::string> arguments = {"create"};
-    for (const auto& socket : sockets) {
+Awaitable<CreatedDomain> LibvirtClient::create(DomainRequest request, Deadline deadline) {
+    std::vector<std::string> arguments = {
+        "create", std::to_string(request.user), std::to_string(request.group)
+    };
+    for (const auto& socket : request.sockets) {
         arguments.push_back(socket.native());
     }
-    const HelperAnswer answer =
-        co_await run(std::move(arguments), std::move(xml), "create domain " + name, deadline);
-    const auto cid = answer.find("cid");
-    if (!cid) {
-        co_return std::nullopt;
+    const HelperAnswer answer = co_await run(
+        std::move(arguments), std::move(request.xml), "create domain " + request.name, deadline
+    );
+    CreatedDomain created;
+    if (const auto cid = answer.find("cid")) {
+        created.cid = parse_number<std::uint32_t>(*cid);
     }
-    co_return parse_number<std::uint32_t>(*cid);
+    created.warnings = answer.find_all("warning");
+    co_return created;
 }
 
 Awaitable<bool> LibvirtClient::destroy(std::string uuid, Deadline deadline) {
@@ -200,12 +214,15 @@ Awaitable<bool> LibvirtClient::destroy(std::string uuid, Deadline deadline) {
     co_return answer.find("found") == "yes";
 }
 
-Awaitable<std::string> LibvirtClient::ping(Deadline deadline) {
+Awaitable<LibvirtHost> LibvirtClient::ping(Deadline deadline) {
     const HelperAnswer answer =
         co_await run({"ping"}, {}, "connect to libvirt at " + uri_, deadline);
     const auto number = parse_number<unsigned>(answer.find("version").value_or("")).value_or(0);
-    co_return std::to_string(number / 1000000) + "." + std::to_string(number / 1000 % 1000) + "." +
-        std::to_string(number % 1000);
+    LibvirtHost host;
+    host.version = std::to_string(number / 1000000) + "." + std::to_string(number / 1000 % 1000) +
+                   "." + std::to_string(number % 1000);
+    host.security_models = answer.find_all("secmodel");
+    co_return host;
 }
 
 } // namespace cppvm::vm

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <system_error>
 #include <vector>
 
@@ -20,11 +21,31 @@ struct HelperAnswer {
     std::vector<std::pair<std::string, std::string>> values;
 
     std::optional<std::string_view> find(std::string_view key) const noexcept;
+    std::vector<std::string> find_all(std::string_view key) const;
 };
 
 /// Parses the helper's answer. `operation` names it in errors: "create domain cppvm-ab12".
 /// Throws: Error with libvirt's text and, as cause, its number, if the answer is an error.
 HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation);
+
+/// A domain to make and start.
+struct DomainRequest {
+    std::string name;
+    std::string xml;
+    uid_t user; ///< that QEMU runs as
+    gid_t group;
+    std::vector<std::filesystem::path> sockets; ///< handed to that user first
+};
+
+struct CreatedDomain {
+    std::optional<std::uint32_t> cid;  ///< the vsock address, if libvirt chose one
+    std::vector<std::string> warnings; ///< for the log: what is less isolated than it should be
+};
+
+struct LibvirtHost {
+    std::string version;                      ///< "9.0.0"
+    std::vector<std::string> security_models; ///< "dac", "apparmor", …
+};
 
 /// Talks to libvirt through the helper program, one short run for each call (docs/adr/0001).
 ///
@@ -36,20 +57,15 @@ class LibvirtClient {
     /// `helper`: absolute path of cppvm-libvirt.
     LibvirtClient(std::filesystem::path helper, std::string uri);
 
-    /// Makes and starts a transient domain. `sockets` are handed to QEMU's user first; all other
-    /// files of the domain keep their owners. Gives the vsock CID if libvirt chose one.
-    Awaitable<std::optional<std::uint32_t>> create(
-        std::string name,
-        std::string xml,
-        std::vector<std::filesystem::path> sockets,
-        Deadline deadline
-    );
+    /// Makes and starts a transient domain. Its QEMU goes into the cgroup that we are in if that
+    /// has the domain's name. All files but the sockets keep their owners.
+    Awaitable<CreatedDomain> create(DomainRequest request, Deadline deadline);
 
     /// Until the domain is gone. False: there was none.
     Awaitable<bool> destroy(std::string uuid, Deadline deadline);
 
-    /// libvirt's version, as "9.0.0".
-    Awaitable<std::string> ping(Deadline deadline);
+    /// Whether it answers, and what it is.
+    Awaitable<LibvirtHost> ping(Deadline deadline);
 
   private:
     Awaitable<HelperAnswer>

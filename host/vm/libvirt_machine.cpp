@@ -8,6 +8,7 @@
 #include "host/vm/domain_xml.hpp"
 #include "host/vm/firmware.hpp"
 #include "host/vm/hello.hpp"
+#include "host/vm/helper_users.hpp"
 #include "host/vm/leftovers.hpp"
 #include "host/vm/libvirt_log.hpp"
 #include "host/vm/libvirt_state.hpp"
@@ -34,10 +35,11 @@ constexpr std::size_t searched_console_bytes = 16UL * 1024; // a panic's dump is
 std::unique_ptr<Vsock> make_vsock(
     const asio::any_io_executor& executor,
     const config::Config& config,
-    const std::filesystem::path& run_dir
+    const std::filesystem::path& run_dir,
+    uid_t user
 ) {
     if (HostChecks(config).user_vsock()) {
-        return make_user_vsock(executor, find_vhost_device_vsock(config), run_dir);
+        return make_user_vsock(executor, find_vhost_device_vsock(config), run_dir, user);
     }
     return make_kernel_vsock(executor);
 }
@@ -56,8 +58,9 @@ struct LibvirtMachine::Parts {
         : logger(std::move(log)), config(settings), spec(std::move(machine)),
           client(find_libvirt_helper(config), config.hypervisor.uri),
           console(executor, spec.run_dir, config.vm.console_log_bytes),
-          vsock(make_vsock(executor, config, spec.run_dir)), pidfd(executor), gone(executor),
-          stopped(executor), tasks(executor, logger) {}
+          users(claim_users(spec.run_dir, config.isolation)),
+          vsock(make_vsock(executor, config, spec.run_dir, users.vsock_device)), pidfd(executor),
+          gone(executor), stopped(executor), tasks(executor, logger) {}
 
     void add_phase(std::string name) {
         phases.push_back({std::move(name), std::chrono::steady_clock::now()});
@@ -65,7 +68,7 @@ struct LibvirtMachine::Parts {
 
     Awaitable<std::optional<std::uint32_t>>
     create_domain(std::string xml, std::vector<std::filesystem::path> sockets, Deadline deadline);
-    void adopt_qemu(pid_t pid);
+    Awaitable<> adopt_qemu();
     Awaitable<> watch_qemu();
     void start_share_servers();
     Awaitable<> watch_share(ShareServer& server);
@@ -81,6 +84,7 @@ struct LibvirtMachine::Parts {
     VmSpec spec;
     LibvirtClient client;
     Console console;
+    HelperUsers users;
     std::unique_ptr<Vsock> vsock;
     std::unique_ptr<ShareServer> roots;
     std::unique_ptr<ShareServer> volumes;
@@ -99,7 +103,18 @@ Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
     create_asked = true;
     std::optional<Error> failure;
     try {
-        co_return co_await client.create(spec.name, std::move(xml), std::move(sockets), deadline);
+        const CreatedDomain created = co_await client.create(
+            {spec.name,
+             std::move(xml),
+             users.qemu,
+             qemu_group(config.hypervisor.acceleration, users.qemu),
+             std::move(sockets)},
+            deadline
+        );
+        for (const auto& warning : created.warnings) {
+            logger.warn(warning, {{"domain", spec.name}});
+        }
+        co_return created.cid;
     } catch (const Error& error) {
         failure = error;
     }
@@ -115,7 +130,19 @@ Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
     throw Error(failure->code(), message, failure->cause());
 }
 
-void LibvirtMachine::Parts::adopt_qemu(pid_t pid) {
+// Only QEMU's user and root can connect to the console, and what they say of themselves in their
+// command line is believed only then.
+Awaitable<> LibvirtMachine::Parts::adopt_qemu() {
+    const auto is_ours = [this](const ucred& peer) {
+        const auto process = find_process(peer.pid);
+        return (peer.uid == users.qemu || peer.uid == 0) && process &&
+               is_qemu_of(*process, spec.uuid);
+    };
+    const pid_t pid = co_await with_timeout(
+        console.accept(is_ours),
+        deadline_in(console_timeout),
+        "wait for QEMU's console: QEMU may have ended right after its start"
+    );
     const auto process = find_process(pid);
     UniqueFd fd = process ? open_pidfd(*process) : UniqueFd();
     if (!fd || !is_qemu_of(*process, spec.uuid)) {
@@ -273,15 +300,16 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     if (domain.vsock_socket) {
         sockets.push_back(*domain.vsock_socket);
     }
-    auto cid = co_await parts.create_domain(to_domain_xml(domain), std::move(sockets), deadline);
+    auto cid = co_await parts.create_domain(to_domain_xml(domain), sockets, deadline);
     if (!domain.vsock_socket && !cid) {
         throw Error(Code::internal, "start domain " + parts.spec.name + ": libvirt chose no CID");
     }
     parts.vsock->set_guest_cid(cid.value_or(0));
-    const pid_t pid = co_await with_timeout(
-        parts.console.accept(), deadline_in(console_timeout), "wait for QEMU's console"
-    );
-    parts.adopt_qemu(pid);
+    // QEMU holds them: nobody else needs to find them.
+    for (const auto& socket : sockets) {
+        ::unlink(socket.c_str());
+    }
+    co_await parts.adopt_qemu();
     parts.tasks.spawn("copy the console", parts.console.run());
     parts.tasks.spawn("watch QEMU", parts.watch_qemu());
     parts.tasks.spawn("watch virtiofsd of roots", parts.watch_share(*parts.roots));

@@ -4,6 +4,7 @@
 #include "common/os/file.hpp"
 #include "host/config/programs.hpp"
 #include "host/vm/firmware.hpp"
+#include "host/vm/isolation_checks.hpp"
 #include "host/vm/libvirt_client.hpp"
 
 #include <algorithm>
@@ -25,8 +26,8 @@ namespace {
 
 constexpr std::size_t max_proc_file_bytes = std::size_t{8} * 1024 * 1024;
 
-// The longest name that is put into a run directory, "<16 digits>/vhost-vsock.sock" and a slash.
-constexpr std::size_t longest_socket_name = 34;
+// The longest name below run_dir, "/<16 digits>/vsock/vhost-vsock.sock".
+constexpr std::size_t longest_socket_name = 40;
 constexpr std::size_t max_socket_path = 107; // unix(7)
 
 const char* const allow_emulation = "for tests, allow slow software emulation with acceleration = "
@@ -466,23 +467,36 @@ std::string libvirtd_remedy() {
     return "start it: systemctl start libvirtd; without systemd: virtlogd -d; libvirtd -d";
 }
 
-Awaitable<Check> check_libvirtd(config::Config config, Deadline deadline) {
+namespace {
+
+Awaitable<Check> ask_libvirtd(config::Config config, Deadline deadline, LibvirtHost& host) {
     const char* const name = "libvirtd";
     try {
         LibvirtClient client(find_libvirt_helper(config), config.hypervisor.uri);
-        const std::string version = co_await client.ping(deadline);
-        co_return ok(name, "version " + version + " answers at " + config.hypervisor.uri);
+        host = co_await client.ping(deadline);
+        co_return ok(name, "version " + host.version + " answers at " + config.hypervisor.uri);
     } catch (const Error& error) {
         co_return missing(name, error.message(), libvirtd_remedy());
     }
+}
+
+} // namespace
+
+Awaitable<Check> check_libvirtd(config::Config config, Deadline deadline) {
+    LibvirtHost unused;
+    co_return co_await ask_libvirtd(std::move(config), deadline, unused);
 }
 
 Awaitable<std::vector<Check>> check_host(config::Config config, Deadline deadline) {
     const HostChecks host(config);
     std::vector<Check> checks = host.before_start();
     checks.push_back(host.virtlogd());
-    checks.push_back(co_await check_libvirtd(config, deadline));
+    LibvirtHost libvirt;
+    checks.push_back(co_await ask_libvirtd(config, deadline, libvirt));
     checks.push_back(host.containerd());
+    for (Check& check : check_isolation(config, libvirt.security_models)) {
+        checks.push_back(std::move(check));
+    }
     co_return checks;
 }
 

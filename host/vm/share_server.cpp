@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "host/vm/helper_confinement.hpp"
 #include "host/vm/unix_socket.hpp"
 
 #include <algorithm>
@@ -74,6 +75,7 @@ std::unique_ptr<ShareServer>
 ShareServer::start(const asio::any_io_executor& executor, const ShareServerSpec& spec) {
     ChildSpec child;
     child.arguments = arguments(spec.program, spec);
+    child.confinement = confine_share_server();
     child.confinement.private_directory = spec.share_dir;
     // Only the process keeps the listener: when that is gone, QEMU is refused.
     auto listener = listen_unix(executor, spec.run_dir / socket_name(spec.name));

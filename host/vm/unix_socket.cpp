@@ -1,8 +1,12 @@
 #include "host/vm/unix_socket.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/unique_fd.hpp"
+#include "common/os/file.hpp"
 
 #include <cerrno>
+#include <fcntl.h>
+#include <string>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -47,11 +51,11 @@ listen_unix(const asio::any_io_executor& executor, const std::filesystem::path& 
 }
 
 Awaitable<stream_protocol::socket> connect_unix(const std::filesystem::path& path) {
-    check_socket_path(path);
     auto executor = co_await asio::this_coro::executor;
+    const UniqueFd file = open_file(path, O_PATH | O_NOFOLLOW);
+    const std::string name = "/proc/self/fd/" + std::to_string(file.get());
     stream_protocol::socket socket(executor);
-    auto [error] =
-        co_await socket.async_connect(stream_protocol::endpoint(path.native()), use_tuple);
+    auto [error] = co_await socket.async_connect(stream_protocol::endpoint(name), use_tuple);
     if (error == asio::error::operation_aborted) {
         throw boost::system::system_error(error);
     }
@@ -61,13 +65,13 @@ Awaitable<stream_protocol::socket> connect_unix(const std::filesystem::path& pat
     co_return socket;
 }
 
-pid_t peer_pid(stream_protocol::socket& socket) {
+ucred peer_of(stream_protocol::socket& socket) {
     ucred credentials{};
     socklen_t size = sizeof credentials;
     if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) != 0) {
         throw_errno("ask for the peer of", "a unix socket");
     }
-    return credentials.pid;
+    return credentials;
 }
 
 } // namespace cppvm::vm

@@ -5,7 +5,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 
 #include <filesystem>
-#include <sys/types.h>
+#include <sys/socket.h>
 
 namespace cppvm::vm {
 
@@ -14,11 +14,12 @@ namespace cppvm::vm {
 asio::local::stream_protocol::acceptor
 listen_unix(const asio::any_io_executor& executor, const std::filesystem::path& path);
 
-/// Connects. Throws: Error naming the path. Cancels: the attempt.
+/// Connects; a symbolic link is not followed, for the directory may be another's. Throws: Error
+/// naming the path. Cancels: the attempt.
 Awaitable<asio::local::stream_protocol::socket> connect_unix(const std::filesystem::path& path);
 
-/// The process that connected (SO_PEERCRED, unix(7)). Throws: Error.
-pid_t peer_pid(asio::local::stream_protocol::socket& socket);
+/// Who connected, as the kernel noted it then (SO_PEERCRED, unix(7)). Throws: Error.
+ucred peer_of(asio::local::stream_protocol::socket& socket);
 
 /// Throws: Error if `path` cannot be the path of a unix socket.
 void check_socket_path(const std::filesystem::path& path);

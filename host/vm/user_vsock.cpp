@@ -1,7 +1,9 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/file.hpp"
 #include "host/vm/directory_watch.hpp"
+#include "host/vm/helper_confinement.hpp"
 #include "host/vm/helper_process.hpp"
 #include "host/vm/unix_socket.hpp"
 #include "host/vm/vsock.hpp"
@@ -25,24 +27,59 @@ constexpr std::uint32_t host_boot_port = 1025;
 constexpr const char* host_socket_name = "vsock.sock";
 constexpr const char* device_socket_name = "vhost-vsock.sock";
 
-std::filesystem::path boot_socket(const std::filesystem::path& run_dir) {
-    return run_dir / (std::string(host_socket_name) + "_" + std::to_string(host_boot_port));
-}
-
-ChildSpec command(const std::filesystem::path& program, const std::filesystem::path& run_dir) {
-    const std::string host_socket = run_dir / host_socket_name;
-    const std::string device_socket = run_dir / device_socket_name;
-    // What a killed predecessor left would be taken for the new one's.
-    ::unlink(host_socket.c_str());
-    ::unlink(device_socket.c_str());
+ChildSpec command(
+    const std::filesystem::path& program,
+    const std::filesystem::path& directory,
+    const std::optional<uid_t>& user
+) {
     ChildSpec spec;
     spec.arguments = {
         program,
         "--guest-cid=" + std::to_string(guest_cid),
-        "--uds-path=" + host_socket,
-        "--socket=" + device_socket,
+        "--uds-path=" + (directory / host_socket_name).native(),
+        "--socket=" + (directory / device_socket_name).native(),
     };
+    if (user) {
+        spec.confinement = confine_vsock_device(*user, program, directory);
+    }
     return spec;
+}
+
+void give_to(const std::filesystem::path& path, const std::optional<uid_t>& user) {
+    if (user && ::lchown(path.c_str(), *user, *user) != 0) {
+        throw_errno("give to vhost-device-vsock", path.native());
+    }
+}
+
+/// What the process sees of the host's files: its sockets are in it, and it may make more. Only the
+/// names are trusted here, and no link is followed.
+class Directory {
+  public:
+    Directory(std::filesystem::path path, const std::optional<uid_t>& user)
+        : path_(std::move(path)) {
+        // What a killed predecessor left would be taken for the new one's.
+        remove_tree(path_);
+        make_directory(path_, 0711); // QEMU, another user, passes
+        give_to(path_, user);
+    }
+    Directory(const Directory&) = delete;
+    Directory& operator=(const Directory&) = delete;
+    ~Directory() { remove_tree(path_); }
+
+    std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+    const std::filesystem::path& path() const noexcept { return path_; }
+
+  private:
+    static void remove_tree(const std::filesystem::path& path) noexcept {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
+
+    std::filesystem::path path_;
+};
+
+std::string boot_socket_name() {
+    return std::string(host_socket_name) + "_" + std::to_string(host_boot_port);
 }
 
 class UserVsock : public Vsock {
@@ -50,25 +87,32 @@ class UserVsock : public Vsock {
     UserVsock(
         const asio::any_io_executor& executor,
         const std::filesystem::path& program,
-        const std::filesystem::path& run_dir
+        const std::filesystem::path& run_dir,
+        const std::optional<uid_t>& user
     )
-        : run_dir_(run_dir), program_(program), files_(run_dir), watch_(executor, run_dir),
-          acceptor_(listen_unix(executor, boot_socket(run_dir))),
-          process_(executor, command(program, run_dir), run_dir / user_vsock_pid_file) {}
+        : program_(program), directory_(user_vsock_directory(run_dir), user),
+          watch_(std::in_place, executor, directory_.path()),
+          acceptor_(listen_unix(executor, directory_ / boot_socket_name())),
+          process_(
+              executor, command(program, directory_.path(), user), run_dir / user_vsock_pid_file
+          ) {
+        give_to(directory_ / boot_socket_name(), user);
+    }
 
     Awaitable<> prepare(Deadline deadline) override {
-        const auto socket = run_dir_ / device_socket_name;
+        const auto socket = directory_ / device_socket_name;
         check_socket_path(socket);
-        const auto there = [&socket] { return ::access(socket.c_str(), F_OK) == 0; };
+        const auto exists = [&socket] { return ::access(socket.c_str(), F_OK) == 0; };
         co_await with_timeout(
-            first_of(watch_.wait_until(there), throw_when_ended()),
+            first_of(watch_->wait_until(exists), throw_when_ended()),
             deadline,
             "start " + program_.native()
         );
+        watch_.reset(); // a host has few inotify instances for each user
     }
 
     std::optional<std::filesystem::path> device_socket() const override {
-        return run_dir_ / device_socket_name;
+        return directory_ / device_socket_name;
     }
 
     void set_guest_cid(std::uint32_t /*cid*/) noexcept override {}
@@ -78,7 +122,7 @@ class UserVsock : public Vsock {
     Awaitable<StreamSocket> accept() override {
         for (;;) {
             auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
-            if (peer_pid(socket) == process_.pid()) {
+            if (peer_of(socket).pid == process_.pid()) {
                 co_return StreamSocket(std::move(socket));
             }
         }
@@ -87,11 +131,12 @@ class UserVsock : public Vsock {
     void stop_listening() noexcept override {
         boost::system::error_code ignored;
         acceptor_.close(ignored);
+        ::unlink((directory_ / boot_socket_name()).c_str());
     }
 
     Awaitable<StreamSocket> dial(std::uint32_t port) override {
         const std::string what = "connect to vsock port " + std::to_string(port) + " of the guest";
-        auto socket = co_await connect_unix(run_dir_ / host_socket_name);
+        auto socket = co_await connect_unix(directory_ / host_socket_name);
         const std::string request = "CONNECT " + std::to_string(port) + "\n";
         co_await asio::async_write(socket, asio::buffer(request), asio::use_awaitable);
         // One byte at a time: what follows the line belongs to the stream.
@@ -122,23 +167,9 @@ class UserVsock : public Vsock {
         throw Error(Code::unavailable, process_.describe(exit));
     }
 
-    // Goes after the process, which may be about to make its sockets.
-    struct Files {
-        explicit Files(std::filesystem::path directory) : run_dir(std::move(directory)) {}
-        Files(const Files&) = delete;
-        Files& operator=(const Files&) = delete;
-        ~Files() {
-            for (const auto& path : user_vsock_files(run_dir)) {
-                ::unlink(path.c_str());
-            }
-        }
-        std::filesystem::path run_dir;
-    };
-
-    std::filesystem::path run_dir_;
     std::filesystem::path program_;
-    Files files_;
-    DirectoryWatch watch_;
+    Directory directory_; // goes after the process, which may be about to make its sockets
+    std::optional<DirectoryWatch> watch_;
     asio::local::stream_protocol::acceptor acceptor_;
     HelperProcess process_;
 };
@@ -148,18 +179,14 @@ class UserVsock : public Vsock {
 std::unique_ptr<Vsock> make_user_vsock(
     const asio::any_io_executor& executor,
     const std::filesystem::path& program,
-    const std::filesystem::path& run_dir
+    const std::filesystem::path& run_dir,
+    std::optional<uid_t> user
 ) {
-    return std::make_unique<UserVsock>(executor, program, run_dir);
+    return std::make_unique<UserVsock>(executor, program, run_dir, user);
 }
 
-std::vector<std::filesystem::path> user_vsock_files(const std::filesystem::path& run_dir) {
-    return {
-        run_dir / host_socket_name,
-        run_dir / device_socket_name,
-        boot_socket(run_dir),
-        run_dir / user_vsock_pid_file,
-    };
+std::filesystem::path user_vsock_directory(const std::filesystem::path& run_dir) {
+    return run_dir / "vsock";
 }
 
 } // namespace cppvm::vm

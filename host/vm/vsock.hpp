@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <vector>
+#include <sys/types.h>
 
 namespace cppvm::vm {
 
@@ -48,7 +48,9 @@ class Vsock {
 /// By the kernel's vhost-vsock: AF_VSOCK, vsock(7). Throws: Error.
 std::unique_ptr<Vsock> make_kernel_vsock(const asio::any_io_executor& executor);
 
-/// By a vhost-device-vsock process of its own, with sockets and pid file in `run_dir`. Guest and
+/// By a vhost-device-vsock process of its own, with its pid file in `run_dir` and its sockets in a
+/// directory there. It runs as `user`, confined (confine_vsock_device); without one, which is for
+/// tests that are not root, as we do. Guest and
 /// host talk through unix sockets: the host connects to one and names the guest's port
 /// ("CONNECT <port>\n", answered by "OK <n>\n"), the guest's connections to host port n arrive at
 /// "<socket>_<n>" (https://github.com/rust-vmm/vhost-device/tree/main/vhost-device-vsock).
@@ -56,11 +58,12 @@ std::unique_ptr<Vsock> make_kernel_vsock(const asio::any_io_executor& executor);
 std::unique_ptr<Vsock> make_user_vsock(
     const asio::any_io_executor& executor,
     const std::filesystem::path& program,
-    const std::filesystem::path& run_dir
+    const std::filesystem::path& run_dir,
+    std::optional<uid_t> user
 );
 
-/// Files that make_user_vsock leaves in the run dir when this process is killed.
+/// What make_user_vsock leaves in the run dir when this process is killed.
 inline constexpr const char* user_vsock_pid_file = "vhost-device-vsock.pid";
-std::vector<std::filesystem::path> user_vsock_files(const std::filesystem::path& run_dir);
+std::filesystem::path user_vsock_directory(const std::filesystem::path& run_dir);
 
 } // namespace cppvm::vm

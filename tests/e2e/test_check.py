@@ -22,6 +22,18 @@ def test_host_that_is_ready(containerd):
         assert requirement in result.text
 
 
+@pytest.mark.kvm
+def test_what_the_isolation_consists_of(containerd):
+    assert containerd.process()
+    result = _check(session.config_file())
+    assert result.code == 0, result.text
+    found = {line[9:31].strip(): line for line in result.text.splitlines()}
+    assert "of its own for each sandbox" in found["QEMU's user"]
+    assert "version" in found["cgroup"]
+    for layer in ("access control", "QEMU's seccomp", "vsock's carrier", "virtiofsd's sandbox"):
+        assert layer in found
+
+
 @pytest.mark.parametrize(
     "table, key, value",
     [

@@ -13,14 +13,16 @@ void ignore_error(void* /*data*/, virErrorPtr /*error*/) {}
 
 } // namespace
 
-void throw_last() {
+LibvirtError last_error() {
     const virError* error = virGetLastError();
     if (error == nullptr) {
-        throw LibvirtError(VIR_ERR_INTERNAL_ERROR, VIR_FROM_NONE, "libvirt reported no reason");
+        return {VIR_ERR_INTERNAL_ERROR, VIR_FROM_NONE, "libvirt reported no reason"};
     }
-    throw LibvirtError(
-        error->code, error->domain, error->message != nullptr ? error->message : "no message"
-    );
+    return {error->code, error->domain, error->message != nullptr ? error->message : "no message"};
+}
+
+void throw_last() {
+    throw last_error();
 }
 
 void CStringDeleter::operator()(char* text) const noexcept {

@@ -24,7 +24,10 @@ class LibvirtError : public std::exception {
     std::string text_;
 };
 
-/// Throws what libvirt said last.
+/// What libvirt said last.
+LibvirtError last_error();
+
+/// Throws that.
 [[noreturn]] void throw_last();
 
 /// Frees the reference; the domain itself stays as it is.

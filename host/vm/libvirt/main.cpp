@@ -1,6 +1,6 @@
 // cppvm-libvirt: does one thing with libvirt and exits. See docs/adr/0001 for why it is a program.
 //
-//   cppvm-libvirt URI create [SOCKET…]   domain XML on stdin
+//   cppvm-libvirt URI create USER GROUP [SOCKET…]   domain XML on stdin
 //   cppvm-libvirt URI destroy UUID
 //   cppvm-libvirt URI ping
 //
@@ -12,6 +12,8 @@
 #include "host/vm/libvirt/connection.hpp"
 #include "host/vm/libvirt/operations.hpp"
 
+#include <charconv>
+#include <cstdint>
 #include <iostream>
 #include <iterator>
 #include <sstream>
@@ -22,11 +24,21 @@ namespace {
 
 using namespace cppvm;
 
+std::uint32_t parse_id(const std::string& text) {
+    std::uint32_t id = 0;
+    const char* const end = text.data() + text.size();
+    const auto parsed = std::from_chars(text.data(), end, id);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || id == 0) {
+        throw Error(Code::invalid_argument, "cppvm-libvirt: \"" + text + "\" is not a user's id");
+    }
+    return id;
+}
+
 void run(const std::vector<std::string>& arguments, std::ostream& out) {
     const bool known =
-        arguments.size() >= 2 &&
-        (arguments[1] == "create" || (arguments[1] == "ping" && arguments.size() == 2) ||
-         (arguments[1] == "destroy" && arguments.size() == 3));
+        arguments.size() >= 2 && ((arguments[1] == "create" && arguments.size() >= 4) ||
+                                  (arguments[1] == "ping" && arguments.size() == 2) ||
+                                  (arguments[1] == "destroy" && arguments.size() == 3));
     if (!known) {
         throw Error(
             Code::invalid_argument,
@@ -39,8 +51,9 @@ void run(const std::vector<std::string>& arguments, std::ostream& out) {
     }
     const vm::libvirt::Connection connection(arguments[0]);
     if (arguments[1] == "create") {
-        const std::vector<std::string> sockets(arguments.begin() + 2, arguments.end());
-        vm::libvirt::create(connection, xml, sockets, out);
+        const vm::libvirt::Owner owner{parse_id(arguments[2]), parse_id(arguments[3])};
+        const std::vector<std::string> sockets(arguments.begin() + 4, arguments.end());
+        vm::libvirt::create(connection, xml, owner, sockets, out);
     } else if (arguments[1] == "destroy") {
         vm::libvirt::destroy(connection, arguments[2], out);
     } else {

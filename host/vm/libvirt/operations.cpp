@@ -1,21 +1,24 @@
 #include "host/vm/libvirt/operations.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
+#include "host/cgroup/sandbox_cgroup.hpp"
+#include "host/vm/libvirt/placement.hpp"
 
 #include <libvirt/virterror.h>
 #include <pugixml.hpp>
 
-#include <charconv>
-#include <optional>
+#include <algorithm>
+#include <filesystem>
 #include <ostream>
 #include <sstream>
-#include <string_view>
 #include <unistd.h>
-#include <utility>
 
 namespace cppvm::vm::libvirt {
 
 namespace {
+
+using Cgroups = std::vector<std::filesystem::path>;
 
 pugi::xml_document parse(const char* xml, const char* what) {
     pugi::xml_document document;
@@ -25,83 +28,67 @@ pugi::xml_document parse(const char* xml, const char* what) {
     return document;
 }
 
-// "+64055:+107", the form of the dac base label (https://libvirt.org/formatcaps.html).
-std::optional<std::pair<uid_t, gid_t>> parse_owner(std::string_view label) {
-    uid_t user = 0;
-    gid_t group = 0;
-    const std::size_t colon = label.find(":+");
-    if (label.empty() || label[0] != '+' || colon == std::string_view::npos) {
-        return std::nullopt;
-    }
-    const char* const end = label.data() + label.size();
-    if (std::from_chars(label.data() + 1, label.data() + colon, user).ptr != label.data() + colon ||
-        std::from_chars(label.data() + colon + 2, end, group).ptr != end) {
-        return std::nullopt;
-    }
-    return std::pair{user, group};
-}
-
-struct QemuUser {
-    uid_t user;
-    gid_t group;
-    std::string label;
-};
-
-// Nothing where libvirt has no dac model: QEMU then runs as root.
-std::optional<QemuUser> find_qemu_user(const Connection& connection) {
+std::vector<std::string> security_models(const Connection& connection) {
     const CString xml(virConnectGetCapabilities(connection.get()));
     if (!xml) {
         throw_last();
     }
     const auto capabilities = parse(xml.get(), "libvirt's capabilities");
-    const auto model = capabilities.select_node("/capabilities/host/secmodel[model='dac']");
-    if (!model) {
-        return std::nullopt;
+    std::vector<std::string> models;
+    for (const auto& node : capabilities.select_nodes("/capabilities/host/secmodel/model")) {
+        models.emplace_back(node.node().text().as_string());
     }
-    const std::string label = model.node().child("baselabel").text().as_string();
-    const auto owner = parse_owner(label);
-    if (!owner) {
-        throw Error(Code::internal, "read libvirt's capabilities: no user in the dac base label");
-    }
-    return QemuUser{owner->first, owner->second, label};
+    return models;
+}
+
+bool can_choose_user(const Connection& connection) {
+    const auto models = security_models(connection);
+    return std::ranges::find(models, "dac") != models.end();
 }
 
 // By default libvirt gives each file of a domain to QEMU's user: the guest kernel too, which all
 // machines share and which a guest that took over its QEMU could then rewrite.
-std::string without_relabelling(const std::string& xml, const std::string& label) {
-    auto document = parse(xml.c_str(), "the domain");
+void set_user(pugi::xml_document& document, const Owner& owner) {
     auto security = document.child("domain").append_child("seclabel");
     security.append_attribute("type").set_value("static");
     security.append_attribute("model").set_value("dac");
     security.append_attribute("relabel").set_value("no");
+    const std::string label = "+" + std::to_string(owner.user) + ":+" + std::to_string(owner.group);
     security.append_child("label").text().set(label.c_str());
+}
+
+// No link is followed: another helper owns the directory of some.
+void hand_over(const std::vector<std::string>& sockets, const Owner& owner) {
+    for (const auto& path : sockets) {
+        if (::lchown(path.c_str(), owner.user, owner.group) != 0) {
+            throw_errno("give to QEMU's user the socket", path);
+        }
+    }
+}
+
+std::string to_text(const pugi::xml_document& document) {
     std::ostringstream out;
     document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
     return out.str();
 }
 
-} // namespace
-
-void create(
-    const Connection& connection,
-    const std::string& xml,
-    const std::vector<std::string>& sockets,
-    std::ostream& out
+void place_and_resume(
+    virDomain* domain, const std::string& name, const Cgroups& cgroups, std::ostream& out
 ) {
-    const auto qemu = find_qemu_user(connection);
-    for (const auto& path : sockets) {
-        if (qemu && ::chown(path.c_str(), qemu->user, qemu->group) != 0) {
-            throw_errno("give to QEMU's user the socket", path);
-        }
+    try {
+        move_qemu(name, cgroups);
+    } catch (const Error& error) {
+        out << "warning QEMU stays in libvirt's cgroup: " << joined_lines(error.what()) << '\n';
     }
-    const std::string definition = qemu ? without_relabelling(xml, qemu->label) : xml;
-    const DomainHandle domain(
-        virDomainCreateXML(connection.get(), definition.c_str(), VIR_DOMAIN_NONE)
-    );
-    if (!domain) {
-        throw_last();
+    if (virDomainResume(domain) != 0) {
+        const LibvirtError failure = last_error();
+        virDomainDestroy(domain);
+        throw LibvirtError(failure);
     }
-    const CString live(virDomainGetXMLDesc(domain.get(), 0));
+}
+
+void print_cid(virDomain* domain, std::ostream& out) {
+    const CString live(virDomainGetXMLDesc(domain, 0));
     if (!live) {
         throw_last();
     }
@@ -110,6 +97,41 @@ void create(
     if (cid) {
         out << "cid " << cid.attribute().as_uint() << '\n';
     }
+}
+
+} // namespace
+
+void create(
+    const Connection& connection,
+    const std::string& xml,
+    const Owner& owner,
+    const std::vector<std::string>& sockets,
+    std::ostream& out
+) {
+    auto document = parse(xml.c_str(), "the domain");
+    const std::string name = document.child("domain").child("name").text().as_string();
+    if (can_choose_user(connection)) {
+        if (open_library_directory()) {
+            out << "warning QEMU's users may pass through /var/lib/libvirt/qemu from now on\n";
+        }
+        hand_over(sockets, owner);
+        set_user(document, owner);
+    } else {
+        out << "warning QEMU runs as libvirt itself does: there is no dac security model\n";
+    }
+    const Cgroups cgroups = cgroup::own_cgroups(name);
+    const DomainHandle domain(virDomainCreateXML(
+        connection.get(),
+        to_text(document).c_str(),
+        cgroups.empty() ? VIR_DOMAIN_NONE : VIR_DOMAIN_START_PAUSED
+    ));
+    if (!domain) {
+        throw_last();
+    }
+    if (!cgroups.empty()) {
+        place_and_resume(domain.get(), name, cgroups, out);
+    }
+    print_cid(domain.get(), out);
 }
 
 void destroy(const Connection& connection, const std::string& uuid, std::ostream& out) {
@@ -142,6 +164,9 @@ void ping(const Connection& connection, std::ostream& out) {
         throw_last();
     }
     out << "version " << library << "\nhypervisor " << hypervisor << '\n';
+    for (const auto& model : security_models(connection)) {
+        out << "secmodel " << model << '\n';
+    }
 }
 
 } // namespace cppvm::vm::libvirt

@@ -60,6 +60,9 @@ kernel_parameters = "quiet"
 boot_timeout = 7
 kill_timeout = 5
 console_log_bytes = 8192
+[isolation]
+first_uid = 5000
+uid_count = 200
 [log]
 level = "debug"
 )");
@@ -81,6 +84,8 @@ level = "debug"
     EXPECT_EQ(config.vm.boot_timeout, std::chrono::seconds(7));
     EXPECT_EQ(config.vm.kill_timeout, std::chrono::seconds(5));
     EXPECT_EQ(config.vm.console_log_bytes, 8192U);
+    EXPECT_EQ(config.isolation.first_uid, 5000U);
+    EXPECT_EQ(config.isolation.uid_count, 200U);
     EXPECT_EQ(config.log.level, "debug");
     EXPECT_THAT(config.sources, ElementsAre(file));
     // Nothing is lost on the way to a daemon: text, and back.

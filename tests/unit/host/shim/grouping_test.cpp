@@ -26,21 +26,21 @@ std::string error_of(const std::string& config) {
 }
 
 TEST(GroupingTest, StandAloneContainerIsItsOwnSandbox) {
-    EXPECT_EQ(grouping_of("{}"), (Grouping{"me", false}));
-    EXPECT_EQ(grouping_of(R"({"annotations": {}})"), (Grouping{"me", false}));
-    EXPECT_EQ(grouping_of(R"({"annotations": null})"), (Grouping{"me", false}));
+    EXPECT_EQ(grouping_of("{}"), (Grouping{"me", false, {}}));
+    EXPECT_EQ(grouping_of(R"({"annotations": {}})"), (Grouping{"me", false, {}}));
+    EXPECT_EQ(grouping_of(R"({"annotations": null})"), (Grouping{"me", false, {}}));
 }
 
 TEST(GroupingTest, BundleWithoutConfigIsItsOwnSandbox) {
     const testing::TempDir dir;
-    EXPECT_EQ(read_grouping(dir.path(), "me"), (Grouping{"me", false}));
+    EXPECT_EQ(read_grouping(dir.path(), "me"), (Grouping{"me", false, {}}));
 }
 
 TEST(GroupingTest, SandboxContainerIsItsOwnSandbox) {
     EXPECT_EQ(
         grouping_of(R"({"annotations": {"io.kubernetes.cri.container-type": "sandbox",
                                        "io.kubernetes.cri.sandbox-id": "me"}})"),
-        (Grouping{"me", false})
+        (Grouping{"me", false, {}})
     );
 }
 
@@ -49,7 +49,7 @@ TEST(GroupingTest, ContainerOfAPodBelongsToItsSandbox) {
         grouping_of(R"({"process": {"args": ["x"]}, "annotations": {
             "other": "value", "io.kubernetes.cri.sandbox-id": "pod1",
             "io.kubernetes.cri.container-type": "container"}, "root": {"path": "rootfs"}})"),
-        (Grouping{"pod1", true})
+        (Grouping{"pod1", true, {}})
     );
 }
 
@@ -57,12 +57,27 @@ TEST(GroupingTest, ExplicitGroupGoesFirst) {
     EXPECT_EQ(
         grouping_of(R"({"annotations": {"io.kubernetes.cri.sandbox-id": "pod1",
                                        "io.containerd.runc.v2.group": "g"}})"),
-        (Grouping{"g", false})
+        (Grouping{"g", false, {}})
     );
     EXPECT_EQ(
         grouping_of(R"({"annotations": {"io.containerd.runc.v2.group": ""}})"),
-        (Grouping{"me", false})
+        (Grouping{"me", false, {}})
     );
+}
+
+TEST(GroupingTest, TellsTheContainersCgroup) {
+    EXPECT_EQ(
+        grouping_of(R"({"cgroupsPath": "/no1", "linux": {"resources": {"cgroupsPath": "/no2"},
+            "cgroupsPath": "/e2e/me", "maskedPaths": ["cgroupsPath", "/no3"]},
+            "annotations": {"cgroupsPath": "/no4"}})"),
+        (Grouping{"me", false, "/e2e/me"})
+    );
+    EXPECT_EQ(
+        grouping_of(R"({"annotations": {"io.kubernetes.cri.sandbox-id": "pod1"},
+            "linux": {"cgroupsPath": "kubepods-podx.slice:cri-containerd:me"}})"),
+        (Grouping{"pod1", false, "kubepods-podx.slice:cri-containerd:me"})
+    );
+    EXPECT_EQ(grouping_of(R"({"linux": {"cgroupsPath": 5}})"), (Grouping{"me", false, {}}));
 }
 
 TEST(GroupingTest, LooksOnlyAtTheAnnotationsOfTheTopLevel) {
@@ -75,7 +90,7 @@ TEST(GroupingTest, LooksOnlyAtTheAnnotationsOfTheTopLevel) {
                             "list": ["io.kubernetes.cri.sandbox-id", "no5"],
                             "io.kubernetes.cri.sandbox-id": 5},
             "after": {"io.kubernetes.cri.sandbox-id": "no6"}})"),
-        (Grouping{"me", false})
+        (Grouping{"me", false, {}})
     );
 }
 

@@ -1,3 +1,4 @@
+#include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/vm/console.hpp"
 #include "host/vm/unix_socket.hpp"
@@ -88,6 +89,33 @@ TEST(LastWordsTest, AreTheReasonWhereTheKernelPanicked) {
     EXPECT_TRUE(last_words(boot + panic + dump + "end " + panic, 80).starts_with(boot + panic));
 }
 
+bool anybody(const ucred& /*peer*/) {
+    return true;
+}
+
+TEST(ConsoleTest, TurnsAwayWhoeverIsNotQemu) {
+    testing::TempDir directory;
+    testing::co_test([](std::filesystem::path run_dir) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        Console console(executor, run_dir, 1024);
+        auto stranger = co_await connect_unix(console.socket_path());
+        auto machine = co_await connect_unix(console.socket_path());
+        int asked = 0;
+        const auto is_second = [&asked](const ucred& peer) {
+            EXPECT_EQ(peer.uid, ::geteuid());
+            return ++asked == 2;
+        };
+        co_await console.accept(is_second);
+        char byte = 0;
+        auto [ended, count] = co_await stranger.async_read_some(asio::buffer(&byte, 1), use_tuple);
+        EXPECT_EQ(ended, asio::error::eof);
+        co_await asio::async_write(machine, asio::buffer("words", 5), asio::use_awaitable);
+        machine.close();
+        co_await console.run();
+        EXPECT_EQ(console.tail(100), "words");
+    }(directory.path()));
+}
+
 TEST(ConsoleTest, LogsWhatTheMachinePrintsUntilItCloses) {
     testing::TempDir directory;
     testing::co_test([](std::filesystem::path run_dir) -> Awaitable<> {
@@ -97,8 +125,9 @@ TEST(ConsoleTest, LogsWhatTheMachinePrintsUntilItCloses) {
         EXPECT_EQ(::stat(console.socket_path().c_str(), &status), 0);
         EXPECT_EQ(status.st_mode & 0777, 0600U);
         auto machine = co_await connect_unix(console.socket_path());
-        const pid_t pid = co_await console.accept();
+        const pid_t pid = co_await console.accept(anybody);
         EXPECT_EQ(pid, ::getpid());
+        EXPECT_FALSE(std::filesystem::exists(console.socket_path()));
         const std::string text = "Kernel panic\n";
         co_await asio::async_write(machine, asio::buffer(text), asio::use_awaitable);
         machine.close();
@@ -116,7 +145,7 @@ TEST(ConsoleTest, DropsWhatItCannotLog) {
         std::filesystem::create_directory(run_dir / "console.log");
         Console console(executor, run_dir, 1024);
         auto machine = co_await connect_unix(console.socket_path());
-        co_await console.accept();
+        co_await console.accept(anybody);
         const std::string text(100, 'x');
         co_await asio::async_write(machine, asio::buffer(text), asio::use_awaitable);
         machine.close();
@@ -127,6 +156,23 @@ TEST(ConsoleTest, DropsWhatItCannotLog) {
 TEST(UnixSocketTest, RefusesPathsThatAreTooLong) {
     asio::io_context loop;
     EXPECT_ANY_THROW(listen_unix(loop.get_executor(), "/tmp/" + std::string(110, 'x')));
+}
+
+TEST(UnixSocketTest, ConnectsThroughNoLink) {
+    testing::TempDir directory;
+    testing::co_test([](std::filesystem::path path) -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const auto listener = listen_unix(executor, path / "socket");
+        std::filesystem::create_symlink(path / "socket", path / "link");
+        const auto socket = co_await connect_unix(path / "socket");
+        EXPECT_TRUE(socket.is_open());
+        try {
+            co_await connect_unix(path / "link");
+            ADD_FAILURE() << "connected";
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Code::unavailable);
+        }
+    }(directory.path()));
 }
 
 TEST(UnixSocketTest, ReplacesAStaleSocket) {

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 // After sys/socket.h, which it relies on.
 #include <linux/vm_sockets.h>
+#include <set>
 #include <vector>
 
 namespace cppvm::vm {
@@ -88,6 +89,23 @@ TEST_F(KernelVsockTest, DropsTheConnectionsOfOthers) {
         char byte = 0;
         EXPECT_LE(::recv(foreign.get(), &byte, 1, 0), 0);
     }());
+}
+
+TEST(KernelVsockPortTest, IsDrawnAtRandom) {
+    const UniqueFd probe(::socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!probe) {
+        GTEST_SKIP() << "no AF_VSOCK: modprobe vsock";
+    }
+    asio::io_context loop;
+    std::set<std::uint32_t> ports;
+    for (int i = 0; i < 8; ++i) {
+        const std::uint32_t port = make_kernel_vsock(loop.get_executor())->boot_port();
+        EXPECT_GE(port, 1U << 31U);
+        EXPECT_NE(port, VMADDR_PORT_ANY);
+        ports.insert(port);
+    }
+    EXPECT_EQ(ports.size(), 8U);
+    EXPECT_GT(*ports.rbegin() - *ports.begin(), 1000U) << "they follow each other";
 }
 
 } // namespace

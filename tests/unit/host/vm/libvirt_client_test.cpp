@@ -56,7 +56,7 @@ class LibvirtClientTest : public ::testing::Test {
 
 Awaitable<> expect_create_error(LibvirtClient client, Code code, std::string text) {
     try {
-        co_await client.create("d", "<domain/>", {}, deadline_in(milliseconds(500)));
+        co_await client.create({"d", "<domain/>", 5, 6, {}}, deadline_in(milliseconds(500)));
         ADD_FAILURE() << "no error";
     } catch (const Error& error) {
         EXPECT_EQ(error.code(), code) << error.message();
@@ -65,13 +65,14 @@ Awaitable<> expect_create_error(LibvirtClient client, Code code, std::string tex
 }
 
 TEST_F(LibvirtClientTest, PassesUriXmlAndSocketsAndReadsTheCid) {
-    const std::string script = "[ \"$*\" = 'test:///x create /a /b' ] || exit 3\n"
+    const std::string script = "[ \"$*\" = 'test:///x create 5 6 /a /b' ] || exit 3\n"
                                "[ \"$(cat)\" = '<domain/>' ] || exit 4\n"
-                               "echo cid 12\n";
+                               "echo warning less so\necho cid 12\necho warning no cgroup\n";
     auto body = [](LibvirtClient helper) -> Awaitable<> {
-        const auto cid =
-            co_await helper.create("d", "<domain/>", {"/a", "/b"}, deadline_in(seconds(5)));
-        EXPECT_EQ(cid, 12U);
+        const auto created =
+            co_await helper.create({"d", "<domain/>", 5, 6, {"/a", "/b"}}, deadline_in(seconds(5)));
+        EXPECT_EQ(created.cid, 12U);
+        EXPECT_THAT(created.warnings, ::testing::ElementsAre("less so", "no cgroup"));
     };
     testing::co_test(body(client(script)));
 }
@@ -79,8 +80,9 @@ TEST_F(LibvirtClientTest, PassesUriXmlAndSocketsAndReadsTheCid) {
 TEST_F(LibvirtClientTest, TakesInputThatTheHelperDoesNotRead) {
     auto body = [](LibvirtClient helper) -> Awaitable<> {
         const std::string large(1024UL * 1024, 'x');
-        const auto cid = co_await helper.create("d", large, {}, deadline_in(seconds(5)));
-        EXPECT_EQ(cid, std::nullopt);
+        const auto created =
+            co_await helper.create({"d", large, 5, 6, {}}, deadline_in(seconds(5)));
+        EXPECT_EQ(created.cid, std::nullopt);
     };
     testing::co_test(body(client("exit 0")));
 }
@@ -123,9 +125,11 @@ TEST_F(LibvirtClientTest, TellsWhetherTheDomainWasThere) {
 
 TEST_F(LibvirtClientTest, ShowsLibvirtsVersion) {
     auto body = [](LibvirtClient helper) -> Awaitable<> {
-        EXPECT_EQ(co_await helper.ping(deadline_in(seconds(5))), "9.1.23");
+        const auto host = co_await helper.ping(deadline_in(seconds(5)));
+        EXPECT_EQ(host.version, "9.1.23");
+        EXPECT_THAT(host.security_models, ::testing::ElementsAre("none", "dac"));
     };
-    testing::co_test(body(client("echo version 9001023")));
+    testing::co_test(body(client("echo version 9001023; echo secmodel none; echo secmodel dac")));
 }
 
 } // namespace

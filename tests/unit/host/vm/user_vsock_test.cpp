@@ -33,7 +33,7 @@ class UserVsockTest : public ::testing::Test {
     // Makes the device's socket (a file will do) and goes on.
     std::filesystem::path ready() {
         return script(
-            "touch " + (directory_ / "run/vhost-vsock.sock").native() + "\nexec sleep 1000\n"
+            "touch " + (directory_ / "run/vsock/vhost-vsock.sock").native() + "\nexec sleep 1000\n"
         );
     }
 
@@ -46,9 +46,9 @@ TEST_F(UserVsockTest, WaitsForTheDevicesSocketAndCleansUp) {
     auto body = [](UserVsockTest& test) -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
         const auto run_dir = test.directory_ / "run";
-        auto vsock = make_user_vsock(executor, test.ready(), run_dir);
+        auto vsock = make_user_vsock(executor, test.ready(), run_dir, {});
         co_await vsock->prepare(deadline_in(seconds(5)));
-        EXPECT_EQ(vsock->device_socket(), run_dir / "vhost-vsock.sock");
+        EXPECT_EQ(vsock->device_socket(), run_dir / "vsock/vhost-vsock.sock");
         const auto process = parse_process_id(read_file(run_dir / user_vsock_pid_file, 64));
         EXPECT_TRUE(process && find_process(process->pid) == process);
         vsock.reset();
@@ -62,7 +62,7 @@ TEST_F(UserVsockTest, ReportsWhatTheProgramSaidWhenItEnded) {
     auto body = [](UserVsockTest& test) -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
         auto vsock = make_user_vsock(
-            executor, test.script("echo cannot do it >&2; exit 5"), test.directory_ / "run"
+            executor, test.script("echo cannot do it >&2; exit 5"), test.directory_ / "run", {}
         );
         try {
             co_await vsock->prepare(deadline_in(seconds(5)));
@@ -79,7 +79,7 @@ TEST_F(UserVsockTest, GivesUpOnAProgramThatNeverListens) {
     auto body = [](UserVsockTest& test) -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
         auto vsock =
-            make_user_vsock(executor, test.script("exec sleep 1000"), test.directory_ / "run");
+            make_user_vsock(executor, test.script("exec sleep 1000"), test.directory_ / "run", {});
         try {
             co_await vsock->prepare(deadline_in(milliseconds(100)));
             ADD_FAILURE() << "no error";
@@ -93,7 +93,7 @@ TEST_F(UserVsockTest, GivesUpOnAProgramThatNeverListens) {
 TEST_F(UserVsockTest, NamesAProgramThatCannotBeRun) {
     asio::io_context loop;
     EXPECT_THROW(
-        make_user_vsock(loop.get_executor(), "/nowhere/vhost-device-vsock", directory_ / "run"),
+        make_user_vsock(loop.get_executor(), "/nowhere/vhost-device-vsock", directory_ / "run", {}),
         Error
     );
     EXPECT_TRUE(
@@ -106,8 +106,8 @@ TEST_F(UserVsockTest, NamesAProgramThatCannotBeRun) {
 Awaitable<std::string> dial(UserVsockTest& test, std::string answer) {
     auto executor = co_await asio::this_coro::executor;
     const auto run_dir = test.directory_ / "run";
-    auto vsock = make_user_vsock(executor, test.ready(), run_dir);
-    auto listener = listen_unix(executor, run_dir / "vsock.sock");
+    auto vsock = make_user_vsock(executor, test.ready(), run_dir, {});
+    auto listener = listen_unix(executor, run_dir / "vsock/vsock.sock");
     std::string request;
     auto peer = [](auto& acceptor, std::string& line, std::string text) -> Awaitable<> {
         auto socket = co_await acceptor.async_accept(asio::use_awaitable);
@@ -151,8 +151,8 @@ TEST_F(UserVsockTest, TakesHelloOnlyFromItsOwnProcess) {
     auto body = [](UserVsockTest& test) -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
         const auto run_dir = test.directory_ / "run";
-        auto vsock = make_user_vsock(executor, test.ready(), run_dir);
-        const auto path = run_dir / ("vsock.sock_" + std::to_string(vsock->boot_port()));
+        auto vsock = make_user_vsock(executor, test.ready(), run_dir, {});
+        const auto path = run_dir / ("vsock/vsock.sock_" + std::to_string(vsock->boot_port()));
         auto stranger = co_await connect_unix(path);
         auto accept = [](Vsock& socket) -> Awaitable<> { co_await socket.accept(); };
         try {

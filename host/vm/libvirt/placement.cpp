@@ -1,0 +1,49 @@
+#include "host/vm/libvirt/placement.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "host/cgroup/hierarchy.hpp"
+
+#include <cerrno>
+#include <charconv>
+#include <sys/stat.h>
+
+namespace cppvm::vm::libvirt {
+
+namespace {
+
+constexpr const char* state_dir = "/run/libvirt/qemu";
+constexpr const char* library_dir = "/var/lib/libvirt/qemu";
+
+pid_t find_qemu(const std::string& domain) {
+    const auto file = std::filesystem::path(state_dir) / (domain + ".pid");
+    const std::string text = read_file(file, 32);
+    pid_t pid = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), pid);
+    if (parsed.ec != std::errc{} || pid <= 0) {
+        throw Error(Code::internal, "read " + file.native() + ": no pid");
+    }
+    return pid;
+}
+
+} // namespace
+
+void move_qemu(const std::string& domain, const std::vector<std::filesystem::path>& cgroups) {
+    const pid_t pid = find_qemu(domain);
+    for (const auto& directory : cgroups) {
+        cgroup::move_process(pid, directory);
+    }
+}
+
+bool open_library_directory() {
+    struct stat status{};
+    if (::stat(library_dir, &status) != 0 || (status.st_mode & S_IXOTH) != 0) {
+        return false; // libvirt is configured otherwise, or all is well
+    }
+    if (::chmod(library_dir, (status.st_mode & 07777) | S_IXOTH) != 0) {
+        throw_errno("let QEMU's users pass through", library_dir);
+    }
+    return true;
+}
+
+} // namespace cppvm::vm::libvirt

@@ -31,8 +31,10 @@ class Device {
     Device() {
         std::ofstream(program()) << "#!/bin/sh\nexec sleep 1000000\n";
         fs::permissions(program(), fs::perms::owner_all);
-        vsock_ = vm::make_user_vsock(loop_.get_executor(), program(), directory_);
-        acceptor_.emplace(vm::listen_unix(loop_.get_executor(), directory_ / "vsock.sock"));
+        vsock_ = vm::make_user_vsock(loop_.get_executor(), program(), directory_, {});
+        acceptor_.emplace(vm::listen_unix(
+            loop_.get_executor(), vm::user_vsock_directory(directory_) / "vsock.sock"
+        ));
     }
     Device(const Device&) = delete;
     Device& operator=(const Device&) = delete;

@@ -63,7 +63,7 @@ TEST(StartRecordTest, ComesBackAsItWasWritten) {
     const TempDir dir;
     shim::StartRecord record;
     record.id = "c";
-    record.grouping = {"pod", true};
+    record.grouping = {"pod", true, "/kubepods/pod1/c"};
     record.socket = "/run/s/x";
     record.ttrpc_address = "/run/c.ttrpc";
     record.publish_binary = "/usr/bin/containerd";

@@ -63,7 +63,7 @@ int serve(DaemonSpec spec) {
         return 0;
     }
     if (mode == "litter") {
-        std::filesystem::create_directories(spec.run_dir / "share/c1/rootfs");
+        std::filesystem::create_directories(spec.run_dir / "share");
         write_file_atomically(spec.run_dir / "console.log", "text", 0600);
         write_file_atomically(spec.bundle / "littered", "", 0600);
     }

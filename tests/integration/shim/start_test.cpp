@@ -152,7 +152,7 @@ TEST_F(StartTest, ReplacesADeadSocket) {
 
 TEST_F(StartTest, RecoversFromADaemonThatLeftItsRunDirectory) {
     make_bundle("c1");
-    std::filesystem::create_directories(run_dir("c1") / "share/c1/rootfs");
+    std::filesystem::create_directories(run_dir("c1") / "share");
     dir_.write("run/" + identity("c1").short_id() + "/console.log", "old");
     EXPECT_EQ(start("c1").exit_code, 0);
     end("c1");

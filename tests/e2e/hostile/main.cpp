@@ -125,7 +125,7 @@ int main() {
     ::signal(SIGPIPE, SIG_IGN);
     guest::Machine machine;
     try {
-        machine.start();
+        machine.start(Logger());
         ::fcntl(STDERR_FILENO, F_SETFL, 0); // a console that blocks, for a flood
         run(machine);
     } catch (const std::exception& error) {

@@ -37,7 +37,13 @@ class ChildSetup {
                 ChildStep::network_namespace, ::setns(spec_.network_namespace, CLONE_NEWNET)
             );
         }
+        if (spec_.mount_namespace >= 0) {
+            report.check(ChildStep::mount_namespace, ::setns(spec_.mount_namespace, CLONE_NEWNS));
+        }
         confinement_.isolate(report);
+        if (!spec_.working_directory.empty()) {
+            [[maybe_unused]] const int moved = ::chdir(spec_.working_directory.c_str());
+        }
         if (spec_.new_session) {
             report.check(ChildStep::session, ::setsid());
         }
@@ -49,7 +55,11 @@ class ChildSetup {
             }
         }
         confinement_.restrict_system_calls(report);
-        ::execve(argv_[0], argv_, envp_);
+        if (program_ >= 0) {
+            ::syscall(SYS_execveat, program_, "", argv_, envp_, AT_EMPTY_PATH);
+        } else {
+            ::execve(argv_[0], argv_, envp_);
+        }
         report.fail(ChildStep::execute);
     }
 
@@ -74,6 +84,10 @@ class ChildSetup {
             lowest = std::max(lowest, theirs + 1);
         }
         const ChildReport report(::fcntl(error_fd_, F_DUPFD_CLOEXEC, lowest));
+        if (spec_.program >= 0) {
+            program_ = ::fcntl(spec_.program, F_DUPFD_CLOEXEC, lowest);
+            report.check(step, program_);
+        }
         int sources[max_descriptors];
         std::size_t count = 0;
         for (const auto& [ours, theirs] : spec_.descriptors) {
@@ -111,6 +125,7 @@ class ChildSetup {
     char* const* envp_;
     int error_fd_;
     pid_t parent_;
+    mutable int program_ = -1;
 };
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {

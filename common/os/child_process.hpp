@@ -7,6 +7,7 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,7 +17,10 @@ namespace cppvm {
 
 /// What to run: plain data.
 struct ChildSpec {
-    std::vector<std::string> arguments;                  ///< [0] is the program's absolute path
+    std::vector<std::string> arguments; ///< [0] is the program's absolute path
+    /// Descriptor of the program, borrowed, where it is not to be found by its path; arguments[0]
+    /// is then only what it is told and shown as. Not for scripts.
+    int program = -1;
     std::optional<std::vector<std::string>> environment; ///< "K=V"; nothing: ours
     /// Descriptors of ours and the numbers that the child has them under. 0, 1 and 2 are /dev/null
     /// unless named here; all others are closed in the child.
@@ -25,6 +29,9 @@ struct ChildSpec {
         true; ///< SIGKILL when the thread that started it ends (PR_SET_PDEATHSIG)
     bool new_session = false;
     int network_namespace = -1; ///< descriptor of a network namespace to enter; borrowed
+    int mount_namespace = -1;   ///< the same; its root becomes root and working directory
+    /// If not empty: where it starts; where that cannot be, in the working directory that it has.
+    std::filesystem::path working_directory;
     Confinement confinement;
 };
 

@@ -10,6 +10,7 @@ const char* child_step_text(ChildStep step) noexcept {
     constexpr std::array texts = {
         "set the parent-death signal of",
         "enter the network namespace for",
+        "enter the mount namespace for",
         "pass descriptors to",
         "start a session for",
         "set the limits of",

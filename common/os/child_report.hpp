@@ -6,6 +6,7 @@ namespace cppvm {
 enum class ChildStep {
     parent_death_signal,
     network_namespace,
+    mount_namespace,
     descriptors,
     session,
     limits,

@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 
 #include <algorithm>
@@ -205,6 +206,10 @@ ForkedChild::~ForkedChild() {
         );
     } catch (...) { // NOLINT(bugprone-empty-catch): then it stays a zombie until our end
     }
+}
+
+UniqueFd ForkedChild::open_mount_namespace() const {
+    return open_file("/proc/" + std::to_string(pid_) + "/ns/mnt", O_RDONLY);
 }
 
 void ForkedChild::kill() noexcept {

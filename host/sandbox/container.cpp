@@ -49,7 +49,8 @@ Awaitable<> Container::prepare() {
 
     undo_.add("close stdio", [this] { return stop_io(init_, std::chrono::milliseconds(0)); });
     co_await open_io(init_);
-    start_stand_in(init_);
+    co_await open_view(names);
+    start_stand_in(init_, guest_spec_.process);
 
     const AgentHandle agent = co_await environment_.agent();
     agent::v1::CreateContainerRequest request;
@@ -89,6 +90,16 @@ Awaitable<storage::SharedNames> Container::prepare_storage(const GuestSpec& gues
         spec_.id, spec_.rootfs, guest_spec.rootfs_source, guest_spec.volumes
     };
     co_return co_await share->add_container(std::move(storage), deadline_in(storage_timeout));
+}
+
+Awaitable<> Container::open_view(storage::SharedNames names) {
+    storage::ContainerView view{.rootfs = names.rootfs, .volumes = {}};
+    for (std::size_t i = 0; i < names.volumes.size(); ++i) {
+        const storage::VolumeSpec& volume = guest_spec_.volumes[i];
+        view.volumes.push_back({names.volumes[i], volume.destination, volume.read_only});
+    }
+    const storage::Share* const share = co_await environment_.share();
+    view_ = co_await share->open_view(spec_.id, std::move(view), deadline_in(storage_timeout));
 }
 
 // After the storage was detached: the guest asks the host about it then, and lets go of it.

@@ -120,6 +120,7 @@ class Container {
     // container.cpp: create, delete
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage(const GuestSpec& guest_spec);
+    Awaitable<> open_view(storage::SharedNames names);
     Awaitable<> forget_in_guest();
     Awaitable<ProcessStatus> remove_exec(ProcessHandle process);
     Awaitable<> delete_in_guest(ProcessHandle process);
@@ -129,8 +130,8 @@ class Container {
     Awaitable<agent::v1::Stdio> open_stdio(const ProcessHandle& process, AgentHandle agent);
     void report_unsupported(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
-    void start_stand_in(const ProcessHandle& process);
-    std::unique_ptr<StandIn> make_stand_in() const;
+    void start_stand_in(const ProcessHandle& process, const oci::Process& shown);
+    std::unique_ptr<StandIn> make_stand_in(const oci::Process& shown) const;
     Awaitable<> start_init();
     Awaitable<> start_in_guest();
     Awaitable<> start_exec(ProcessHandle process);
@@ -158,6 +159,7 @@ class Container {
     Logger logger_;
     GuestSpec guest_spec_;
     UniqueFd network_namespace_; ///< of the first stand-in, for those that follow
+    UniqueFd view_;              ///< the mount namespace of all stand-ins
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
     /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by

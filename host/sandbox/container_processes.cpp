@@ -109,7 +109,7 @@ std::vector<ProcessEntry> Container::to_entries(const agent::v1::ListProcessesRe
             break;
         }
         auto node = known.extract(process.pid());
-        auto stand_in = node ? std::move(node.mapped()) : make_stand_in();
+        auto stand_in = node ? std::move(node.mapped()) : make_stand_in(guest_spec_.process);
         entries.push_back({stand_in->pid(), ""});
         other_stand_ins_.emplace(process.pid(), std::move(stand_in));
     }

@@ -135,7 +135,7 @@ Awaitable<> Container::start_exec(ProcessHandle process) {
 
 Awaitable<ExecChannel> Container::run_exec(ProcessHandle process) {
     co_await open_io(process);
-    start_stand_in(process);
+    start_stand_in(process, oci::parse_process(process->exec_spec).value);
     AgentHandle agent = co_await environment_.agent();
     agent::v1::RunExecRequest request;
     request.set_container_id(spec_.id);
@@ -158,15 +158,16 @@ Awaitable<> Container::open_io(ProcessHandle process) {
     );
 }
 
-void Container::start_stand_in(const ProcessHandle& process) {
+void Container::start_stand_in(const ProcessHandle& process, const oci::Process& shown) {
     if (process->is_init()) {
         undo_.add("stop stand-ins", [this]() -> Awaitable<> {
             init_->end_stand_in();
             other_stand_ins_.clear();
+            view_.reset();
             co_return;
         });
     }
-    process->stand_in = make_stand_in();
+    process->stand_in = make_stand_in(shown);
     process->pid = process->stand_in->pid();
     if (process->is_init()) {
         network_namespace_ =
@@ -178,17 +179,28 @@ void Container::start_stand_in(const ProcessHandle& process) {
 }
 
 // The first one settles the network namespace; the others join it, whether it still lives or not.
-std::unique_ptr<StandIn> Container::make_stand_in() const {
+std::unique_ptr<StandIn> Container::make_stand_in(const oci::Process& shown) const {
     using Kind = network::NamespaceSpec::Kind;
-    StandIn::Network network{network_namespace_.get(), false};
+    StandInSpec spec;
+    spec.program = environment_.stand_in_program;
+    spec.network = {network_namespace_.get(), false};
     UniqueFd existing;
     if (!network_namespace_) {
         if (guest_spec_.network.kind == Kind::path) {
             existing = open_file(guest_spec_.network.path, O_RDONLY);
         }
-        network = {existing.get(), guest_spec_.network.kind == Kind::fresh};
+        spec.network = {existing.get(), guest_spec_.network.kind == Kind::fresh};
     }
-    return std::make_unique<StandIn>(environment_.executor, environment_.stand_in_program, network);
+    spec.mount_namespace = view_.get();
+    spec.arguments = shown.args;
+    spec.environment = shown.env;
+    spec.working_directory = shown.cwd;
+    spec.user = {
+        shown.user.uid,
+        shown.user.gid,
+        {shown.user.additional_gids.begin(), shown.user.additional_gids.end()}
+    };
+    return std::make_unique<StandIn>(environment_.executor, spec);
 }
 
 Awaitable<agent::v1::Stdio> Container::open_stdio(const ProcessHandle& process, AgentHandle agent) {

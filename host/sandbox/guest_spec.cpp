@@ -177,7 +177,8 @@ class Translation {
                  .recursive = recursive,
                  .read_only = has("ro") || has("rro"),
                  .recursive_read_only = has("rro"),
-                 .propagate = has("slave") || has("rslave") || has("shared") || has("rshared")}
+                 .propagate = has("slave") || has("rslave") || has("shared") || has("rshared"),
+                 .destination = text(mount, "destination", path)}
             );
             return;
         }
@@ -324,8 +325,10 @@ std::string text_for(const GuestSpec& spec, const storage::SharedNames& names) {
 GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& bundle) {
     // Refuses what the agent would refuse (no JSON, nested without end, wrong types, another
     // version), before anything is made for it.
-    oci::parse_spec(config);
-    return Translation(bundle).run(Json::parse(config));
+    oci::Parsed<oci::Spec> parsed = oci::parse_spec(config);
+    GuestSpec spec = Translation(bundle).run(Json::parse(config));
+    spec.process = std::move(parsed.value.process);
+    return spec;
 }
 
 GuestSpec load_guest_spec(const std::filesystem::path& bundle) {

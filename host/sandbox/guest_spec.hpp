@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/oci/spec.hpp"
 #include "host/network/namespace_spec.hpp"
 #include "host/storage/share.hpp"
 
@@ -21,6 +22,7 @@ struct GuestSpec {
     std::vector<storage::VolumeSpec> volumes;
     std::vector<std::size_t> volume_mounts;
     network::NamespaceSpec network;
+    oci::Process process; ///< of the init
     /// JSON paths that the host takes no account of.
     std::vector<std::string> unsupported;
 };

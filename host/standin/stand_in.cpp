@@ -1,7 +1,9 @@
 #include "host/standin/stand_in.hpp"
 
+#include "common/os/file.hpp"
 #include "common/os/seccomp_filter.hpp"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -9,10 +11,10 @@ namespace cppvm {
 
 namespace {
 
-// It is root for containerd's sake, which opens its /proc files, and does nothing at all.
-Confinement confine() {
+// It does nothing at all.
+Confinement confine(const Confinement::User& user) {
     static const std::vector<sock_filter> calls = allow_only({
-        {"execve", {}},
+        {"execveat", {}},
         {"exit_group", {}},
         {"pause", {}},
         {"ppoll", {}},
@@ -24,6 +26,8 @@ Confinement confine() {
     Confinement confinement;
     if (::geteuid() == 0) { // not so in tests
         confinement.capabilities = 0;
+        confinement.user = user;
+        confinement.namespaces = CLONE_NEWUTS | CLONE_NEWIPC;
     }
     confinement.no_new_privileges = true;
     confinement.system_calls = calls;
@@ -31,25 +35,39 @@ Confinement confine() {
     return confinement;
 }
 
-ChildSpec make_spec(const std::filesystem::path& program, const StandIn::Network& network) {
+/// Each of them is memory of a process that does nothing with it.
+constexpr std::size_t max_shown_bytes = 64UL * 1024;
+
+bool is_short(const std::vector<std::string>& strings) {
+    std::size_t bytes = 0;
+    for (const std::string& string : strings) {
+        bytes += string.size() + 1;
+    }
+    return bytes <= max_shown_bytes;
+}
+
+ChildSpec make_spec(const StandInSpec& stand_in, int program) {
     ChildSpec spec;
-    spec.arguments = {program.native()};
+    const bool shown = !stand_in.arguments.empty() && is_short(stand_in.arguments);
+    spec.arguments = shown ? stand_in.arguments : std::vector{stand_in.program.native()};
+    spec.program = program;
     spec.environment.emplace();
+    if (is_short(stand_in.environment)) {
+        spec.environment = stand_in.environment;
+    }
+    spec.working_directory = stand_in.working_directory;
     spec.new_session = true; // no terminal's signals
-    spec.network_namespace = network.namespace_fd;
-    spec.confinement = confine();
-    spec.confinement.namespaces = network.new_namespace ? CLONE_NEWNET : 0;
+    spec.network_namespace = stand_in.network.namespace_fd;
+    spec.mount_namespace = stand_in.mount_namespace;
+    spec.confinement = confine(stand_in.user);
+    spec.confinement.namespaces |= stand_in.network.new_namespace ? CLONE_NEWNET : 0;
     return spec;
 }
 
 } // namespace
 
-StandIn::StandIn(
-    const asio::any_io_executor& executor,
-    const std::filesystem::path& program,
-    const Network& network
-)
-    : process_(executor, make_spec(program, network)) {}
+StandIn::StandIn(const asio::any_io_executor& executor, const StandInSpec& spec)
+    : process_(executor, make_spec(spec, open_file(spec.program, O_PATH).get())) {}
 
 Awaitable<> StandIn::wait() {
     co_await process_.wait();

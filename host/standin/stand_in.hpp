@@ -4,28 +4,39 @@
 #include "common/os/child_process.hpp"
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 namespace cppvm {
 
-/// A host process that stands for one guest process: containerd is told its pid, and finds the
-/// pod's network namespace behind /proc/<pid>/ns/net. Ends with us.
-///
-/// Owns: the process; the destructor is `end`. Thread: the loop's only.
-class StandIn {
-  public:
+/// What a stand-in lives in and looks like. Plain data.
+struct StandInSpec {
     /// The network namespace that it lives in.
     struct Network {
         int namespace_fd = -1;      ///< borrowed; -1: none to enter
         bool new_namespace = false; ///< a new one of its own
     };
 
-    /// `program` is what config::find_program gives for "cppvm-standin". Throws: Error naming the
-    /// program and the step that failed.
-    StandIn(
-        const asio::any_io_executor& executor,
-        const std::filesystem::path& program,
-        const Network& network
-    );
+    std::filesystem::path program; ///< what config::find_program gives for "cppvm-standin"
+    Network network;
+    int mount_namespace = -1; ///< borrowed; -1: ours
+    /// What ps and /proc show of it, as of its guest process. More than 64 KiB is left out.
+    std::vector<std::string> arguments; ///< empty: the program's
+    std::vector<std::string> environment;
+    std::filesystem::path working_directory;
+    Confinement::User user;
+};
+
+/// A host process that stands for one guest process: containerd is told its pid, and clients find
+/// behind /proc/<pid> what they would find of the process itself: the pod's network namespace, the
+/// container's files as root and working directory, its command line, environment and user. Nothing
+/// of the host shows there, but for the process ids, which are the host's. Ends with us.
+///
+/// Owns: the process; the destructor is `end`. Thread: the loop's only.
+class StandIn {
+  public:
+    /// Throws: Error naming the program and the step that failed.
+    StandIn(const asio::any_io_executor& executor, const StandInSpec& spec);
 
     pid_t pid() const noexcept { return process_.pid(); }
     ProcessId id() const { return process_.id(); }

@@ -50,4 +50,11 @@ void DetachedMount::attach(const std::filesystem::path& target) {
     }
 }
 
+void DetachedMount::attach_at(int target, std::string_view name) {
+    constexpr unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    if (::move_mount(fd_.get(), "", target, "", flags) != 0) {
+        throw_errno("bind " + source_ + " at", name);
+    }
+}
+
 } // namespace cppvm::storage

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace cppvm::storage {
 
@@ -31,6 +32,8 @@ class DetachedMount {
 
     /// Shows it at `target`: a directory for a directory, else a file.
     void attach(const std::filesystem::path& target);
+    /// The same at an open target (O_PATH); `name` is for errors.
+    void attach_at(int target, std::string_view name);
 
   private:
     std::string source_;

@@ -144,6 +144,21 @@ Awaitable<> Share::remove_container(std::string container_id, Deadline deadline)
     co_await detach(container_id, deadline);
 }
 
+Awaitable<UniqueFd>
+Share::open_view(std::string container_id, ContainerView view, Deadline deadline) const {
+    ForkedChild child(
+        executor_,
+        "show the files of container " + container_id,
+        {roots_.get(), volumes_.get()},
+        [&](ParentLink& parent) { show_in_child(parent, view, namespaces()); }
+    );
+    co_await child.receive(deadline);
+    UniqueFd name_space = child.open_mount_namespace();
+    child.send("opened");
+    co_await child.finish(deadline);
+    co_return name_space;
+}
+
 void Share::stop() noexcept {
     stopped_ = true;
     for (ForkedChild* const child : adding_) {

@@ -3,6 +3,7 @@
 #include "common/async/event.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/log/logger.hpp"
+#include "host/storage/container_view.hpp"
 #include "host/storage/share_servers.hpp"
 #include "host/storage/share_work.hpp"
 
@@ -59,6 +60,12 @@ class Share {
     /// Detaches a container's root file system and the volumes that no other container has; never
     /// touches a file. What is not there is not an error. Throws: Error naming what stays.
     Awaitable<> remove_container(std::string container_id, Deadline deadline);
+
+    /// A mount namespace with the files of a container that was added, for a process of the host
+    /// that stands for one of the container's (container_view.hpp). Whoever holds it holds the
+    /// container's mounts. Throws: Error. Cancels: not to be cancelled.
+    Awaitable<UniqueFd>
+    open_view(std::string container_id, ContainerView view, Deadline deadline) const;
 
     /// Gives up what `add_container` is waiting for: it throws at once.
     void stop() noexcept;

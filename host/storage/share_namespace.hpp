@@ -27,6 +27,9 @@ class ShareNamespace {
     /// somebody has a file of it open for writing.
     void set_read_only(std::uint64_t number, bool is_file, bool read_only);
 
+    /// A clone of what is shown as `name` (shared_name), for another namespace.
+    static DetachedMount clone(const std::string& name) { return {"/" + name, true}; }
+
     /// Undoes attach. What is not there is not an error.
     void detach(std::uint64_t number);
 

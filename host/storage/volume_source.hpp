@@ -12,10 +12,11 @@ namespace cppvm::storage {
 /// A directory or file of the host that a container gets.
 struct VolumeSpec {
     std::filesystem::path source;
-    bool recursive = true;            ///< with what is mounted below it
-    bool read_only = false;           ///< the mount itself
-    bool recursive_read_only = false; ///< and what is mounted below it
-    bool propagate = false;           ///< what the host mounts there later shows in the guest
+    bool recursive = true;                  ///< with what is mounted below it
+    bool read_only = false;                 ///< the mount itself
+    bool recursive_read_only = false;       ///< and what is mounted below it
+    bool propagate = false;                 ///< what the host mounts there later shows in the guest
+    std::filesystem::path destination = {}; ///< in the container
 };
 
 /// What makes two volumes the same: the same file or directory, reached through the same mount of

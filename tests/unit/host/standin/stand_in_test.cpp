@@ -22,6 +22,13 @@ std::string proc(pid_t pid, const std::string& file) {
     return "/proc/" + std::to_string(pid) + "/" + file;
 }
 
+StandInSpec spec(StandInSpec::Network network = {}) {
+    StandInSpec result;
+    result.program = CPPVM_STANDIN;
+    result.network = network;
+    return result;
+}
+
 // The name is set by the program itself, a moment after exec.
 Awaitable<> wait_until_named(pid_t pid) {
     auto executor = co_await asio::this_coro::executor;
@@ -46,7 +53,7 @@ std::size_t private_kib(pid_t pid) {
 TEST(StandInTest, WaitsUnderItsNameInLittleMemoryAndGoesAltogether) {
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        StandIn stand_in(executor, CPPVM_STANDIN, {});
+        StandIn stand_in(executor, spec());
         const pid_t pid = stand_in.pid();
         co_await wait_until_named(pid);
         EXPECT_EQ(stand_in.id().pid, pid);
@@ -63,13 +70,43 @@ TEST(StandInTest, WaitsUnderItsNameInLittleMemoryAndGoesAltogether) {
     }());
 }
 
+TEST(StandInTest, LooksLikeItsGuestProcess) {
+    testing::co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        StandInSpec shown = spec();
+        shown.arguments = {"nginx", "-g", "daemon off;"};
+        shown.environment = {"A=1", "B="};
+        shown.working_directory = "/tmp";
+        if (::geteuid() == 0) {
+            shown.user = {1234, 4321, {7}};
+        }
+        const StandIn stand_in(executor, shown);
+        co_await wait_until_named(stand_in.pid());
+        const auto of = [&](const char* file) {
+            return read_file(proc(stand_in.pid(), file), 4096);
+        };
+        EXPECT_EQ(of("cmdline"), std::string("nginx\0-g\0daemon off;\0", 21));
+        EXPECT_EQ(of("environ"), std::string("A=1\0B=\0", 7));
+        EXPECT_EQ(std::filesystem::read_symlink(proc(stand_in.pid(), "cwd")), "/tmp");
+        if (::geteuid() == 0) {
+            EXPECT_THAT(of("status"), HasSubstr("Uid:\t1234\t1234\t1234\t1234"));
+            EXPECT_THAT(of("status"), HasSubstr("Gid:\t4321\t4321\t4321\t4321"));
+            EXPECT_THAT(of("status"), HasSubstr("CapBnd:\t0000000000000000"));
+        }
+        shown.arguments = {"large", std::string(100'000, 'x')};
+        shown.environment = {std::string(100'000, 'x')};
+        const StandIn limited(executor, shown);
+        EXPECT_LT(read_file(proc(limited.pid(), "cmdline"), 4096).size(), 4096U);
+    }());
+}
+
 TEST(StandInTest, TellsItsEndWhoeverBroughtItAbout) {
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        StandIn killed(executor, CPPVM_STANDIN, {});
+        StandIn killed(executor, spec());
         ::kill(killed.pid(), SIGKILL);
         co_await killed.wait();
-        StandIn ended(executor, CPPVM_STANDIN, {});
+        StandIn ended(executor, spec());
         co_await first_of(ended.wait(), [](StandIn& stand_in) -> Awaitable<> {
             stand_in.end(); // while somebody waits
             Event never(co_await asio::this_coro::executor);
@@ -86,7 +123,7 @@ TEST(StandInTest, EndsWithItsOwner) {
     const pid_t parent = ::fork();
     if (parent == 0) {
         asio::io_context loop;
-        const StandIn stand_in(loop.get_executor(), CPPVM_STANDIN, {});
+        const StandIn stand_in(loop.get_executor(), spec());
         const pid_t pid = stand_in.pid();
         [[maybe_unused]] const auto written = ::write(ends[1], &pid, sizeof pid);
         ::pause();
@@ -111,10 +148,10 @@ TEST(StandInTest, LivesInTheNetworkNamespaceThatItIsGiven) {
     }
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        StandIn first(executor, CPPVM_STANDIN, {-1, true});
+        StandIn first(executor, spec({-1, true}));
         EXPECT_NE(network_namespace(first.pid()), network_namespace(::getpid()));
         const UniqueFd fd = open_file(proc(first.pid(), "ns/net"), O_RDONLY);
-        StandIn second(executor, CPPVM_STANDIN, {fd.get(), false});
+        StandIn second(executor, spec({fd.get(), false}));
         EXPECT_EQ(network_namespace(second.pid()), network_namespace(first.pid()));
         second.end();
         first.end();
@@ -124,7 +161,9 @@ TEST(StandInTest, LivesInTheNetworkNamespaceThatItIsGiven) {
 TEST(StandInTest, NamesAMissingProgram) {
     asio::io_context loop;
     try {
-        const StandIn stand_in(loop.get_executor(), "/does/not/exist", {});
+        StandInSpec missing;
+        missing.program = "/does/not/exist";
+        const StandIn stand_in(loop.get_executor(), missing);
         FAIL();
     } catch (const Error& error) {
         EXPECT_THAT(error.message(), HasSubstr("/does/not/exist"));

@@ -5,7 +5,6 @@
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
-#include <cstring>
 #include <functional>
 #include <span>
 #include <string>
@@ -104,7 +103,7 @@ std::vector<T> from_message(std::string_view message) {
     static_assert(std::is_trivially_copyable_v<T>);
     std::vector<T> items(message.size() / sizeof(T));
     if (!items.empty()) {
-        std::memcpy(items.data(), message.data(), items.size() * sizeof(T));
+        message.copy(reinterpret_cast<char*>(items.data()), items.size() * sizeof(T));
     }
     return items;
 }

@@ -109,9 +109,9 @@ Awaitable<> Client::run() {
 
 Awaitable<> Client::on_frame(Frame frame) {
     const FrameType type = frame.header.type;
-    if (type != FrameType::response && type != FrameType::data) {
-        count_stray();
-    } else if (streams_.deliver(std::move(frame)) != StreamTable::Delivery::delivered) {
+    const bool delivered = (type == FrameType::response || type == FrameType::data) &&
+                           streams_.deliver(std::move(frame)) == StreamTable::Delivery::delivered;
+    if (!delivered) {
         count_stray();
     }
     co_return;

@@ -96,7 +96,8 @@ void copy_directory(int from, int to, const std::string& name, int depth) {
         throw_errno("copy", name, ENAMETOOLONG);
     }
     for (const std::string& entry : read_names(from, name)) {
-        const std::string path = name + "/" + entry;
+        std::string path = name;
+        path.append("/").append(entry);
         struct stat status{};
         if (::fstatat(from, entry.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             throw_errno("stat", path);

@@ -1,8 +1,6 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
-#include <sys/types.h>
 
 namespace cppvm::network {
 
@@ -16,11 +14,6 @@ struct NamespaceSpec {
 
     Kind kind = Kind::host;
     std::filesystem::path path;
-
-    /// That of a running process.
-    static NamespaceSpec of_process(pid_t pid) {
-        return {Kind::path, "/proc/" + std::to_string(pid) + "/ns/net"};
-    }
 
     friend bool operator==(const NamespaceSpec&, const NamespaceSpec&) = default;
 };

@@ -300,7 +300,9 @@ class Translation {
 
     void drop(Json& object, const std::string& key, const std::string& parent) {
         const Json* const value = find(object, key.c_str());
-        if (value != nullptr && !value->empty() && *value != "") {
+        const bool no_text =
+            value != nullptr && value->is_string() && value->get_ref<const std::string&>().empty();
+        if (value != nullptr && !value->empty() && !no_text) {
             result_.unsupported.push_back(parent + key);
         }
         object.erase(key);

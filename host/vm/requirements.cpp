@@ -144,7 +144,7 @@ Check program(const char* name, Find find, std::string remedy) {
 
 std::filesystem::path find_virtiofsd(const config::Config& config) {
     // The distribution's first: it is kept up to date.
-    const std::filesystem::path packaged = "/usr/libexec/virtiofsd";
+    std::filesystem::path packaged = "/usr/libexec/virtiofsd";
     if (config.hypervisor.virtiofsd.empty() && ::access(packaged.c_str(), X_OK) == 0) {
         return packaged;
     }

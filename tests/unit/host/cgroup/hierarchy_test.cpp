@@ -10,6 +10,7 @@ using ::testing::ElementsAre;
 
 std::vector<std::string> controllers(const std::vector<Hierarchy>& hierarchies) {
     std::vector<std::string> names;
+    names.reserve(hierarchies.size());
     for (const auto& hierarchy : hierarchies) {
         names.push_back(hierarchy.controller);
     }

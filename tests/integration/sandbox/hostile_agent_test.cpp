@@ -35,7 +35,9 @@ struct Behaviour {
     std::string name;
     HostileAgent::Behaviour act;
 
-    friend void PrintTo(const Behaviour& behaviour, std::ostream* out) { *out << behaviour.name; }
+    friend std::ostream& operator<<(std::ostream& out, const Behaviour& behaviour) {
+        return out << behaviour.name;
+    }
 };
 
 /// What the limits of Timeouts are here. Their sum is far below `step_limit`.
@@ -108,14 +110,12 @@ std::vector<Behaviour> behaviours() {
     add("ok_without_effect",
         [](HostileAgent& agent, const Call& call) -> Awaitable<> { return agent.send_ok(call); });
     add("answers_late", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
-        const Call late = call;
         co_await agent.pause(longer_than_any_limit);
-        co_await agent.answer_honestly(late);
+        co_await agent.answer_honestly(call);
     });
     add("answers_twice", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
-        const Call again = call;
-        co_await agent.answer_honestly(again);
-        co_await agent.answer_honestly(again);
+        co_await agent.answer_honestly(call);
+        co_await agent.answer_honestly(call);
     });
     add("reply_of_another_kind", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
         return agent.send_reply(call.stream, many_processes(3));
@@ -189,13 +189,11 @@ std::vector<Behaviour> behaviours() {
         agent.cut();
     });
     add("everything_exits_first", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
-        const Call then = call;
         co_await agent.exit_all(3);
-        co_await agent.answer_honestly(then);
+        co_await agent.answer_honestly(call);
     });
     add("everything_exits_twice", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
-        const Call then = call;
-        co_await agent.answer_honestly(then);
+        co_await agent.answer_honestly(call);
         co_await agent.exit_all(3);
         co_await agent.exit_all(4'000'000'000U);
     });

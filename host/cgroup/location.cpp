@@ -48,6 +48,10 @@ std::optional<std::filesystem::path> parent_of(std::string_view cgroups_path) {
 
 } // namespace
 
+bool is_cgroups_path(std::string_view cgroups_path) {
+    return parent_of(cgroups_path).has_value();
+}
+
 std::filesystem::path sandbox_cgroup(std::string_view cgroups_path, std::string_view name) {
     return parent_of(cgroups_path).value_or("cppvm") / name;
 }

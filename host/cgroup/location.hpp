@@ -5,6 +5,9 @@
 
 namespace cppvm::cgroup {
 
+/// Whether linux.cgroupsPath is in one of the two forms that runc takes.
+bool is_cgroups_path(std::string_view cgroups_path);
+
 /// Where in each hierarchy a sandbox's cgroup is, without a leading slash: beside the cgroup that
 /// runc would make for the container that starts the sandbox, and so in the pod's where there is
 /// one. `name`: of the cgroup itself.

@@ -102,7 +102,8 @@ class Translation {
         translate_mounts(config);
         if (Json* const linux_part = find_container(config, "linux", "linux", false)) {
             translate_namespaces(*linux_part);
-            linux_part->erase("cgroupsPath"); // a name on the host; the guest has its own tree
+            // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
+            linux_part->erase("cgroupsPath");
             translate_resources(*linux_part);
             if (Json* const seccomp =
                     find_container(*linux_part, "seccomp", "linux.seccomp", false)) {

@@ -154,8 +154,14 @@ class Daemon {
 
     // A host whose cgroups are not ours to make can run machines all the same.
     void enter_cgroup() {
-        const auto location =
-            cgroup::sandbox_cgroup(record_.grouping.cgroups_path, identity_.domain_name());
+        const std::string& path = record_.grouping.cgroups_path;
+        const auto location = cgroup::sandbox_cgroup(path, identity_.domain_name());
+        if (!path.empty() && !cgroup::is_cgroups_path(path)) {
+            logger_.warn(
+                "linux.cgroupsPath has no effect: neither a path nor SLICE:PREFIX:NAME",
+                {{"cgroups_path", path}, {"used", location.native()}}
+            );
+        }
         try {
             cgroup_.emplace(location, cgroup::find_hierarchies(), cgroup_record(lock_.run_dir()));
         } catch (const Error& error) {

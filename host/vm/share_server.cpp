@@ -36,8 +36,12 @@ rlim_t descriptor_limit() {
                                                    : max_descriptors;
 }
 
+/// So many requests may wait for file systems of the host that hang before others have to wait.
+constexpr int volume_threads = 32;
+
 /// For the options: https://gitlab.com/virtio-fs/virtiofsd/-/blob/main/README.md.
 std::vector<std::string> arguments(const std::string& program, const ShareServerSpec& spec) {
+    const int threads = spec.changed_by_host ? volume_threads : 0; // 0: none beside its own
     return {
         program,
         "--fd=" + std::to_string(listener_in_child),
@@ -57,6 +61,7 @@ std::vector<std::string> arguments(const std::string& program, const ShareServer
         "--killpriv-v2",
         "--xattr",
         attributes,
+        "--thread-pool-size=" + std::to_string(threads),
         "--log-level=warn",
     };
 }

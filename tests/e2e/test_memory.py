@@ -84,3 +84,11 @@ def test_limit_leaves_a_program_alone_that_works_on_large_files(runner):
         print("done")"""
     options = ("--memory-limit", "50000000")
     assert runner.run("python3", "-c", script, image=REAL, options=options).check().text == "done\n"
+
+
+def test_machine_out_of_memory_ends_the_program_that_takes_it(runner):
+    """Without a limit of its own a container has the machine's memory less what the machine needs."""
+    box = runner.start(image=REAL)
+    script = "b = []\nwhile True: b.append(bytearray(1 << 20))"
+    assert box.exec("python3", "-c", script).code == 137
+    assert box.sh("echo well") == "well\n"

@@ -4,6 +4,7 @@ import ctypes
 import os
 import subprocess
 import threading
+import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cppvmdev.ctr import unique_id
 from cppvmdev.images import REAL
 from cppvmdev.identity import Identity
 from cppvmdev.waiting import wait_until
+from harness.hung_volume import HungVolume
 from harness.runner import bind
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
@@ -257,29 +259,10 @@ def test_exchanged_names_lead_no_unmount_elsewhere(pod, tmp_path):
             subprocess.run(["umount", "-l", path], check=True)
 
 
-class _HungFileSystem:
-    """A FUSE mount whose server never answers."""
-
-    def __init__(self, directory):
-        directory.mkdir()
-        self.path = directory
-        self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
-        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0"
-        if _LIBC.mount(b"hung", bytes(directory), b"fuse", 0, options.encode()) != 0:
-            raise OSError(ctypes.get_errno(), "mount fuse")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        os.close(self._device)  # ends the connection, and with it every wait
-        _LIBC.umount2(bytes(self.path), 2)
-
-
 @pytest.mark.vm
 def test_hung_volume_holds_up_its_own_container_only(pod, tmp_path):
     keeper = pod.start()
-    with _HungFileSystem(tmp_path / "hung") as hung:
+    with HungVolume(tmp_path / "hung") as hung:
         failures = []
 
         def start():
@@ -296,3 +279,22 @@ def test_hung_volume_holds_up_its_own_container_only(pod, tmp_path):
         thread.join(60)
         assert failures and str(hung.path) in failures[0] and "timed out" in failures[0]
     keeper.delete()
+
+
+@pytest.mark.vm
+def test_volume_that_hangs_while_containers_use_it(pod, tmp_path):
+    keeper = pod.start(options=bind(tmp_path, "/v"))
+    with HungVolume(tmp_path / "hung", answers_of_root=True) as hung:
+        box = pod.start(options=bind(hung.path, "/hung"))
+        readers = [box.popen_exec("cat", f"/hung/file{n}") for n in range(3)]
+        # The others go on.
+        for n in range(5):
+            assert keeper.sh(f"echo {n} >/v/{n} && cat /v/{n}") == f"{n}\n"
+        assert all(reader.poll() is None for reader in readers)
+        # Nothing ends a program that waits for it, so the machine is ended.
+        begin = time.monotonic()
+        box.delete()
+        assert time.monotonic() - begin < 30
+        for reader in readers:
+            reader.communicate(timeout=30)
+        keeper.delete()

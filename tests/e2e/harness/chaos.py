@@ -1,4 +1,5 @@
-"""Random signals to random processes of the product, while containers start, exec and end.
+"""Random signals to random processes of the product, and panics of guests, while containers start, exec
+and end.
 
     scripts/chaos [--seed N] [--signals N] [--seconds N] [--workers N]
 
@@ -33,12 +34,13 @@ _COMMAND_LIMIT = 60
 # containerd allows `delete` five seconds, and that goes on in the background.
 _CLEAN_LIMIT = 30
 
-KINDS = ("daemon", "QEMU", "virtiofsd", "vhost-device-vsock", "stand-in", "cppvm-libvirt")
 _SIGNALS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
 _KIND_OF = {
     "containerd-shim": "daemon", "qemu-system": "QEMU", "virtiofsd": "virtiofsd",
     "vhost-device-vs": "vhost-device-vsock", "cppvm-standin": "stand-in", "cppvm-libvirt": "cppvm-libvirt",
 }  # fmt: skip
+# The kernel takes no signal for PID 1 from whom it started; what follows its death is a panic.
+_PANIC = "echo c >/proc/sysrq-trigger"
 
 
 def _kind(process):
@@ -67,6 +69,7 @@ class Chaos:
         self._over = threading.Event()
         self._hit = {}  # container -> what was sent to its processes, in order
         self._stopped = []  # (process, when it goes on)
+        self._panics = []  # threads
 
     def run(self, signals, seconds, workers):
         """Returns the report. What the containers leave is the caller's to look for."""
@@ -86,7 +89,7 @@ class Chaos:
             self._over.set()
             # What hangs on a stopped process must not count as a hang for that.
             self._go_on(float("inf"))
-            for thread in threads:
+            for thread in threads + self._panics:
                 thread.join()
         return self.report
 
@@ -98,7 +101,11 @@ class Chaos:
             victims.setdefault(_kind(process), []).append((process, container))
         if not victims:
             return
-        kind = self._random.choice(sorted(victims))
+        kind = self._random.choice(sorted(victims) + ["agent"])
+        if kind == "agent":
+            for box in self._boxes()[:1]:
+                self._panic(box)
+            return
         process, container = self._random.choice(victims[kind])
         sig = self._random.choice(_SIGNALS)
         hit = f"{sig.name} to {kind} {process.pid} at {time.strftime('%H:%M:%S')}"
@@ -109,11 +116,22 @@ class Chaos:
         if sig == signal.SIGSTOP:
             self._stopped.append((process, time.monotonic() + self._random.uniform(0.1, 5)))
 
+    def _panic(self, box):
+        """The end of the agent, as far as the host can see it, unless the container does not run yet."""
+        self._hit.setdefault(box.name, []).append(f"panic at {time.strftime('%H:%M:%S')}")
+        self.report.sent["agent", "panic"] += 1
+        words = box.exec_argv("sh", "-c", _PANIC)
+        thread = threading.Thread(target=self._command, args=(box, *words))
+        thread.start()
+        self._panics.append(thread)
+
+    def _boxes(self):
+        return [box for box in list(self._runner.boxes) if not box.over]
+
     def _victims(self):
         """(process, container) of everything that serves one of our containers."""
         everything = processes.everything()
-        boxes = [box for box in list(self._runner.boxes) if not box.over]
-        for box in boxes:
+        for box in self._boxes():
             short, daemons = box.identity.short, set()
             for process in everything:
                 words = process.cmdline.split()
@@ -147,7 +165,7 @@ class Chaos:
         box.over = False
         self._runner.boxes.append(box)
         script = f"until [ -e /go ]; do sleep 0.1; done; exit {code}"
-        argv = self._runner.argv(box.name, "sh", "-c", script, options=("--rm",))
+        argv = self._runner.argv(box.name, "sh", "-c", script, options=("--rm", "--privileged"))
         box.process = self._runner.ctr.popen(*argv)
         try:
             self._execs(rng, box)
@@ -233,7 +251,7 @@ def _run(containerd, options):
     held = Invariants([f"CPPVM_OWNER={settings.BASE}"], [settings.BASE, "/run/cppvm"], containerd.log_text)
     chaos = Chaos(Runner(containerd, session.NAMESPACE, session.config_file()), options.seed)
     report = chaos.run(options.signals, options.seconds, options.workers)
-    for look in (lambda: leftovers.wait_none(_CLEAN_LIMIT, known=known), lambda: held.check(allow_kill=True)):
+    for look in (lambda: leftovers.wait_none(_CLEAN_LIMIT, known=known), lambda: held.check(allow_panic=True, allow_kill=True)):
         try:
             look()
         except AssertionError as found:

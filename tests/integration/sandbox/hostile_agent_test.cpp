@@ -64,7 +64,11 @@ Timeouts short_timeouts() {
 constexpr auto step_limit = 15s;
 constexpr auto longer_than_any_limit = 2000ms;
 constexpr std::size_t max_log_lines = 40;
-constexpr long max_growth_kib = 192L * 1024;
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr long max_growth_kib = 512L * 1024; // shadow memory, and what was freed is kept
+#else
+constexpr long max_growth_kib = 64L * 1024;
+#endif
 
 std::string frames_for(std::uint32_t stream, std::size_t count) {
     std::string flood;

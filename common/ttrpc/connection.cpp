@@ -92,7 +92,6 @@ void Connection::close() noexcept {
     for (const auto& written : waiting) {
         written();
     }
-    notify_idle();
 }
 
 std::string Connection::end_reason() const {
@@ -148,15 +147,6 @@ Awaitable<> Connection::write_loop() {
                 frame.written();
             }
         }
-        if (queue_.empty()) {
-            notify_idle();
-        }
-    }
-}
-
-void Connection::notify_idle() {
-    if (on_idle_) {
-        on_idle_();
     }
 }
 

@@ -53,10 +53,6 @@ class Connection {
     void close() noexcept;
 
     bool is_closed() const noexcept { return closed_; }
-    /// Whether every frame was handed to the kernel.
-    bool is_idle() const noexcept { return queue_.empty() && writing_.empty(); }
-    /// Called on each change to idle, and at the end.
-    void on_idle(std::function<void()> callback) { on_idle_ = std::move(callback); }
     /// Why it ended: "End of file" and the like.
     std::string end_reason() const;
 
@@ -70,7 +66,6 @@ class Connection {
 
     Awaitable<> read_loop(FrameSink& sink);
     Awaitable<> write_loop();
-    void notify_idle();
 
     StreamSocket socket_;
     std::vector<Outgoing> queue_;
@@ -78,7 +73,6 @@ class Connection {
     std::size_t queued_bytes_ = 0;  // of both
     Event more_;                    // the queue is not empty
     Event room_;                    // the queue is below its limit
-    std::function<void()> on_idle_;
     boost::system::error_code end_;
     bool closed_ = false;
 };

@@ -122,18 +122,6 @@ Awaitable<> Server::serve_connection(StreamSocket socket) {
     }
 }
 
-Awaitable<> Server::drain(Deadline deadline) {
-    co_await with_timeout(drained(), deadline, "write replies");
-}
-
-Awaitable<> Server::drained() {
-    const auto busy = [](const ServerConnection* connection) { return !connection->is_idle(); };
-    while (std::any_of(connections_.begin(), connections_.end(), busy)) {
-        changed_.clear();
-        co_await changed_.wait();
-    }
-}
-
 Awaitable<> Server::stop() {
     stopping_ = true;
     for (auto* acceptor : acceptors_) {

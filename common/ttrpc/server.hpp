@@ -53,10 +53,6 @@ class Server {
     /// Throws: nothing but the abort. Cancels: ends the connection.
     Awaitable<> serve_connection(StreamSocket socket);
 
-    /// Returns when no reply waits to be written any more. (CallContext::after_reply tells the same
-    /// of a single reply.) Throws: Error (deadline_exceeded).
-    Awaitable<> drain(Deadline deadline);
-
     /// Stops accepting, ends all connections, waits until their handlers and the `serve` calls have
     /// ended. Idempotent. Not from a handler, whose end it waits for.
     /// Cancels: waits on all the same (see TaskGroup::stop).
@@ -67,7 +63,6 @@ class Server {
   private:
     friend class ServerConnection;
 
-    Awaitable<> drained();
     Service* find(std::string_view name) const;
 
     asio::any_io_executor executor_;
@@ -77,7 +72,7 @@ class Server {
     std::set<ServerConnection*> connections_;
     std::set<Acceptor*> acceptors_;
     bool stopping_ = false;
-    Event changed_;   // a connection became idle or ended, or an acceptor ended
+    Event changed_;   // a connection or an acceptor ended
     TaskGroup tasks_; // the accepted connections
 };
 

@@ -45,7 +45,6 @@ ServerConnection::ServerConnection(Server& server, StreamSocket socket, const Lo
     : server_(server), logger_(logger), connection_(std::move(socket)),
       requests_(connection_.socket().get_executor(), logger_) {
     server_.connections_.insert(this);
-    connection_.on_idle([&changed = server_.changed_] { changed.set(); });
 }
 
 ServerConnection::~ServerConnection() {

@@ -47,7 +47,6 @@ class ServerConnection : private FrameSink {
     /// Cancels: ends the connection; throws the abort after the handlers have ended.
     Awaitable<> run();
     void close() noexcept { connection_.close(); }
-    bool is_idle() const noexcept { return connection_.is_closed() || connection_.is_idle(); }
 
   private:
     Awaitable<> on_frame(Frame frame) override;

@@ -1,5 +1,6 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "guest-agent/setup/passwd.hpp"
 #include "guest-agent/setup/process_setup.hpp"
 
 #include <algorithm>
@@ -21,17 +22,6 @@ constexpr std::size_t max_passwd_bytes = 1024UL * 1024;
 constexpr std::string_view default_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-std::string_view field(std::string_view line, int number) {
-    for (; number > 0; --number) {
-        const std::size_t colon = line.find(':');
-        if (colon == std::string_view::npos) {
-            return {};
-        }
-        line.remove_prefix(colon + 1);
-    }
-    return line.substr(0, line.find(':'));
-}
-
 /// The home directory of passwd(5); nothing on any trouble with the file, which is the image's.
 std::string find_home(uid_t uid) noexcept {
     try {
@@ -41,23 +31,10 @@ std::string find_home(uid_t uid) noexcept {
         if (::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
             return {};
         }
-        const std::string text = read_all(file.get(), "/etc/passwd", max_passwd_bytes);
-        for (std::size_t at = 0; at < text.size();) {
-            const std::size_t end = std::min(text.find('\n', at), text.size());
-            const std::string_view line = std::string_view(text).substr(at, end - at);
-            const std::string_view id = field(line, 2);
-            uid_t found = 0;
-            const auto result = std::from_chars(id.data(), id.data() + id.size(), found);
-            if (!id.empty() && result.ec == std::errc{} && result.ptr == id.data() + id.size() &&
-                found == uid) {
-                return std::string(field(line, 5));
-            }
-            at = end + 1;
-        }
+        return home_of(uid, read_all(file.get(), "/etc/passwd", max_passwd_bytes));
     } catch (const std::exception&) {
         return {};
     }
-    return {};
 }
 
 std::string_view find_variable(const std::vector<std::string>& environment, std::string_view name) {

@@ -79,10 +79,8 @@ messages::Status to_message(ProcessStatus::Phase phase) {
 
 } // namespace
 
-TaskService::TaskService(
-    const asio::any_io_executor& executor, Logger logger, sandbox::Sandbox& sandbox
-)
-    : logger_(std::move(logger)), sandbox_(sandbox), shutdown_(executor) {}
+TaskService::TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox)
+    : sandbox_(sandbox), shutdown_(executor) {}
 
 Awaitable<> TaskService::wait_shutdown() {
     co_await shutdown_.wait();

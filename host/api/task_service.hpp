@@ -15,7 +15,7 @@ class TaskService : public ::containerd::task::v3::TaskService {
     static constexpr const char* v2_name = "containerd.task.v2.Task";
 
     /// Borrows the sandbox, which must outlive it.
-    TaskService(const asio::any_io_executor& executor, Logger logger, sandbox::Sandbox& sandbox);
+    TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox);
 
     /// Until containerd has asked for the shim's end and no container is left.
     Awaitable<> wait_shutdown();
@@ -51,7 +51,6 @@ class TaskService : public ::containerd::task::v3::TaskService {
   private:
     void end_after_reply(Context& context);
 
-    Logger logger_;
     sandbox::Sandbox& sandbox_;
     bool shutdown_asked_ = false;
     Event shutdown_;

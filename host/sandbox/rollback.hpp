@@ -25,8 +25,6 @@ class Rollback {
     /// warning, and the others still run. Must not be cancelled.
     Awaitable<> run();
 
-    bool empty() const noexcept { return steps_.empty(); }
-
   private:
     struct Entry {
         std::string name;

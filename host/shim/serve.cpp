@@ -40,7 +40,7 @@ class Daemon {
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
-          service_(executor_, logger_, sandbox_),
+          service_(executor_, sandbox_),
           server_(executor_, logger_, {.check_peer_credentials = true}),
           acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()),
           claim_timeout_(std::max(spec.config.vm.boot_timeout, least_claim_timeout)),

@@ -12,6 +12,7 @@
 #include <array>
 #include <csignal>
 #include <ostream>
+#include <random>
 
 namespace cppvm::sandbox {
 namespace {
@@ -98,6 +99,81 @@ agent::v1::ListProcessesResponse impossible_processes() {
     }
     return response;
 }
+
+/// What a fuzzer would have an agent answer: messages of the right kinds with whatever content,
+/// other kinds, no messages, in any order.
+class Fuzzer {
+  public:
+    explicit Fuzzer(unsigned seed) : random_(seed) {}
+
+    Awaitable<> answer(HostileAgent& agent, const Call& call) {
+        for (unsigned left = pick(4) + 1; left != 0; --left) {
+            switch (pick(6)) {
+            case 0:
+                co_await agent.answer_honestly(call);
+                break;
+            case 1:
+                co_await agent.send_status(call.stream, number(), bytes());
+                break;
+            case 2:
+                co_await agent.send_reply(call.stream, processes());
+                break;
+            case 3:
+                co_await agent.send(frame(call.stream, exec_event().SerializeAsString()));
+                break;
+            case 4:
+                co_await agent.send_reply(call.stream, exited());
+                break;
+            default:
+                co_await agent.send(frame(call.stream, bytes()));
+            }
+        }
+    }
+
+  private:
+    unsigned pick(unsigned count) { return static_cast<unsigned>(random_() % count); }
+    int number() {
+        constexpr std::array edges = {-2147483647 - 1, -1, 0, 1, 2, 128, 137, 2147483647};
+        return pick(2) == 0 ? edges.at(pick(edges.size())) : static_cast<int>(random_());
+    }
+    std::string bytes() {
+        std::string result(pick(64), '\0');
+        std::ranges::generate(result, [this] { return static_cast<char>(random_()); });
+        return result;
+    }
+    std::string frame(std::uint32_t stream, const std::string& payload) {
+        constexpr std::array types = {ttrpc::FrameType::response, ttrpc::FrameType::data};
+        return ttrpc::encode_frame(
+            stream, types.at(pick(types.size())), static_cast<std::uint8_t>(pick(8)), payload
+        );
+    }
+    agent::v1::ListProcessesResponse processes() {
+        agent::v1::ListProcessesResponse response;
+        for (unsigned left = pick(20); left != 0; --left) {
+            auto* const entry = response.add_processes();
+            entry->set_pid(number());
+            entry->set_exec_id(std::array{"", "e1", "c1", "e2"}.at(pick(4)));
+            entry->set_is_init(pick(2) == 0);
+        }
+        return response;
+    }
+    agent::v1::ExecEvent exec_event() {
+        agent::v1::ExecEvent event;
+        if (pick(2) == 0) {
+            event.mutable_started()->set_pid(number());
+        } else {
+            event.mutable_exited()->set_exit_status(static_cast<std::uint32_t>(number()));
+        }
+        return event;
+    }
+    agent::v1::WaitProcessResponse exited() {
+        agent::v1::WaitProcessResponse response;
+        response.set_exit_status(static_cast<std::uint32_t>(number()));
+        return response;
+    }
+
+    std::mt19937 random_;
+};
 
 std::vector<Behaviour> behaviours() {
     std::vector<Behaviour> all;
@@ -201,6 +277,11 @@ std::vector<Behaviour> behaviours() {
         co_await agent.exit_all(3);
         co_await agent.exit_all(4'000'000'000U);
     });
+    for (unsigned seed = 1; seed <= 8; ++seed) {
+        add("random_" + std::to_string(seed),
+            [fuzzer = std::make_shared<Fuzzer>(seed)](HostileAgent& agent, const Call& call)
+                -> Awaitable<> { return fuzzer->answer(agent, call); });
+    }
     return all;
 }
 

@@ -331,25 +331,6 @@ TEST(ClientServerTest, DoesSomethingAfterTheReplyIsOut) {
     }());
 }
 
-TEST(ClientServerTest, DrainedServerHasWrittenItsReplies) {
-    co_test([]() -> Awaitable<> {
-        Link link(co_await asio::this_coro::executor);
-        Observed call;
-        link.tasks.spawn("call", call.run(link, "Grow", "3000000"));
-        while (link.service.calls == 0) {
-            co_await link.call("Echo", "");
-        }
-        co_await link.server.drain(deadline_in(std::chrono::seconds(10)));
-        co_await link.server.stop();
-        while (!call.ended) {
-            co_await status_of(link.call("Echo", ""));
-            co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
-        }
-        EXPECT_EQ(call.reply.size(), 3000000U);
-        co_await link.stop();
-    }());
-}
-
 } // namespace
 
 } // namespace cppvm::ttrpc::testing

@@ -24,7 +24,9 @@ constexpr std::uint64_t closed_attributes =
     MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 DetachedMount enter(int name_space) {
-    if (::setns(name_space, CLONE_NEWNS) != 0) {
+    // Root and working directory, which setns(2) changes, must be this thread's alone; a sanitizer
+    // has threads of its own in a forked child, too.
+    if (::unshare(CLONE_FS) != 0 || ::setns(name_space, CLONE_NEWNS) != 0) {
         throw_errno("enter", "the share");
     }
     // setns(2) has made the namespace's root ours. Before virtiofsd has made it the share's, it is

@@ -38,6 +38,9 @@ class ChildSetup {
             );
         }
         if (spec_.mount_namespace >= 0) {
+            // Not for a thread that shares root and working directory: see
+            // host/storage/share_namespace.cpp.
+            report.check(ChildStep::mount_namespace, ::unshare(CLONE_FS));
             report.check(ChildStep::mount_namespace, ::setns(spec_.mount_namespace, CLONE_NEWNS));
         }
         confinement_.isolate(report);

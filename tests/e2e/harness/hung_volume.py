@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import select
 import stat
 import struct
 import threading
@@ -41,26 +42,31 @@ class HungVolume:
         options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0"
         if _LIBC.mount(b"hung", bytes(directory), b"fuse", 0, options.encode()) != 0:
             raise OSError(ctypes.get_errno(), "mount fuse")
+        self._over, self._end = os.pipe()
+        self._server = threading.Thread(target=self._serve)
         if answers_of_root:
-            threading.Thread(target=self._serve, args=(os.dup(self._device),)).start()
+            self._server.start()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        # Both end the connection, and with it every wait.
-        _LIBC.umount2(bytes(self.path), _MNT_DETACH)
+        os.close(self._end)
+        if self._server.ident:
+            self._server.join()
+        # Its last descriptor ends the connection, and with it every wait. The end of the mount need not:
+        # whoever waits holds that.
         os.close(self._device)
+        os.close(self._over)
+        _LIBC.umount2(bytes(self.path), _MNT_DETACH)
 
-    def _serve(self, device):
-        try:
-            while True:
-                request = os.read(device, 1 << 18)
-                _, opcode, unique, node, *_ = _HEADER.unpack_from(request)
-                answer = self._answers.get(opcode)
-                if answer is not None and node in (0, _ROOT):
-                    os.write(device, _REPLY.pack(_REPLY.size + len(answer), 0, unique) + answer)
-        except OSError:
-            pass  # it was unmounted
-        finally:
-            os.close(device)
+    def _serve(self):
+        while True:
+            ready, *_ = select.select([self._device, self._over], [], [])
+            if self._over in ready:
+                return
+            request = os.read(self._device, 1 << 18)
+            _, opcode, unique, node, *_ = _HEADER.unpack_from(request)
+            answer = self._answers.get(opcode)
+            if answer is not None and node in (0, _ROOT):
+                os.write(self._device, _REPLY.pack(_REPLY.size + len(answer), 0, unique) + answer)

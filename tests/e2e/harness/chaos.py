@@ -1,7 +1,7 @@
 """Random signals to random processes of the product, and panics of guests, while containers start, exec
 and end.
 
-    scripts/chaos [--seed N] [--signals N] [--seconds N] [--workers N]
+    scripts/chaos [--seed N] [--signals N] [--seconds N] [--workers N] [--pause S]
 
 Stops at whichever of signals and seconds is reached first. Afterwards there must be no trace of any
 container (leaks), every command must have ended in time (hangs), and every exit status that was told
@@ -17,6 +17,7 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cppvmdev import processes
 from cppvmdev.ctr import unique_id
@@ -34,10 +35,11 @@ _COMMAND_LIMIT = 60
 # containerd allows `delete` five seconds, and that goes on in the background.
 _CLEAN_LIMIT = 30
 
+_FIFOS = Path("/run/containerd/fifo")
 _SIGNALS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
 _KIND_OF = {
     "containerd-shim": "daemon", "qemu-system": "QEMU", "virtiofsd": "virtiofsd",
-    "vhost-device-vs": "vhost-device-vsock", "cppvm-standin": "stand-in", "cppvm-libvirt": "cppvm-libvirt",
+    "vhost-device-vs": "vhost-device-vsock", "cppvm-task": "stand-in", "cppvm-libvirt": "cppvm-libvirt",
 }  # fmt: skip
 # The kernel takes no signal for PID 1 from whom it started; what follows its death is a panic.
 _PANIC = "echo c >/proc/sysrq-trigger"
@@ -71,8 +73,8 @@ class Chaos:
         self._stopped = []  # (process, when it goes on)
         self._panics = []  # threads
 
-    def run(self, signals, seconds, workers):
-        """Returns the report. What the containers leave is the caller's to look for."""
+    def run(self, signals, seconds, workers, pause):
+        """Signals come `pause` seconds after each other, on average. Returns the report. What the containers leave is the caller's to look for."""
         threads = [
             threading.Thread(target=self._work, args=(random.Random(f"{self.report.seed}-{n}"),))
             for n in range(workers)
@@ -82,7 +84,7 @@ class Chaos:
         try:
             end = time.monotonic() + seconds
             while time.monotonic() < end and sum(self.report.sent.values()) < signals:
-                self._over.wait(self._random.expovariate(2.0))
+                self._over.wait(self._random.expovariate(1 / pause))
                 self._go_on(time.monotonic())
                 self._strike()
         finally:
@@ -223,6 +225,9 @@ class Chaos:
             box.clean()
         except CommandFailed as late:
             self._fault(box, f"hang of the clean-up: {late}")
+        # ctr leaves its own when the shim dies under it, with runc's shim as well.
+        for fifo in _FIFOS.glob(f"*/{box.name}-*"):
+            fifo.unlink()
         self._runner.boxes.remove(box)
 
     def _fault(self, box, what):
@@ -235,6 +240,7 @@ def main(words):
     parser.add_argument("--signals", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--pause", type=float, default=1)
     options = parser.parse_args(words)
     running = session.attach(settings.RELEASE)
     containerd = running or session.start(settings.RELEASE)
@@ -250,7 +256,7 @@ def _run(containerd, options):
     known = leftovers.find()
     held = Invariants([f"CPPVM_OWNER={settings.BASE}"], [settings.BASE, "/run/cppvm"], containerd.log_text)
     chaos = Chaos(Runner(containerd, session.NAMESPACE, session.config_file()), options.seed)
-    report = chaos.run(options.signals, options.seconds, options.workers)
+    report = chaos.run(options.signals, options.seconds, options.workers, options.pause)
     for look in (lambda: leftovers.wait_none(_CLEAN_LIMIT, known=known), lambda: held.check(allow_panic=True, allow_kill=True)):
         try:
             look()

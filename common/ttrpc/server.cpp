@@ -1,6 +1,5 @@
 #include "common/ttrpc/server.hpp"
 
-#include "common/async/timeout.hpp"
 #include "common/base/assert.hpp"
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
@@ -8,7 +7,6 @@
 
 #include <boost/asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <cerrno>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -98,11 +98,7 @@ void show_in_child(ParentLink& parent, const ContainerView& view, ShareNamespace
     for (std::size_t i = 0; i < volumes.size(); ++i) {
         place(root.fd(), view.volumes[i], volumes[i]);
     }
-    mount_attr closed{};
-    closed.attr_set = MOUNT_ATTR_NOSYMFOLLOW;
-    if (::mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &closed, sizeof closed) != 0) {
-        throw_errno("follow no links in", "the container's files");
-    }
+    root.set_attributes(MOUNT_ATTR_NOSYMFOLLOW, 0, 0, true);
     parent.send("shown");
     parent.receive();
 }

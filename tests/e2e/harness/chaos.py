@@ -74,7 +74,8 @@ class Chaos:
         self._panics = []  # threads
 
     def run(self, signals, seconds, workers, pause):
-        """Signals come `pause` seconds after each other, on average. Returns the report. What the containers leave is the caller's to look for."""
+        """Signals come `pause` seconds after each other, on average. Returns the report. What the
+        containers leave is the caller's to look for."""
         threads = [
             threading.Thread(target=self._work, args=(random.Random(f"{self.report.seed}-{n}"),))
             for n in range(workers)
@@ -105,8 +106,9 @@ class Chaos:
             return
         kind = self._random.choice(sorted(victims) + ["agent"])
         if kind == "agent":
-            for box in self._boxes()[:1]:
-                self._panic(box)
+            boxes = self._boxes()
+            if boxes:
+                self._panic(self._random.choice(boxes))
             return
         process, container = self._random.choice(victims[kind])
         sig = self._random.choice(_SIGNALS)

@@ -30,7 +30,9 @@ class EchoBox:
         mount = f"type=bind,src={program},dst=/vsock-echo,options=bind:ro"
         self.name = subject.box(CPPVM, "--mount", mount, command=["/vsock-echo", str(_PORT)])
         run_dir = Path("/run/cppvm") / subject.identity(self.name).short
-        self._socket = run_dir / "vsock.sock"
+        # Revisions to compare with have the socket in the run directory itself.
+        places = (run_dir / "vsock/vsock.sock", run_dir / "vsock.sock")
+        self._socket = next((place for place in places if place.exists()), places[0])
         (machine,) = subject.helpers("qemu-system", [self.name])
         self._cid = re.search(r'guest-cid"?[=:](\d+)', machine.cmdline)
 

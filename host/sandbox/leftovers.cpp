@@ -54,6 +54,19 @@ bool undo_leftovers(
     return machine_gone && share_gone && cgroup_gone;
 }
 
+void clear_run_dir(
+    RunDirLock& lock,
+    const Identity& identity,
+    const config::Config& config,
+    const Logger& logger,
+    Deadline deadline
+) {
+    if (!lock.holds_nothing_else()) {
+        undo_leftovers(identity, config, logger, deadline);
+    }
+    lock.remove();
+}
+
 bool unmount_rootfs(const std::filesystem::path& bundle, const Logger& logger) noexcept {
     return attempt(logger, "The root file system may still be mounted", [&] {
         storage::unmount_all(bundle / "rootfs");

@@ -133,11 +133,7 @@ class Deletion {
             if (!lock) {
                 return; // it removed the directory as its last act, or that was logged
             }
-            if (!lock->holds_nothing_else()) {
-                // What it cannot undo it has logged. The files are of no use to anybody even then.
-                undo_leftovers(identity, config(), logger_, deadline_);
-            }
-            lock->remove();
+            clear_run_dir(*lock, identity, config(), logger_, deadline_);
         } catch (const std::exception& exception) {
             logger_.warn(
                 "Something of the sandbox may be left",

@@ -5,7 +5,9 @@
 #include "common/os/file.hpp"
 #include "host/config/config.hpp"
 #include "host/sandbox/identity.hpp"
+#include "host/sandbox/leftovers.hpp"
 #include "host/shim/bootstrap.hpp"
+#include "host/shim/fifo_sink.hpp"
 #include "host/shim/grouping.hpp"
 #include "host/shim/launch.hpp"
 #include "host/shim/shim_socket.hpp"
@@ -22,6 +24,8 @@ namespace {
 // containerd writes its input at once; these bounds are for what cannot be expected.
 constexpr std::chrono::milliseconds input_patience(30'000);
 constexpr std::chrono::milliseconds daemon_patience(20'000);
+// For what a daemon left that was killed before it had a machine.
+constexpr std::chrono::milliseconds undo_patience(3000);
 
 // As containerd itself checks its setting; 65 more are the name's.
 constexpr std::size_t max_socket_dir_bytes = 42;
@@ -115,7 +119,11 @@ class Start {
         write_record(config, socket_path);
         ScopeExit remove_record([&] { ::unlink(start_record_path(line_.bundle).c_str()); });
         if (socket) {
+            // A daemon that was killed leaves what it had, and as containerd will never have heard
+            // of it, nobody calls `delete`.
+            ScopeExit clear([&] { clear_abandoned(identity, config); });
             launch(*socket);
+            clear.release();
         } else {
             answer(socket_address(socket_path), [] {});
         }
@@ -142,6 +150,19 @@ class Start {
         daemon.wait_ready(daemon_patience);
         answer(socket.address(), [&] { daemon.commit(); });
         socket.release();
+    }
+
+    void clear_abandoned(const Identity& identity, const config::Config& config) noexcept {
+        // Not stderr, which containerd reads as the cause of the failure.
+        const Logger logger(make_fifo_sink(line_.bundle / "log"), LogLevel::warn);
+        try {
+            // Where it is locked it is another's: of a daemon of the same sandbox that is ending.
+            if (auto lock = RunDirLock::take_existing(identity.run_dir(config.run_dir))) {
+                clear_run_dir(*lock, identity, config, logger, deadline_in(undo_patience));
+            }
+        } catch (const std::exception& exception) {
+            logger.warn("Something of the sandbox may be left", {{"error", exception.what()}});
+        }
     }
 
     // The answer is the last thing that can fail, but for the daemon's being gone meanwhile.

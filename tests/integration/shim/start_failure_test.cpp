@@ -1,10 +1,14 @@
 #include "common/base/error.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
+#include "host/cgroup/hierarchy.hpp"
+#include "host/sandbox/leftovers.hpp"
 #include "host/sandbox/run_dir_lock.hpp"
 #include "tests/integration/shim/harness.hpp"
 
 #include <algorithm>
+#include <array>
+#include <climits>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
@@ -16,6 +20,7 @@ using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
 /// Each test makes one step of `start` fail; after all of them everything must be as it was.
@@ -215,26 +220,94 @@ TEST_F(StartOutputTest, UndoesAllWhenTheAnswerCannotBeWritten) {
     EXPECT_THAT(bundle_files("c1"), ElementsAre("config.json", "log", "rootfs"));
 }
 
-TEST_F(StartOutputTest, LeavesNoDaemonWhenItIsKilled) {
-    make_bundle("c1");
-    int ends[2];
-    ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-    const UniqueFd in(ends[0]);
-    const UniqueFd out(ends[1]);
-    // A pipe without room holds it at its last step but one, when the daemon is up.
-    const std::string filling(4096, 'x');
-    while (::write(out.get(), filling.data(), filling.size()) > 0) {
+// The cgroup's directories, in all hierarchies.
+std::vector<std::filesystem::path> cgroups_named(const std::filesystem::path& location) {
+    std::vector<std::filesystem::path> found;
+    for (const auto& hierarchy : cgroup::find_hierarchies()) {
+        if (!location.empty() && std::filesystem::exists(hierarchy.root / location)) {
+            found.push_back(hierarchy.root / location);
+        }
     }
-    set_nonblocking(out.get(), false);
-    {
-        const ChildProcess child(loop_.get_executor(), spec(out.get()));
-        ASSERT_TRUE(wait_until([&] {
+    return found;
+}
+
+/// A `start` that is held at its last step but one, when the daemon is up.
+class StartHeldTest : public StartOutputTest {
+  protected:
+    StartHeldTest() {
+        int ends[2];
+        EXPECT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+        in_.reset(ends[0]);
+        out_.reset(ends[1]);
+        const std::string filling(4096, 'x');
+        while (::write(out_.get(), filling.data(), filling.size()) > 0) {
+        }
+        set_nonblocking(out_.get(), false); // a pipe without room
+    }
+
+    // Its daemon, which is ready.
+    ProcessId wait_held() {
+        EXPECT_TRUE(wait_until([&] {
             return std::filesystem::exists(bundle("c1") / "address") && daemon("c1").has_value();
         }));
+        return daemon("c1").value_or(ProcessId{});
+    }
+
+    void let_go() {
+        std::array<char, 65536> buffer{};
+        while (::read(in_.get(), buffer.data(), buffer.size()) > 0) {
+        }
+    }
+
+    UniqueFd in_;
+    UniqueFd out_;
+};
+
+TEST_F(StartHeldTest, LeavesNoDaemonWhenItIsKilled) {
+    make_bundle("c1");
+    {
+        const ChildProcess child(loop_.get_executor(), spec(out_.get()));
+        wait_held();
         EXPECT_FALSE(std::filesystem::exists(bundle("c1") / "report")) << "it serves too early";
     } // SIGKILL
     expect_nothing_left("c1");
     EXPECT_FALSE(std::filesystem::exists(bundle("c1") / "report"));
+}
+
+// containerd never hears of the daemon, so nobody will call `delete`.
+TEST_F(StartHeldTest, UndoesWhatItsKilledDaemonLeft) {
+    make_bundle("c1");
+    std::filesystem::path cgroup;
+    {
+        ChildProcess child(loop_.get_executor(), spec(out_.get()));
+        const UniqueFd pidfd = open_pidfd(child.id());
+        wait_held();
+        if (::geteuid() == 0) {
+            cgroup = read_file(cgroup_record(run_dir("c1")), PATH_MAX);
+            EXPECT_FALSE(cgroups_named(cgroup).empty());
+        }
+        kill_daemon("c1");
+        let_go();
+        ASSERT_TRUE(wait_pidfd(pidfd.get(), 10'000));
+    }
+    expect_nothing_left("c1");
+    EXPECT_THAT(cgroups_named(cgroup), IsEmpty());
+    EXPECT_THAT(bundle_files("c1"), ElementsAre("config.json", "log", "rootfs"));
+}
+
+// It is killed where it does not end by itself.
+TEST_F(StartHeldTest, UndoesWhatItsStoppedDaemonLeft) {
+    make_bundle("c1");
+    {
+        ChildProcess child(loop_.get_executor(), spec(out_.get()));
+        const UniqueFd pidfd = open_pidfd(child.id());
+        const UniqueFd daemon = open_pidfd(wait_held());
+        signal_pidfd(daemon.get(), SIGSTOP);
+        in_.reset(); // the answer cannot be written
+        ASSERT_TRUE(wait_pidfd(pidfd.get(), 10'000));
+    }
+    expect_nothing_left("c1");
+    EXPECT_THAT(bundle_files("c1"), ElementsAre("config.json", "log", "rootfs"));
 }
 
 } // namespace

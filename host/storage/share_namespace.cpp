@@ -32,9 +32,16 @@ DetachedMount enter(int name_space) {
     // setns(2) has made the namespace's root ours. Before virtiofsd has made it the share's, it is
     // the host's: no other mount than the share has this flag.
     struct statfs top{};
-    if (::statfs("/", &top) != 0 ||
-        (static_cast<unsigned long>(top.f_flags) & flag_nosymfollow) == 0) {
-        throw Error(Code::failed_precondition, "enter the share: virtiofsd has not set it up");
+    if (::statfs("/", &top) != 0) {
+        throw_errno("look at", "the share");
+    }
+    if ((static_cast<unsigned long>(top.f_flags) & flag_nosymfollow) == 0) {
+        throw Error(
+            Code::failed_precondition,
+            "enter the share: it is not the root of virtiofsd's mount namespace; if containerd "
+            "runs "
+            "in a chroot(2), use pivot_root(2) for it"
+        );
     }
     return DetachedMount("/", false);
 }

@@ -50,13 +50,17 @@ if [ -e dev/kvm ]; then
 fi
 mount --bind "$3" mnt
 # Not on the overlay, where containerd could not make another one.
-for directory in run tmp var/lib/containerd var/lib/cppvm-e2e; do
+for directory in run tmp var/lib/containerd; do
     mkdir -p "$directory"
     mount -t tmpfs -o mode=0755 tmpfs "$directory"
 done
 chmod 1777 tmp
 ip link set lo up
-exec chroot . /mnt/run
+# Not chroot(2) alone: the root of a mount namespace would still be the machine's, and whoever enters
+# virtiofsd's by setns(2) would be there.
+mkdir old
+pivot_root . old
+exec chroot . sh -c 'umount -l /old && rmdir /old && exec /mnt/run'
 """
 
 

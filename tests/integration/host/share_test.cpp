@@ -345,7 +345,7 @@ TEST_F(ShareTest, RefusesANamespaceThatIsNotAShare) {
         share.open({::getpid(), ::getpid()});
         EXPECT_THAT(
             co_await failure_of(share.add_container(storage, soon())),
-            HasSubstr("virtiofsd has not set it up")
+            HasSubstr("it is not the root of virtiofsd's mount namespace")
         );
     }(dir / "share", container("box")));
     EXPECT_EQ(mounts_at(dir.path()), 1u);

@@ -8,11 +8,10 @@ import pytest
 
 from cppvmdev import processes
 from cppvmdev.waiting import wait_until
+from harness import settings
 
 pytestmark = pytest.mark.vm
 
-# The default of first_uid and uid_count in [isolation].
-_USERS = range(2_000_000_000, 2_100_000_000)
 _NONE = "0" * 16
 
 
@@ -50,7 +49,7 @@ def test_vsock_device_has_nothing_that_it_does_not_need(runner):
     box = runner.start()
     device = _vsock_device(box)
     status = _status(device)
-    assert _user(device) in _USERS
+    assert _user(device) in settings.HELPER_USERS
     assert len(set(status["Uid"].split() + status["Gid"].split())) == 1
     assert status["Groups"] == ""
     for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
@@ -75,7 +74,7 @@ def test_qemu_of_each_sandbox_has_a_user_of_its_own(runner):
     qemus = [_one(box, "qemu-system") for box in boxes]
     users = {_user(qemu) for qemu in qemus}
     assert len(users) == 2
-    assert all(user in _USERS for user in users)
+    assert all(user in settings.HELPER_USERS for user in users)
     for qemu in qemus:
         status = _status(qemu)
         assert status["CapEff"] == _NONE

@@ -16,6 +16,8 @@ RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")
 DEFAULTS = os.environ.get("CPPVM_E2E_CONFIG") == "default"
 # For config.write(): where the programs and the image are that a configuration must name.
 CONFIG_STAGE = None if DEFAULTS else STAGE
+# Of the processes that work for sandboxes: the default of first_uid and uid_count in [isolation].
+HELPER_USERS = range(2_000_000_000, 2_100_000_000)
 # Built for the tests alone: tests/e2e/hostile.
 HOSTILE_AGENT = Path(
     os.environ.get("CPPVM_E2E_HOSTILE_AGENT", STAGE.parent / "tests/e2e/hostile/hostile-agent")

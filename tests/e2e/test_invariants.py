@@ -20,8 +20,10 @@ def _broken(held):
 
 @pytest.mark.parametrize("name, sig", [("cppvm-x", signal.SIGSEGV), ("containerd-shim", signal.SIGKILL)])
 def test_process_that_crashes(invariants, tmp_path, name, sig):
-    shutil.copy("/bin/sleep", tmp_path / name)
     held = Invariants([], [])
+    if not held.watches:
+        pytest.skip("nobody can look how processes end here")
+    shutil.copy("/bin/sleep", tmp_path / name)
     process = subprocess.Popen([tmp_path / name, "1000"])
     invariants.expected.add((process.pid, sig))
     wait_until(lambda: name in str(held.seen(process.pid)), "the watch to have seen it")

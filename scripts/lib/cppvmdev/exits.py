@@ -6,6 +6,7 @@ given processes, however it was reparented since.
 """
 
 import errno
+import os
 import socket
 import struct
 import subprocess
@@ -23,6 +24,9 @@ _EVENT_HEADER = struct.Struct("=IIQ")
 _BODY_AT = _NETLINK_HEADER.size + _CONNECTOR_HEADER.size + _EVENT_HEADER.size
 _BUFFER = 8 << 20
 _SO_RCVBUFFORCE = 33
+# PROC_PID_INIT_INO, linux/proc_ns.h. Others are refused without a word, and the numbers of what they may
+# still hear are not theirs.
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
 
 
 class Unavailable(Exception):
@@ -115,6 +119,8 @@ class Exits:
 
 
 def _subscribe():
+    if os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE:
+        raise Unavailable("a pid namespace of its own: the kernel reports only to the first")
     try:
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_CONNECTOR)
         link.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)

@@ -53,6 +53,11 @@ class Invariants:
         if broken:
             raise AssertionError("invariants broken:\n  " + "\n  ".join(broken))
 
+    @property
+    def watches(self):
+        """Whether somebody looks how processes end."""
+        return self._exits is not None
+
     def seen(self, pid):
         """What is known of a process of ours so far: None, or a Process."""
         return self._exits.known(pid)

@@ -21,8 +21,8 @@ bool undo_leftovers(
     const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
 ) noexcept;
 
-/// The same, as far as there is something, and removes the run directory and with it the lock. The
-/// directory goes even if something is left: its files are of no use to anybody then.
+/// Does the same if there is anything to undo, then removes the run directory and with it the lock.
+/// The directory goes even if something is left: its files are of no use to anybody then.
 /// Throws: Error (failed_precondition) if something is still mounted below; the lock stays.
 void clear_run_dir(
     RunDirLock& lock,

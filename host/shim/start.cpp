@@ -24,7 +24,7 @@ namespace {
 // containerd writes its input at once; these bounds are for what cannot be expected.
 constexpr std::chrono::milliseconds input_patience(30'000);
 constexpr std::chrono::milliseconds daemon_patience(20'000);
-// For what a daemon left that was killed before it had a machine.
+// For cleaning up after a daemon that was killed before it had a machine.
 constexpr std::chrono::milliseconds undo_patience(3000);
 
 // As containerd itself checks its setting; 65 more are the name's.
@@ -119,11 +119,7 @@ class Start {
         write_record(config, socket_path);
         ScopeExit remove_record([&] { ::unlink(start_record_path(line_.bundle).c_str()); });
         if (socket) {
-            // A daemon that was killed leaves what it had, and as containerd will never have heard
-            // of it, nobody calls `delete`.
-            ScopeExit clear([&] { clear_abandoned(identity, config); });
-            launch(*socket);
-            clear.release();
+            launch(*socket, identity, config);
         } else {
             answer(socket_address(socket_path), [] {});
         }
@@ -145,10 +141,14 @@ class Start {
         write_start_record(line_.bundle, record);
     }
 
-    void launch(ShimSocket& socket) {
+    void launch(ShimSocket& socket, const Identity& identity, const config::Config& config) {
+        // Runs once the daemon is gone. containerd never learned of that one, so it will not call
+        // `delete` for what a killed one leaves.
+        ScopeExit clear([&] { clear_abandoned(identity, config); });
         PendingDaemon daemon(line_, socket.address(), socket.fd());
         daemon.wait_ready(daemon_patience);
         answer(socket.address(), [&] { daemon.commit(); });
+        clear.release();
         socket.release();
     }
 
@@ -156,7 +156,7 @@ class Start {
         // Not stderr, which containerd reads as the cause of the failure.
         const Logger logger(make_fifo_sink(line_.bundle / "log"), LogLevel::warn);
         try {
-            // Where it is locked it is another's: of a daemon of the same sandbox that is ending.
+            // If it is locked, it belongs to another daemon of the same sandbox, which is ending.
             if (auto lock = RunDirLock::take_existing(identity.run_dir(config.run_dir))) {
                 clear_run_dir(*lock, identity, config, logger, deadline_in(undo_patience));
             }

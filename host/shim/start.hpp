@@ -14,9 +14,9 @@ struct StartEnvironment {
 };
 
 /// The `start` command: finds the sandbox's daemon or launches it, writes the file `address` into
-/// the bundle and prints the answer. Prints nothing else. On failure all is as before, whatever the
-/// daemon had got to, even if it was killed. Blocks, for milliseconds as a rule.
-/// Throws: Error, which containerd shows to its user.
+/// the bundle and prints the answer. Prints nothing else. On failure all is as before, however far
+/// the daemon had come and even if it was killed. Blocks, for milliseconds as a rule. Throws:
+/// Error, which containerd shows to its user.
 void start(CommandLine line, const StartEnvironment& environment);
 
 } // namespace cppvm::shim

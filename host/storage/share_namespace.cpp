@@ -39,8 +39,7 @@ DetachedMount enter(int name_space) {
         throw Error(
             Code::failed_precondition,
             "enter the share: it is not the root of virtiofsd's mount namespace; if containerd "
-            "runs "
-            "in a chroot(2), use pivot_root(2) for it"
+            "runs in a chroot(2), use pivot_root(2) for it"
         );
     }
     return DetachedMount("/", false);

@@ -49,8 +49,8 @@ _PRIVATE = {"etc", "root", "home", "proc", "sys", "dev", "bin", "var"}
 
 
 def _private_names(device):
-    """What a process sees of the host's private folders, but for the way to its own program: a tree that
-    was built below /root, say."""
+    """Which of the host's private folders a process sees. One that only leads to its own program does not
+    count: the tree may have been built below /root."""
     root, program = Path(f"/proc/{device.pid}/root"), Path(device.cmdline.split()[0])
     seen = _PRIVATE & set(os.listdir(root))
     if program.parts[1] in seen:

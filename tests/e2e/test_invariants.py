@@ -22,7 +22,7 @@ def _broken(held):
 def test_process_that_crashes(invariants, tmp_path, name, sig):
     held = Invariants([], [])
     if not held.watches:
-        pytest.skip("nobody can look how processes end here")
+        pytest.skip("the ends of processes cannot be watched here")
     shutil.copy("/bin/sleep", tmp_path / name)
     process = subprocess.Popen([tmp_path / name, "1000"])
     invariants.expected.add((process.pid, sig))

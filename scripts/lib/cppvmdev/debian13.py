@@ -56,8 +56,8 @@ for directory in run tmp var/lib/containerd; do
 done
 chmod 1777 tmp
 ip link set lo up
-# Not chroot(2) alone: the root of a mount namespace would still be the machine's, and whoever enters
-# virtiofsd's by setns(2) would be there.
+# Not chroot(2) alone: the root of each mount namespace would still be the machine's, and a process that
+# enters virtiofsd's by setns(2) would find itself there.
 mkdir old
 pivot_root . old
 exec chroot . sh -c 'umount -l /old && rmdir /old && exec /mnt/run'

@@ -24,8 +24,8 @@ _EVENT_HEADER = struct.Struct("=IIQ")
 _BODY_AT = _NETLINK_HEADER.size + _CONNECTOR_HEADER.size + _EVENT_HEADER.size
 _BUFFER = 8 << 20
 _SO_RCVBUFFORCE = 33
-# PROC_PID_INIT_INO, linux/proc_ns.h. Others are refused without a word, and the numbers of what they may
-# still hear are not theirs.
+# PROC_PID_INIT_INO in linux/proc_ns.h. A subscriber in another namespace gets no error, and the pids in the
+# events that may still reach it are not those of its namespace.
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
 
 
@@ -120,7 +120,7 @@ class Exits:
 
 def _subscribe():
     if os.readlink("/proc/self/ns/pid") != _FIRST_PID_NAMESPACE:
-        raise Unavailable("a pid namespace of its own: the kernel reports only to the first")
+        raise Unavailable("the kernel reports to the first pid namespace only, and this is another")
     try:
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_CONNECTOR)
         link.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)

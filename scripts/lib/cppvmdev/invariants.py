@@ -32,7 +32,7 @@ class Invariants:
         try:
             self._exits = exits.Exits([os.getpid()], self._is_ours)
         except exits.Unavailable as reason:
-            warnings.warn(f"nobody looks how processes end: {reason}")
+            warnings.warn(f"the ends of processes are not watched: {reason}")
             self._exits = None
 
     def check(self, allow_panic=False, allow_kill=False):
@@ -55,7 +55,7 @@ class Invariants:
 
     @property
     def watches(self):
-        """Whether somebody looks how processes end."""
+        """Whether the ends of processes are watched here."""
         return self._exits is not None
 
     def seen(self, pid):

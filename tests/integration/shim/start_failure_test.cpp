@@ -1,6 +1,7 @@
 #include "common/base/error.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
 #include "host/cgroup/hierarchy.hpp"
 #include "host/sandbox/leftovers.hpp"
 #include "host/sandbox/run_dir_lock.hpp"
@@ -235,14 +236,10 @@ std::vector<std::filesystem::path> cgroups_named(const std::filesystem::path& lo
 class StartHeldTest : public StartOutputTest {
   protected:
     StartHeldTest() {
-        int ends[2];
-        EXPECT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
-        in_.reset(ends[0]);
-        out_.reset(ends[1]);
         const std::string filling(4096, 'x');
-        while (::write(out_.get(), filling.data(), filling.size()) > 0) {
+        while (::write(output_.write.get(), filling.data(), filling.size()) > 0) {
         }
-        set_nonblocking(out_.get(), false); // a pipe without room
+        set_nonblocking(output_.write.get(), false); // a pipe without room
     }
 
     // Its daemon, which is ready.
@@ -253,20 +250,19 @@ class StartHeldTest : public StartOutputTest {
         return daemon("c1").value_or(ProcessId{});
     }
 
-    void let_go() {
+    void make_room() {
         std::array<char, 65536> buffer{};
-        while (::read(in_.get(), buffer.data(), buffer.size()) > 0) {
+        while (::read(output_.read.get(), buffer.data(), buffer.size()) > 0) {
         }
     }
 
-    UniqueFd in_;
-    UniqueFd out_;
+    Pipe output_ = make_pipe("start", O_NONBLOCK);
 };
 
 TEST_F(StartHeldTest, LeavesNoDaemonWhenItIsKilled) {
     make_bundle("c1");
     {
-        const ChildProcess child(loop_.get_executor(), spec(out_.get()));
+        const ChildProcess child(loop_.get_executor(), spec(output_.write.get()));
         wait_held();
         EXPECT_FALSE(std::filesystem::exists(bundle("c1") / "report")) << "it serves too early";
     } // SIGKILL
@@ -279,7 +275,7 @@ TEST_F(StartHeldTest, UndoesWhatItsKilledDaemonLeft) {
     make_bundle("c1");
     std::filesystem::path cgroup;
     {
-        ChildProcess child(loop_.get_executor(), spec(out_.get()));
+        ChildProcess child(loop_.get_executor(), spec(output_.write.get()));
         const UniqueFd pidfd = open_pidfd(child.id());
         wait_held();
         if (::geteuid() == 0) {
@@ -287,7 +283,7 @@ TEST_F(StartHeldTest, UndoesWhatItsKilledDaemonLeft) {
             EXPECT_FALSE(cgroups_named(cgroup).empty());
         }
         kill_daemon("c1");
-        let_go();
+        make_room();
         ASSERT_TRUE(wait_pidfd(pidfd.get(), 10'000));
     }
     expect_nothing_left("c1");
@@ -295,15 +291,15 @@ TEST_F(StartHeldTest, UndoesWhatItsKilledDaemonLeft) {
     EXPECT_THAT(bundle_files("c1"), ElementsAre("config.json", "log", "rootfs"));
 }
 
-// It is killed where it does not end by itself.
+// A daemon that does not end by itself is killed.
 TEST_F(StartHeldTest, UndoesWhatItsStoppedDaemonLeft) {
     make_bundle("c1");
     {
-        ChildProcess child(loop_.get_executor(), spec(out_.get()));
+        ChildProcess child(loop_.get_executor(), spec(output_.write.get()));
         const UniqueFd pidfd = open_pidfd(child.id());
         const UniqueFd daemon = open_pidfd(wait_held());
         signal_pidfd(daemon.get(), SIGSTOP);
-        in_.reset(); // the answer cannot be written
+        output_.read.reset(); // the answer cannot be written
         ASSERT_TRUE(wait_pidfd(pidfd.get(), 10'000));
     }
     expect_nothing_left("c1");

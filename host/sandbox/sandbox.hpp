@@ -1,9 +1,9 @@
 #pragma once
 
 #include "host/config/config.hpp"
+#include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
 #include "host/sandbox/container.hpp"
-#include "host/sandbox/identity.hpp"
 #include "host/vm/virtual_machine.hpp"
 
 #include <filesystem>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "host/sandbox/task_record.hpp"
+#include "host/rundir/task_record.hpp"
 #include "host/storage/mount.hpp"
 
 #include <chrono>

@@ -2,7 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
-#include "host/sandbox/identity.hpp"
+#include "host/rundir/identity.hpp"
 
 #include <nlohmann/json.hpp>
 

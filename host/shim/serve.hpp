@@ -3,7 +3,7 @@
 #include "common/base/unique_fd.hpp"
 #include "common/log/logger.hpp"
 #include "host/config/config.hpp"
-#include "host/sandbox/identity.hpp"
+#include "host/rundir/identity.hpp"
 
 #include <filesystem>
 #include <functional>

@@ -2,7 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
-#include "host/sandbox/run_dir_lock.hpp"
+#include "host/rundir/run_dir_lock.hpp"
 
 #include <cerrno>
 #include <cstring>

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/base/unique_fd.hpp"
-#include "host/sandbox/identity.hpp"
+#include "host/rundir/identity.hpp"
 
 #include <filesystem>
 #include <optional>

@@ -1,6 +1,6 @@
 #include "common/os/file.hpp"
-#include "host/sandbox/run_dir_lock.hpp"
-#include "host/sandbox/task_record.hpp"
+#include "host/rundir/run_dir_lock.hpp"
+#include "host/rundir/task_record.hpp"
 #include "proto/containerd/task.pb.h"
 #include "tests/integration/shim/harness.hpp"
 

@@ -2,7 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "common/os/process_id.hpp"
-#include "host/sandbox/identity.hpp"
+#include "host/rundir/identity.hpp"
 #include "host/shim/shim_socket.hpp"
 #include "tests/support/temp_dir.hpp"
 

@@ -3,8 +3,8 @@
 #include "common/os/file.hpp"
 #include "common/os/pipe.hpp"
 #include "host/cgroup/hierarchy.hpp"
-#include "host/sandbox/leftovers.hpp"
-#include "host/sandbox/run_dir_lock.hpp"
+#include "host/rundir/leftovers.hpp"
+#include "host/rundir/run_dir_lock.hpp"
 #include "tests/integration/shim/harness.hpp"
 
 #include <algorithm>

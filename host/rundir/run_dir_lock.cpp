@@ -1,10 +1,10 @@
-#include "host/sandbox/run_dir_lock.hpp"
+#include "host/rundir/run_dir_lock.hpp"
 
 #include "common/async/asio.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
-#include "host/sandbox/remove_tree.hpp"
+#include "host/rundir/remove_tree.hpp"
 
 #include <cerrno>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 #include "common/base/error.hpp"
-#include "host/sandbox/task_record.hpp"
+#include "host/rundir/task_record.hpp"
 #include "host/shim/start_record.hpp"
 #include "tests/support/temp_dir.hpp"
 

@@ -1,4 +1,4 @@
-#include "host/sandbox/task_record.hpp"
+#include "host/rundir/task_record.hpp"
 
 #include "common/os/file.hpp"
 

@@ -3,8 +3,8 @@
 #include "common/async/asio.hpp"
 #include "common/log/logger.hpp"
 #include "host/config/config.hpp"
-#include "host/sandbox/identity.hpp"
-#include "host/sandbox/run_dir_lock.hpp"
+#include "host/rundir/identity.hpp"
+#include "host/rundir/run_dir_lock.hpp"
 
 namespace cppvm {
 

@@ -1,5 +1,5 @@
 #include "common/base/error.hpp"
-#include "host/sandbox/identity.hpp"
+#include "host/rundir/identity.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

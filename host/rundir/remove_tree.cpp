@@ -1,4 +1,4 @@
-#include "host/sandbox/remove_tree.hpp"
+#include "host/rundir/remove_tree.hpp"
 
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"

@@ -1,8 +1,8 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
-#include "host/sandbox/remove_tree.hpp"
-#include "host/sandbox/run_dir_lock.hpp"
+#include "host/rundir/remove_tree.hpp"
+#include "host/rundir/run_dir_lock.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gtest/gtest.h>

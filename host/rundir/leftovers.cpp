@@ -1,4 +1,4 @@
-#include "host/sandbox/leftovers.hpp"
+#include "host/rundir/leftovers.hpp"
 
 #include "common/async/run.hpp"
 #include "common/base/error.hpp"

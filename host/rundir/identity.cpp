@@ -1,4 +1,4 @@
-#include "host/sandbox/identity.hpp"
+#include "host/rundir/identity.hpp"
 
 #include "common/base/error.hpp"
 

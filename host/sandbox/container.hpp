@@ -3,7 +3,7 @@
 #include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
 #include "host/agent/agent_connection.hpp"
-#include "host/sandbox/guest_spec.hpp"
+#include "host/pod/guest_spec.hpp"
 #include "host/sandbox/process.hpp"
 #include "host/sandbox/rollback.hpp"
 #include "host/sandbox/timeouts.hpp"

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "host/shim/grouping.hpp"
+#include "host/pod/grouping.hpp"
 
 #include <filesystem>
 #include <optional>

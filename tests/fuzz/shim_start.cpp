@@ -4,8 +4,8 @@
 #include "common/base/assert.hpp"
 #include "common/base/error.hpp"
 #include "host/config/config.hpp"
+#include "host/pod/grouping.hpp"
 #include "host/shim/bootstrap.hpp"
-#include "host/shim/grouping.hpp"
 
 #include <google/protobuf/stubs/logging.h>
 

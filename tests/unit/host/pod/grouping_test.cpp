@@ -1,5 +1,5 @@
 #include "common/base/error.hpp"
-#include "host/shim/grouping.hpp"
+#include "host/pod/grouping.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gmock/gmock.h>

@@ -1,5 +1,5 @@
 #include "common/base/error.hpp"
-#include "host/sandbox/guest_spec.hpp"
+#include "host/pod/guest_spec.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>

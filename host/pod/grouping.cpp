@@ -1,4 +1,4 @@
-#include "host/shim/grouping.hpp"
+#include "host/pod/grouping.hpp"
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"

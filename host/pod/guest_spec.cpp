@@ -1,4 +1,4 @@
-#include "host/sandbox/guest_spec.hpp"
+#include "host/pod/guest_spec.hpp"
 
 #include "common/base/error.hpp"
 #include "common/oci/parse.hpp"

@@ -1,7 +1,9 @@
+#include "host/check/host_checks.hpp"
+#include "host/check/isolation_checks.hpp"
 #include "host/cli/arguments.hpp"
 #include "host/cli/commands.hpp"
 #include "host/config/config.hpp"
-#include "host/vm/requirements.hpp"
+#include "host/vm/libvirtd_check.hpp"
 
 #include <algorithm>
 #include <iomanip>
@@ -13,16 +15,29 @@ namespace {
 
 constexpr std::chrono::seconds check_timeout{20};
 
-const char* state_name(vm::CheckState state) noexcept {
+const char* state_name(check::State state) noexcept {
     switch (state) {
-    case vm::CheckState::ok:
+    case check::State::ok:
         return "ok";
-    case vm::CheckState::warning:
+    case check::State::warning:
         return "warning";
-    case vm::CheckState::missing:
+    case check::State::missing:
         break;
     }
     return "MISSING";
+}
+
+Awaitable<std::vector<check::Check>> check_host(config::Config config, Deadline deadline) {
+    const check::HostChecks host(config);
+    std::vector<check::Check> checks = host.before_start();
+    checks.push_back(host.virtlogd());
+    const vm::LibvirtdCheck libvirtd = co_await vm::check_libvirtd(config, deadline);
+    checks.push_back(libvirtd.check);
+    checks.push_back(host.containerd());
+    for (check::Check& layer : check::check_isolation(config, libvirtd.host.security_models)) {
+        checks.push_back(std::move(layer));
+    }
+    co_return checks;
 }
 
 } // namespace
@@ -33,7 +48,7 @@ Awaitable<int> check_command(Invocation invocation) {
     const auto file = arguments.option("--config");
     const config::Config config =
         config::load(file.value_or(config::default_path), file.has_value());
-    const auto checks = co_await vm::check_host(config, deadline_in(check_timeout));
+    const auto checks = co_await check_host(config, deadline_in(check_timeout));
     int missing = 0;
     for (const auto& check : checks) {
         invocation.out << std::left << std::setw(9) << state_name(check.state) << std::setw(22)
@@ -41,7 +56,7 @@ Awaitable<int> check_command(Invocation invocation) {
         if (!check.remedy.empty()) {
             invocation.out << std::string(31, ' ') << "-> " << check.remedy << '\n';
         }
-        missing += check.state == vm::CheckState::missing ? 1 : 0;
+        missing += check.state == check::State::missing ? 1 : 0;
     }
     invocation.out
         << (missing == 0 ? "This host can run virtual machines.\n"

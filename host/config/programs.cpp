@@ -60,4 +60,21 @@ std::filesystem::path find_program(
     );
 }
 
+std::filesystem::path find_virtiofsd(const Config& config) {
+    // The distribution's first: it is kept up to date.
+    std::filesystem::path packaged = "/usr/libexec/virtiofsd";
+    if (config.hypervisor.virtiofsd.empty() && ::access(packaged.c_str(), X_OK) == 0) {
+        return packaged;
+    }
+    return find_program("virtiofsd", config.hypervisor.virtiofsd, {"/usr/lib/virtiofsd"});
+}
+
+std::filesystem::path find_libvirt_helper(const Config& config) {
+    return find_program("cppvm-libvirt", config.hypervisor.libvirt_helper);
+}
+
+std::filesystem::path find_vhost_device_vsock(const Config& config) {
+    return find_program("vhost-device-vsock", config.vsock.vhost_device_vsock);
+}
+
 } // namespace cppvm::config

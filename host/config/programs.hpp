@@ -1,5 +1,7 @@
 #pragma once
 
+#include "host/config/config.hpp"
+
 #include <filesystem>
 #include <string_view>
 #include <vector>
@@ -16,5 +18,10 @@ std::filesystem::path find_program(
     const std::filesystem::path& configured,
     const std::vector<std::filesystem::path>& directories = {}
 );
+
+/// Where the programs are. Throws: Error that names the places and the remedy.
+std::filesystem::path find_virtiofsd(const Config& config);
+std::filesystem::path find_libvirt_helper(const Config& config);
+std::filesystem::path find_vhost_device_vsock(const Config& config);
 
 } // namespace cppvm::config

@@ -1,7 +1,7 @@
 #include "host/vm/domain_xml.hpp"
 
 #include "common/wire/ports.hpp"
-#include "host/vm/firmware.hpp"
+#include "host/config/firmware.hpp"
 
 #include <pugixml.hpp>
 
@@ -143,7 +143,7 @@ void add_command_line(pugi::xml_node domain, const DomainSpec& spec) {
     std::vector<std::string> arguments;
     if (spec.qboot) {
         // Its AppArmor helper refuses a <loader> below /usr/share; QEMU itself may read it.
-        arguments.insert(arguments.end(), {"-bios", qboot_name});
+        arguments.insert(arguments.end(), {"-bios", config::qboot_name});
     }
     if (spec.vsock_socket) {
         arguments.insert(

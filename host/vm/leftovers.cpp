@@ -3,12 +3,12 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
+#include "host/config/programs.hpp"
 #include "host/vm/helper_users.hpp"
 #include "host/vm/libvirt_client.hpp"
 #include "host/vm/libvirt_log.hpp"
 #include "host/vm/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
-#include "host/vm/requirements.hpp"
 #include "host/vm/share_server.hpp"
 #include "host/vm/vsock.hpp"
 
@@ -63,7 +63,7 @@ undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadl
     }
     bool done = true;
     try {
-        LibvirtClient client(find_libvirt_helper(config), config.hypervisor.uri);
+        LibvirtClient client(config::find_libvirt_helper(config), config.hypervisor.uri);
         co_await client.destroy(machine.uuid, deadline);
     } catch (const Error& error) {
         done = false;

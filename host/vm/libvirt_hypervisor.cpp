@@ -2,8 +2,8 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "host/check/host_checks.hpp"
 #include "host/vm/libvirt_machine.hpp"
-#include "host/vm/requirements.hpp"
 
 namespace cppvm::vm {
 
@@ -23,8 +23,8 @@ LibvirtHypervisor::start(VmSpec spec, Deadline deadline) {
     config.vm.initramfs = spec.initramfs;
     config.vm.memory_mib = spec.memory_mib;
     config.vm.huge_page_mib = spec.huge_page_mib;
-    for (const Check& check : HostChecks(config).before_start()) {
-        require(check);
+    for (const check::Check& found : check::HostChecks(config).before_start()) {
+        check::require(found);
     }
     auto machine = std::make_unique<LibvirtMachine>(executor_, logger_, config, std::move(spec));
     std::exception_ptr failure;

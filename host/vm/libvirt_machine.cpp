@@ -5,15 +5,16 @@
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
+#include "host/check/host_checks.hpp"
+#include "host/config/firmware.hpp"
+#include "host/config/programs.hpp"
 #include "host/vm/domain_xml.hpp"
-#include "host/vm/firmware.hpp"
 #include "host/vm/hello.hpp"
 #include "host/vm/helper_users.hpp"
 #include "host/vm/leftovers.hpp"
 #include "host/vm/libvirt_log.hpp"
 #include "host/vm/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
-#include "host/vm/requirements.hpp"
 #include "host/vm/share_server.hpp"
 
 #include <csignal>
@@ -38,8 +39,8 @@ std::unique_ptr<Vsock> make_vsock(
     const std::filesystem::path& run_dir,
     uid_t user
 ) {
-    if (HostChecks(config).user_vsock()) {
-        return make_user_vsock(executor, find_vhost_device_vsock(config), run_dir, user);
+    if (check::HostChecks(config).user_vsock()) {
+        return make_user_vsock(executor, config::find_vhost_device_vsock(config), run_dir, user);
     }
     return make_kernel_vsock(executor);
 }
@@ -56,7 +57,7 @@ struct LibvirtMachine::Parts {
         VmSpec machine
     )
         : logger(std::move(log)), config(settings), spec(std::move(machine)),
-          client(find_libvirt_helper(config), config.hypervisor.uri),
+          client(config::find_libvirt_helper(config), config.hypervisor.uri),
           console(executor, spec.run_dir, config.vm.console_log_bytes),
           users(claim_users(spec.run_dir, config.isolation)),
           vsock(make_vsock(executor, config, spec.run_dir, users.vsock_device)), pidfd(executor),
@@ -123,7 +124,7 @@ Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
     }
     std::string message = failure->message();
     if (failure->code() == Code::unavailable && failure->cause().category() == libvirt_category()) {
-        message += "; if libvirtd does not run, " + libvirtd_remedy();
+        message += "; if libvirtd does not run, " + check::libvirtd_remedy();
     } else {
         message += co_await failure_of_share_servers();
     }
@@ -177,7 +178,7 @@ Awaitable<> LibvirtMachine::Parts::watch_share(ShareServer& server) {
 
 void LibvirtMachine::Parts::start_share_servers() {
     ShareServerSpec server{
-        .program = find_virtiofsd(config),
+        .program = config::find_virtiofsd(config),
         .name = roots_server,
         .changed_by_host = false,
         .share_dir = spec.share_dir,
@@ -288,7 +289,7 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     domain.machine = parts.spec;
     domain.emulation = parts.config.hypervisor.acceleration == "emulation";
     domain.emulator = parts.config.hypervisor.emulator;
-    domain.qboot = uses_qboot(parts.config.vm.firmware);
+    domain.qboot = config::uses_qboot(parts.config.vm.firmware);
     domain.roots_socket = parts.roots->socket();
     domain.volumes_socket = parts.volumes->socket();
     domain.console_socket = parts.console.socket_path();

@@ -5,9 +5,9 @@
 #include "common/os/process_id.hpp"
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
+#include "host/config/programs.hpp"
 #include "host/vm/libvirt_hypervisor.hpp"
 #include "host/vm/libvirt_state.hpp"
-#include "host/vm/requirements.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
 
@@ -86,8 +86,8 @@ TEST_F(LibvirtMachineTest, AsksLibvirtForTheStartAlone) {
     const auto log = directory / "asked";
     const auto helper = directory.write(
         "helper",
-        "#!/bin/sh\necho $2 >>" + log.native() + "\nexec " + find_libvirt_helper(config_).native() +
-            " \"$@\"\n"
+        "#!/bin/sh\necho $2 >>" + log.native() + "\nexec " +
+            config::find_libvirt_helper(config_).native() + " \"$@\"\n"
     );
     std::filesystem::permissions(helper, std::filesystem::perms::owner_all);
     config_.hypervisor.libvirt_helper = helper;

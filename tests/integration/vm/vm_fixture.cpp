@@ -1,9 +1,10 @@
 #include "tests/integration/vm/vm_fixture.hpp"
 
 #include "common/os/file.hpp"
+#include "host/check/host_checks.hpp"
 #include "host/vm/leftovers.hpp"
+#include "host/vm/libvirtd_check.hpp"
 #include "host/vm/qemu_process.hpp"
-#include "host/vm/requirements.hpp"
 #include "tests/support/co_test.hpp"
 
 #include <array>
@@ -65,20 +66,20 @@ void VmFixture::SetUp() {
     config_.vsock.vhost_device_vsock = from_environment(
         "CPPVM_TEST_VHOST_DEVICE_VSOCK", {build / "stage/libexec/cppvm/vhost-device-vsock"}
     );
-    if (HostChecks(config_).acceleration().state == CheckState::missing) {
+    if (check::HostChecks(config_).acceleration().state == check::State::missing) {
         config_.hypervisor.acceleration = "emulation";
     }
-    for (const Check& check : HostChecks(config_).before_start()) {
-        if (check.state == CheckState::missing) {
-            GTEST_SKIP() << to_text(check);
+    for (const check::Check& found : check::HostChecks(config_).before_start()) {
+        if (found.state == check::State::missing) {
+            GTEST_SKIP() << to_text(found);
         }
     }
-    Check libvirtd;
-    testing::co_test([](config::Config config, Check& result) -> Awaitable<> {
+    LibvirtdCheck libvirtd;
+    testing::co_test([](config::Config config, LibvirtdCheck& result) -> Awaitable<> {
         result = co_await check_libvirtd(config, deadline_in(std::chrono::seconds(10)));
     }(config_, libvirtd));
-    if (libvirtd.state == CheckState::missing) {
-        GTEST_SKIP() << to_text(libvirtd);
+    if (libvirtd.check.state == check::State::missing) {
+        GTEST_SKIP() << to_text(libvirtd.check);
     }
     const std::string id = random_hex(8);
     name_ = "cppvm-" + id;

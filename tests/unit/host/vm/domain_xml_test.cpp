@@ -1,5 +1,5 @@
+#include "host/config/firmware.hpp"
 #include "host/vm/domain_xml.hpp"
-#include "host/vm/firmware.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -73,10 +73,10 @@ TEST(DomainXmlTest, StartsTheKernelByQboot) {
 }
 
 TEST(FirmwareTest, IsQbootWhereItIsThere) {
-    EXPECT_TRUE(uses_qboot("auto", "/dev/null"));
-    EXPECT_FALSE(uses_qboot("auto", "/nowhere"));
-    EXPECT_TRUE(uses_qboot("qboot", "/nowhere")); // the start then fails and says so
-    EXPECT_FALSE(uses_qboot("seabios", "/dev/null"));
+    EXPECT_TRUE(config::uses_qboot("auto", "/dev/null"));
+    EXPECT_FALSE(config::uses_qboot("auto", "/nowhere"));
+    EXPECT_TRUE(config::uses_qboot("qboot", "/nowhere")); // the start then fails and says so
+    EXPECT_FALSE(config::uses_qboot("seabios", "/dev/null"));
 }
 
 TEST(DomainXmlTest, GivesFreedMemoryBack) {

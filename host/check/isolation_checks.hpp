@@ -1,12 +1,13 @@
 #pragma once
 
-#include "host/vm/requirements.hpp"
+#include "host/check/check.hpp"
+#include "host/config/config.hpp"
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
-namespace cppvm::vm {
+namespace cppvm::check {
 
 /// What keeps a guest that has taken over its QEMU, or another helper, from the host: one check for
 /// each layer (docs/security.md). A layer that is not there is a warning; machines start without.
@@ -19,4 +20,4 @@ std::vector<Check> check_isolation(
     const std::filesystem::path& root = "/"
 );
 
-} // namespace cppvm::vm
+} // namespace cppvm::check

@@ -1,9 +1,9 @@
-#include "host/vm/isolation_checks.hpp"
+#include "host/check/isolation_checks.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gmock/gmock.h>
 
-namespace cppvm::vm {
+namespace cppvm::check {
 namespace {
 
 using ::testing::HasSubstr;
@@ -23,12 +23,12 @@ class IsolationChecksTest : public ::testing::Test {
                 return check;
             }
         }
-        return {name, CheckState::missing, "not looked at", {}};
+        return {name, State::missing, "not looked at", {}};
     }
 
     void expect_warning(const std::string& name, const char* detail, const char* remedy) {
         const Check check = find(name);
-        EXPECT_EQ(check.state, CheckState::warning) << to_text(check);
+        EXPECT_EQ(check.state, State::warning) << to_text(check);
         EXPECT_THAT(check.detail, HasSubstr(detail));
         EXPECT_THAT(check.remedy, HasSubstr(remedy));
     }
@@ -42,7 +42,7 @@ TEST_F(IsolationChecksTest, TellsEachLayerOfACompleteHost) {
     const auto checks = check_isolation(config_, models_, root_.path());
     EXPECT_EQ(checks.size(), 6U);
     for (const auto& check : checks) {
-        EXPECT_EQ(check.state, CheckState::ok) << to_text(check);
+        EXPECT_EQ(check.state, State::ok) << to_text(check);
     }
     EXPECT_THAT(find("QEMU's user").detail, HasSubstr("2000000000 to 2099999999"));
     EXPECT_THAT(find("access control").detail, HasSubstr("apparmor"));
@@ -69,7 +69,7 @@ TEST_F(IsolationChecksTest, TellsOtherWaysOfTheSame) {
     root_.write("sys/fs/cgroup/memory/cgroup.procs", "");
     EXPECT_THAT(find("cgroup").detail, HasSubstr("version 1: memory;"));
     std::filesystem::remove_all(root_ / "etc");
-    EXPECT_EQ(find("QEMU's seccomp").state, CheckState::ok);
+    EXPECT_EQ(find("QEMU's seccomp").state, State::ok);
 }
 
 TEST_F(IsolationChecksTest, SaysNothingOfALibvirtThatDoesNotAnswer) {
@@ -79,4 +79,4 @@ TEST_F(IsolationChecksTest, SaysNothingOfALibvirtThatDoesNotAnswer) {
 }
 
 } // namespace
-} // namespace cppvm::vm
+} // namespace cppvm::check

@@ -1,4 +1,4 @@
-#include "host/vm/isolation_checks.hpp"
+#include "host/check/isolation_checks.hpp"
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
@@ -10,19 +10,11 @@
 #include <cstdint>
 #include <sstream>
 
-namespace cppvm::vm {
+namespace cppvm::check {
 
 namespace {
 
 constexpr std::size_t max_conf_bytes = 1024UL * 1024;
-
-Check ok(std::string name, std::string detail) {
-    return {std::move(name), CheckState::ok, std::move(detail), {}};
-}
-
-Check warning(std::string name, std::string detail, std::string remedy) {
-    return {std::move(name), CheckState::warning, std::move(detail), std::move(remedy)};
-}
 
 bool has(const std::vector<std::string>& models, std::string_view name) {
     return std::ranges::find(models, name) != models.end();
@@ -147,4 +139,4 @@ std::vector<Check> check_isolation(
     return checks;
 }
 
-} // namespace cppvm::vm
+} // namespace cppvm::check

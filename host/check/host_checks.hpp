@@ -1,33 +1,13 @@
 #pragma once
 
-#include "common/async/asio.hpp"
+#include "host/check/check.hpp"
 #include "host/config/config.hpp"
 
 #include <filesystem>
 #include <string>
 #include <vector>
 
-namespace cppvm::vm {
-
-enum class CheckState {
-    ok,
-    warning, ///< works, but worse than it could
-    missing, ///< no machine can be started
-};
-
-/// One requirement of the host.
-struct Check {
-    std::string name; ///< "KVM"
-    CheckState state = CheckState::ok;
-    std::string detail; ///< what was found: "/dev/kvm cannot be opened: permission denied"
-    std::string remedy; ///< what to do about it, as a command where there is one; empty if ok
-};
-
-/// "<name>: <detail>; <remedy>".
-std::string to_text(const Check& check);
-
-/// Throws: Error (failed_precondition) with the check's text if it says missing.
-void require(const Check& check);
+namespace cppvm::check {
 
 /// Looks at the host. Each function looks at one requirement, costs microseconds and does not
 /// throw.
@@ -77,15 +57,4 @@ class HostChecks {
 /// What to do where libvirt does not answer.
 std::string libvirtd_remedy();
 
-/// Whether libvirt answers, by the helper. Does not throw except when cancelled.
-Awaitable<Check> check_libvirtd(config::Config config, Deadline deadline);
-
-/// Everything, for `cppvm check`.
-Awaitable<std::vector<Check>> check_host(config::Config config, Deadline deadline);
-
-/// Where the programs are. Throws: Error that names the places and the remedy.
-std::filesystem::path find_virtiofsd(const config::Config& config);
-std::filesystem::path find_libvirt_helper(const config::Config& config);
-std::filesystem::path find_vhost_device_vsock(const config::Config& config);
-
-} // namespace cppvm::vm
+} // namespace cppvm::check

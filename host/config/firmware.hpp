@@ -2,7 +2,7 @@
 
 #include <string>
 
-namespace cppvm::vm {
+namespace cppvm::config {
 
 /// The firmware that does least: it sets the processor up and jumps to the kernel. Packages of QEMU
 /// bring it along (https://github.com/bonzini/qboot), in the directory where QEMU looks for names
@@ -14,4 +14,4 @@ inline constexpr const char* qboot_path = "/usr/share/qemu/qboot.rom";
 /// `path`: where qboot would be.
 bool uses_qboot(const std::string& firmware, const char* path = qboot_path);
 
-} // namespace cppvm::vm
+} // namespace cppvm::config

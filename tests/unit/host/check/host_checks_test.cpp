@@ -1,11 +1,10 @@
 #include "common/base/error.hpp"
-#include "host/vm/requirements.hpp"
-#include "tests/support/co_test.hpp"
+#include "host/check/host_checks.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gmock/gmock.h>
 
-namespace cppvm::vm {
+namespace cppvm::check {
 namespace {
 
 using ::testing::HasSubstr;
@@ -40,7 +39,7 @@ class HostChecksTest : public ::testing::Test {
     HostChecks checks() const { return HostChecks(config_, root_.path()); }
 
     static void expect_missing(const Check& check, const char* detail, const char* remedy) {
-        EXPECT_EQ(check.state, CheckState::missing) << to_text(check);
+        EXPECT_EQ(check.state, State::missing) << to_text(check);
         EXPECT_THAT(check.detail, HasSubstr(detail));
         EXPECT_THAT(check.remedy, HasSubstr(remedy));
     }
@@ -51,7 +50,7 @@ class HostChecksTest : public ::testing::Test {
 
 TEST_F(HostChecksTest, AcceptsACompleteHost) {
     for (const Check& check : checks().before_start()) {
-        EXPECT_EQ(check.state, CheckState::ok) << to_text(check);
+        EXPECT_EQ(check.state, State::ok) << to_text(check);
         EXPECT_EQ(check.remedy, "") << check.name;
         EXPECT_NO_THROW(require(check));
     }
@@ -60,13 +59,13 @@ TEST_F(HostChecksTest, AcceptsACompleteHost) {
 TEST_F(HostChecksTest, DoesWithoutQbootUnlessItIsWanted) {
     std::filesystem::remove(root_ / "usr/share/qemu/qboot.rom");
     const Check check = checks().firmware();
-    EXPECT_EQ(check.state, CheckState::warning) << to_text(check);
+    EXPECT_EQ(check.state, State::warning) << to_text(check);
     EXPECT_THAT(check.detail, HasSubstr("qboot.rom: No such file"));
     EXPECT_THAT(check.remedy, HasSubstr("qemu-system-data"));
     config_.vm.firmware = "qboot";
     expect_missing(checks().firmware(), "qboot.rom: No such file", "firmware = \"auto\"");
     config_.vm.firmware = "seabios";
-    EXPECT_EQ(checks().firmware().state, CheckState::ok);
+    EXPECT_EQ(checks().firmware().state, State::ok);
 }
 
 TEST_F(HostChecksTest, WantsTheKvmDevice) {
@@ -79,22 +78,22 @@ TEST_F(HostChecksTest, DoesNotTrustAKvmDeviceWithoutProcessorSupport) {
     root_.write("proc/cpuinfo", "flags\t\t: fpu vmx_like svmx sse\n");
     expect_missing(checks().acceleration(), "no vmx or svm", "acceleration = \"emulation\"");
     root_.write("proc/cpuinfo", "flags\t\t: fpu svm\n");
-    EXPECT_EQ(checks().acceleration().state, CheckState::ok);
+    EXPECT_EQ(checks().acceleration().state, State::ok);
 }
 
 TEST_F(HostChecksTest, NeedsNoKvmForEmulation) {
     std::filesystem::remove(root_ / "dev/kvm");
     root_.write("proc/cpuinfo", "");
     config_.hypervisor.acceleration = "emulation";
-    EXPECT_EQ(checks().acceleration().state, CheckState::ok);
-    EXPECT_EQ(checks().kvm_permissions().state, CheckState::ok);
+    EXPECT_EQ(checks().acceleration().state, State::ok);
+    EXPECT_EQ(checks().kvm_permissions().state, State::ok);
 }
 
 TEST_F(HostChecksTest, SeesThatQemusUserCannotOpenKvm) {
     set_mode("dev/kvm", 0600);
     expect_missing(checks().kvm_permissions(), "/dev/kvm", "chgrp kvm");
     config_.hypervisor.acceleration = "emulation";
-    EXPECT_EQ(checks().kvm_permissions().state, CheckState::warning);
+    EXPECT_EQ(checks().kvm_permissions().state, State::warning);
     EXPECT_NO_THROW(require(checks().kvm_permissions()));
 }
 
@@ -105,7 +104,7 @@ TEST_F(HostChecksTest, TakesTheKernelsVsockWhereItIs) {
     config_.vsock.transport = "auto";
     std::filesystem::remove(root_ / "dev/vhost-vsock");
     EXPECT_TRUE(checks().user_vsock());
-    EXPECT_EQ(checks().vsock().state, CheckState::ok);
+    EXPECT_EQ(checks().vsock().state, State::ok);
     config_.vsock.transport = "kernel";
     EXPECT_FALSE(checks().user_vsock());
     expect_missing(checks().vsock(), "no /dev/vhost-vsock", "modprobe vhost_vsock");
@@ -119,14 +118,14 @@ TEST_F(HostChecksTest, WantsAProgramForTheUserVsock) {
 
 TEST_F(HostChecksTest, SeesThatAppArmorKeepsQemuFromAFile) {
     config_.vm.kernel = "/etc/passwd"; // any file in one of those directories
-    EXPECT_EQ(checks().kernel().state, CheckState::ok);
+    EXPECT_EQ(checks().kernel().state, State::ok);
     root_.write("sys/kernel/security/apparmor/profiles", "a (enforce)\nlibvirtd (enforce)\n");
     expect_missing(checks().kernel(), "AppArmor", "/var/lib/cppvm");
-    EXPECT_EQ(checks().initramfs().state, CheckState::ok);
+    EXPECT_EQ(checks().initramfs().state, State::ok);
     root_.write(
         "sys/kernel/security/apparmor/profiles", "libvirtd//qemu_bridge_helper (enforce)\n"
     );
-    EXPECT_EQ(checks().kernel().state, CheckState::ok);
+    EXPECT_EQ(checks().kernel().state, State::ok);
 }
 
 TEST_F(HostChecksTest, NamesMissingFilesAndWhatMakesThem) {
@@ -149,11 +148,11 @@ TEST_F(HostChecksTest, NamesMissingFilesAndWhatMakesThem) {
 
 TEST_F(HostChecksTest, ComparesTheMachinesMemoryWithWhatIsAvailable) {
     config_.vm.memory_mib = 2048;
-    EXPECT_EQ(checks().memory().state, CheckState::ok);
+    EXPECT_EQ(checks().memory().state, State::ok);
     config_.vm.memory_mib = 2049;
     expect_missing(checks().memory(), "2048 MiB available", "memory_mib");
     root_.write("proc/meminfo", "nonsense\n");
-    EXPECT_EQ(checks().memory().state, CheckState::warning);
+    EXPECT_EQ(checks().memory().state, State::warning);
 }
 
 TEST_F(HostChecksTest, WantsHugePagesForTheWholeMachine) {
@@ -166,14 +165,14 @@ TEST_F(HostChecksTest, WantsHugePagesForTheWholeMachine) {
         checks().memory(), "255 huge pages of 2 MiB free, a machine takes 256", "nr_hugepages"
     );
     root_.write(pool, "256\n");
-    EXPECT_EQ(checks().memory().state, CheckState::ok);
+    EXPECT_EQ(checks().memory().state, State::ok);
     config_.vm.huge_page_mib = 1024;
     expect_missing(checks().memory(), "no whole number of pages of 1024 MiB", "memory_mib");
 }
 
 TEST_F(HostChecksTest, WantsARunDirectoryThatCanBeMadeAndIsShort) {
     config_.run_dir = "/tmp/a/b/c";
-    EXPECT_EQ(checks().run_dir().state, CheckState::ok);
+    EXPECT_EQ(checks().run_dir().state, State::ok);
     config_.run_dir = root_.write("file", "") / "a";
     expect_missing(checks().run_dir(), "file: not a directory", "set run_dir");
     config_.run_dir = "/tmp/" + std::string(80, 'x');
@@ -182,13 +181,13 @@ TEST_F(HostChecksTest, WantsARunDirectoryThatCanBeMadeAndIsShort) {
 
 TEST_F(HostChecksTest, SeesDaemonsThatDoNotAnswer) {
     expect_missing(checks().virtlogd(), "does not answer", "virtlogd -d");
-    EXPECT_EQ(checks().containerd().state, CheckState::warning);
+    EXPECT_EQ(checks().containerd().state, State::warning);
     config_.hypervisor.uri = "qemu:///session";
-    EXPECT_EQ(checks().virtlogd().state, CheckState::ok);
+    EXPECT_EQ(checks().virtlogd().state, State::ok);
 }
 
 TEST_F(HostChecksTest, ThrowsWhatIsMissingWithItsRemedy) {
-    const Check check{"KVM", CheckState::missing, "no device", "load it"};
+    const Check check{"KVM", State::missing, "no device", "load it"};
     try {
         require(check);
         FAIL() << "no error";
@@ -198,18 +197,5 @@ TEST_F(HostChecksTest, ThrowsWhatIsMissingWithItsRemedy) {
     }
 }
 
-TEST_F(HostChecksTest, AsksLibvirtThroughTheHelper) {
-    auto body = [](config::Config config, CheckState expected) -> Awaitable<> {
-        const Check check = co_await check_libvirtd(config, deadline_in(std::chrono::seconds(5)));
-        EXPECT_EQ(check.state, expected) << to_text(check);
-    };
-    root_.write("cppvm-libvirt", "#!/bin/sh\necho version 9000000\n");
-    testing::co_test(body(config_, CheckState::ok));
-    root_.write("cppvm-libvirt", "#!/bin/sh\necho error 38 7 no socket\nexit 1\n");
-    testing::co_test(body(config_, CheckState::missing));
-    std::filesystem::remove(root_ / "cppvm-libvirt");
-    testing::co_test(body(config_, CheckState::missing));
-}
-
 } // namespace
-} // namespace cppvm::vm
+} // namespace cppvm::check

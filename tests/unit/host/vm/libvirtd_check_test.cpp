@@ -1,0 +1,43 @@
+#include "host/vm/libvirtd_check.hpp"
+#include "tests/support/co_test.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+namespace cppvm::vm {
+namespace {
+
+class LibvirtdCheckTest : public ::testing::Test {
+  protected:
+    LibvirtdCheckTest() { config_.hypervisor.libvirt_helper = root_ / "cppvm-libvirt"; }
+
+    void helper(const std::string& script) const {
+        root_.write("cppvm-libvirt", "#!/bin/sh\n" + script);
+        std::filesystem::permissions(root_ / "cppvm-libvirt", std::filesystem::perms(0755));
+    }
+
+    void expect(check::State expected) const {
+        testing::co_test([](config::Config config, check::State state) -> Awaitable<> {
+            const LibvirtdCheck found =
+                co_await check_libvirtd(config, deadline_in(std::chrono::seconds(5)));
+            EXPECT_EQ(found.check.state, state) << to_text(found.check);
+        }(config_, expected));
+    }
+
+    testing::TempDir root_;
+    config::Config config_;
+};
+
+TEST_F(LibvirtdCheckTest, AsksThroughTheHelper) {
+    helper("echo version 9000000\n");
+    expect(check::State::ok);
+    helper("echo error 38 7 no socket\nexit 1\n");
+    expect(check::State::missing);
+}
+
+TEST_F(LibvirtdCheckTest, WantsTheHelper) {
+    expect(check::State::missing);
+}
+
+} // namespace
+} // namespace cppvm::vm

@@ -3,7 +3,7 @@
 #include "host/cli/arguments.hpp"
 #include "host/cli/commands.hpp"
 #include "host/config/config.hpp"
-#include "host/vm/libvirtd_check.hpp"
+#include "host/vm/libvirt/libvirtd_check.hpp"
 
 #include <algorithm>
 #include <iomanip>

@@ -7,7 +7,7 @@
 #include "host/api/event_publisher.hpp"
 #include "host/api/task_service.hpp"
 #include "host/sandbox/sandbox.hpp"
-#include "host/vm/libvirt_hypervisor.hpp"
+#include "host/vm/libvirt/libvirt_hypervisor.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>

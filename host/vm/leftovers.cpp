@@ -5,12 +5,12 @@
 #include "common/os/process_id.hpp"
 #include "host/config/programs.hpp"
 #include "host/vm/helper_users.hpp"
-#include "host/vm/libvirt_client.hpp"
-#include "host/vm/libvirt_log.hpp"
-#include "host/vm/libvirt_state.hpp"
+#include "host/vm/libvirt/libvirt_client.hpp"
+#include "host/vm/libvirt/libvirt_log.hpp"
+#include "host/vm/libvirt/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
-#include "host/vm/share_server.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/share/share_server.hpp"
+#include "host/vm/vsock/vsock.hpp"
 
 #include <csignal>
 #include <unistd.h>

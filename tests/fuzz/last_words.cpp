@@ -3,7 +3,7 @@
 
 #include "common/base/assert.hpp"
 #include "host/vm/console.hpp"
-#include "host/vm/libvirt_log.hpp"
+#include "host/vm/libvirt/libvirt_log.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -2,7 +2,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/error.hpp"
-#include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt/libvirt_client.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -5,7 +5,7 @@
 #include "common/base/assert.hpp"
 #include "common/base/error.hpp"
 #include "host/vm/unix_socket.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/co_spawn.hpp>

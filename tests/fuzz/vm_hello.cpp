@@ -2,7 +2,7 @@
 
 #include "common/base/assert.hpp"
 #include "common/base/error.hpp"
-#include "host/vm/hello.hpp"
+#include "host/vm/vsock/hello.hpp"
 
 #include <algorithm>
 #include <cstddef>

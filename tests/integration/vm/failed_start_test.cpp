@@ -2,7 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "host/vm/libvirt_hypervisor.hpp"
+#include "host/vm/libvirt/libvirt_hypervisor.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
 

@@ -3,7 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/vm/leftovers.hpp"
-#include "host/vm/libvirt_hypervisor.hpp"
+#include "host/vm/libvirt/libvirt_hypervisor.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"

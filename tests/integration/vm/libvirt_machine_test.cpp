@@ -6,8 +6,8 @@
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
 #include "host/config/programs.hpp"
-#include "host/vm/libvirt_hypervisor.hpp"
-#include "host/vm/libvirt_state.hpp"
+#include "host/vm/libvirt/libvirt_hypervisor.hpp"
+#include "host/vm/libvirt/libvirt_state.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
 

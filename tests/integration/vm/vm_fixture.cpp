@@ -3,7 +3,7 @@
 #include "common/os/file.hpp"
 #include "host/check/host_checks.hpp"
 #include "host/vm/leftovers.hpp"
-#include "host/vm/libvirtd_check.hpp"
+#include "host/vm/libvirt/libvirtd_check.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "tests/support/co_test.hpp"
 

@@ -21,7 +21,7 @@ from ..waiting import wait_until
 from . import bare_machine, files_workload
 from .subject import CPPVM, MEMORY_MIB, RUNC, prepared, say
 
-# As host/vm/share_server.cpp has it.
+# As host/vm/share/share_server.cpp has it.
 _ATTRIBUTES = (
     "--xattrmap=:ok:all:user.:user.:"
     ":ok:all:security.capability:security.capability::unsupported:all:::"

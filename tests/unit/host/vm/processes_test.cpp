@@ -5,7 +5,7 @@
 #include "host/vm/helper_process.hpp"
 #include "host/vm/leftovers.hpp"
 #include "host/vm/qemu_process.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 #include "tests/support/co_test.hpp"
 #include "tests/support/log_capture.hpp"
 #include "tests/support/temp_dir.hpp"

@@ -4,7 +4,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/vm/unix_socket.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 #include "tests/support/co_test.hpp"
 #include "tests/support/temp_dir.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "host/vm/virtual_machine.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 
 #include <string_view>
 

@@ -1,9 +1,9 @@
-#include "host/vm/libvirt_hypervisor.hpp"
+#include "host/vm/libvirt/libvirt_hypervisor.hpp"
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "host/check/host_checks.hpp"
-#include "host/vm/libvirt_machine.hpp"
+#include "host/vm/libvirt/libvirt_machine.hpp"
 
 namespace cppvm::vm {
 

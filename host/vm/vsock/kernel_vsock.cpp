@@ -1,6 +1,6 @@
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 
 #include <boost/asio/basic_socket_acceptor.hpp>
 

@@ -1,4 +1,4 @@
-#include "host/vm/share_server.hpp"
+#include "host/vm/share/share_server.hpp"
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"

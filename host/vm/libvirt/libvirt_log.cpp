@@ -1,4 +1,4 @@
-#include "host/vm/libvirt_log.hpp"
+#include "host/vm/libvirt/libvirt_log.hpp"
 
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"

@@ -1,4 +1,4 @@
-#include "host/vm/domain_xml.hpp"
+#include "host/vm/libvirt/domain_xml.hpp"
 
 #include "common/wire/ports.hpp"
 #include "host/config/firmware.hpp"

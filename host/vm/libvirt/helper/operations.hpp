@@ -1,6 +1,6 @@
 #pragma once
 
-#include "host/vm/libvirt/connection.hpp"
+#include "host/vm/libvirt/helper/connection.hpp"
 
 #include <chrono>
 #include <iosfwd>
@@ -10,7 +10,7 @@
 
 namespace cppvm::vm::libvirt {
 
-/// Answers are lines "<key> <value>"; host/vm/libvirt_client.hpp reads them.
+/// Answers are lines "<key> <value>"; host/vm/libvirt/libvirt_client.hpp reads them.
 
 struct Owner {
     uid_t user;

@@ -1,5 +1,5 @@
 #include "host/config/firmware.hpp"
-#include "host/vm/domain_xml.hpp"
+#include "host/vm/libvirt/domain_xml.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

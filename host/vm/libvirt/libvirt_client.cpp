@@ -1,4 +1,4 @@
-#include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt/libvirt_client.hpp"
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"

@@ -1,4 +1,4 @@
-#include "host/vm/libvirtd_check.hpp"
+#include "host/vm/libvirt/libvirtd_check.hpp"
 
 #include "common/base/error.hpp"
 #include "host/check/host_checks.hpp"

@@ -6,7 +6,7 @@
 #include "host/vm/helper_confinement.hpp"
 #include "host/vm/helper_process.hpp"
 #include "host/vm/unix_socket.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>

@@ -1,9 +1,9 @@
-#include "host/vm/libvirt/operations.hpp"
+#include "host/vm/libvirt/helper/operations.hpp"
 
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
 #include "host/cgroup/sandbox_cgroup.hpp"
-#include "host/vm/libvirt/placement.hpp"
+#include "host/vm/libvirt/helper/placement.hpp"
 
 #include <libvirt/virterror.h>
 #include <pugixml.hpp>

@@ -1,4 +1,4 @@
-#include "host/vm/libvirt_state.hpp"
+#include "host/vm/libvirt/libvirt_state.hpp"
 
 #include "common/async/timeout.hpp"
 #include "host/vm/directory_watch.hpp"

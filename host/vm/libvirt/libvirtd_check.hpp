@@ -2,7 +2,7 @@
 
 #include "host/check/check.hpp"
 #include "host/config/config.hpp"
-#include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt/libvirt_client.hpp"
 
 namespace cppvm::vm {
 

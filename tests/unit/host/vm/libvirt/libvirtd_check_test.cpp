@@ -1,4 +1,4 @@
-#include "host/vm/libvirtd_check.hpp"
+#include "host/vm/libvirt/libvirtd_check.hpp"
 #include "tests/support/co_test.hpp"
 #include "tests/support/temp_dir.hpp"
 

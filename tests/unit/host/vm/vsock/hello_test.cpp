@@ -1,7 +1,7 @@
 #include "common/base/error.hpp"
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
-#include "host/vm/hello.hpp"
+#include "host/vm/vsock/hello.hpp"
 #include "proto/cppvm/agent.pb.h"
 #include "tests/support/co_test.hpp"
 

@@ -1,4 +1,4 @@
-#include "host/vm/libvirt/connection.hpp"
+#include "host/vm/libvirt/helper/connection.hpp"
 
 #include <libvirt/virterror.h>
 

@@ -1,5 +1,5 @@
 #include "common/base/error.hpp"
-#include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt/libvirt_client.hpp"
 #include "tests/support/co_test.hpp"
 #include "tests/support/temp_dir.hpp"
 

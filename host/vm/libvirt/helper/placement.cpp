@@ -1,4 +1,4 @@
-#include "host/vm/libvirt/placement.hpp"
+#include "host/vm/libvirt/helper/placement.hpp"
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"

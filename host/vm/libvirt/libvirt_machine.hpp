@@ -6,9 +6,9 @@
 #include "common/os/process_id.hpp"
 #include "host/config/config.hpp"
 #include "host/vm/console.hpp"
-#include "host/vm/libvirt_client.hpp"
+#include "host/vm/libvirt/libvirt_client.hpp"
 #include "host/vm/virtual_machine.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 

@@ -1,7 +1,7 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
-#include "host/vm/vsock.hpp"
+#include "host/vm/vsock/vsock.hpp"
 #include "tests/support/co_test.hpp"
 
 #include <gtest/gtest.h>

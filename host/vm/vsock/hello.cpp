@@ -1,4 +1,4 @@
-#include "host/vm/hello.hpp"
+#include "host/vm/vsock/hello.hpp"
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"

@@ -1,4 +1,4 @@
-#include "host/vm/libvirt_machine.hpp"
+#include "host/vm/libvirt/libvirt_machine.hpp"
 
 #include "common/async/run_once.hpp"
 #include "common/async/timeout.hpp"
@@ -8,14 +8,14 @@
 #include "host/check/host_checks.hpp"
 #include "host/config/firmware.hpp"
 #include "host/config/programs.hpp"
-#include "host/vm/domain_xml.hpp"
-#include "host/vm/hello.hpp"
 #include "host/vm/helper_users.hpp"
 #include "host/vm/leftovers.hpp"
-#include "host/vm/libvirt_log.hpp"
-#include "host/vm/libvirt_state.hpp"
+#include "host/vm/libvirt/domain_xml.hpp"
+#include "host/vm/libvirt/libvirt_log.hpp"
+#include "host/vm/libvirt/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
-#include "host/vm/share_server.hpp"
+#include "host/vm/share/share_server.hpp"
+#include "host/vm/vsock/hello.hpp"
 
 #include <csignal>
 #include <unistd.h>

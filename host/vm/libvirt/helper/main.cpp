@@ -9,8 +9,8 @@
 
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
-#include "host/vm/libvirt/connection.hpp"
-#include "host/vm/libvirt/operations.hpp"
+#include "host/vm/libvirt/helper/connection.hpp"
+#include "host/vm/libvirt/helper/operations.hpp"
 
 #include <charconv>
 #include <cstdint>

@@ -11,7 +11,7 @@ def words(kernel, command_line, *devices):
     processor = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
     if config.kvm_usable():
         processor = ["-accel", "kvm", "-cpu", "host"]
-    # As host/vm/firmware.hpp.
+    # As host/config/firmware.hpp.
     firmware = ["-bios", "qboot.rom"] if Path("/usr/share/qemu/qboot.rom").exists() else []
     return [
         "qemu-system-x86_64", "-machine", "q35,vmport=off,hpet=off", *processor, *firmware,

@@ -24,7 +24,7 @@ def _dial(family, address):
 
 class EchoBox:
     """A VM in which a plain program sends back what comes on a vsock connection, on the next one;
-    see bench/vsock_echo.cpp."""
+    see tests/bench/vsock_echo.cpp."""
 
     def __init__(self, subject, program):
         mount = f"type=bind,src={program},dst=/vsock-echo,options=bind:ro"

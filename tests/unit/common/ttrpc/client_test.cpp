@@ -2,9 +2,9 @@
 
 #include "common/async/timeout.hpp"
 #include "tests/support/co_test.hpp"
-#include "tests/unit/ttrpc/capturing_sink.hpp"
-#include "tests/unit/ttrpc/link.hpp"
-#include "tests/unit/ttrpc/raw_peer.hpp"
+#include "tests/unit/common/ttrpc/capturing_sink.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
+#include "tests/unit/common/ttrpc/raw_peer.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

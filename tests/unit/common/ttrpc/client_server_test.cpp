@@ -1,8 +1,8 @@
 #include "common/async/timeout.hpp"
 #include "common/ttrpc/frame.hpp"
 #include "tests/support/co_test.hpp"
-#include "tests/unit/ttrpc/capturing_sink.hpp"
-#include "tests/unit/ttrpc/link.hpp"
+#include "tests/unit/common/ttrpc/capturing_sink.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
 
 #include <boost/asio/post.hpp>
 #include <gmock/gmock.h>

@@ -3,7 +3,7 @@
 #include "common/async/task_group.hpp"
 #include "common/ttrpc/client.hpp"
 #include "common/ttrpc/server.hpp"
-#include "tests/unit/ttrpc/echo_service.hpp"
+#include "tests/unit/common/ttrpc/echo_service.hpp"
 
 #include <boost/asio/local/connect_pair.hpp>
 #include <boost/asio/local/stream_protocol.hpp>

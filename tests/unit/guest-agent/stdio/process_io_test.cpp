@@ -1,7 +1,7 @@
 #include "common/wire/stream_frame.hpp"
 #include "guest-agent/stdio/process_io.hpp"
 #include "tests/support/co_test.hpp"
-#include "tests/unit/guest/socket_pair.hpp"
+#include "tests/unit/guest-agent/stdio/socket_pair.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>

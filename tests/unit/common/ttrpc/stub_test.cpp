@@ -3,7 +3,7 @@
 #include "proto/containerd/task.ttrpc.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
 #include "tests/support/co_test.hpp"
-#include "tests/unit/ttrpc/link.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // The server's side of streams, against a client whose bytes the test writes itself.
 
 #include "tests/support/co_test.hpp"
-#include "tests/unit/ttrpc/link.hpp"
-#include "tests/unit/ttrpc/raw_peer.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
+#include "tests/unit/common/ttrpc/raw_peer.hpp"
 
 #include <gtest/gtest.h>
 

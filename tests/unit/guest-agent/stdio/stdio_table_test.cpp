@@ -1,6 +1,6 @@
 #include "guest-agent/stdio/stdio_table.hpp"
 #include "tests/support/co_test.hpp"
-#include "tests/unit/guest/socket_pair.hpp"
+#include "tests/unit/guest-agent/stdio/socket_pair.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/read.hpp>

@@ -1,7 +1,7 @@
 #include "common/async/timeout.hpp"
 #include "tests/support/co_test.hpp"
-#include "tests/unit/ttrpc/link.hpp"
-#include "tests/unit/ttrpc/raw_peer.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
+#include "tests/unit/common/ttrpc/raw_peer.hpp"
 
 #include <boost/asio/post.hpp>
 #include <gmock/gmock.h>

@@ -2,7 +2,7 @@
 // bytes: whatever was going on ends, with the answer or with "ttrpc: closed", and nothing is left.
 
 #include "tests/support/co_test.hpp"
-#include "tests/unit/ttrpc/link.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>

@@ -142,7 +142,7 @@ void ServerConnection::accept(std::uint32_t id, Frame frame) {
     };
     const std::string name = name_of(context);
     if (request->timeout_nano < 0) {
-        throw Error(Code::deadline_exceeded, name + ": the deadline is over already");
+        throw Error(Code::deadline_exceeded, name + ": the deadline has already passed");
     }
     RequestCharge charge(request_bytes_, request->payload.size());
     const bool client_streams = (frame.header.flags & flag_remote_open) != 0;

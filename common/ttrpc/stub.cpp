@@ -21,7 +21,7 @@ void parse_request(
     if (!parse(message, payload)) {
         throw Error(
             Code::invalid_argument,
-            context.service + "/" + context.method + ": the request is no valid " +
+            context.service + "/" + context.method + ": the request is not a valid " +
                 message.GetTypeName()
         );
     }
@@ -36,7 +36,7 @@ void parse_reply(
     if (!parse(message, payload)) {
         throw Error(
             Code::internal,
-            "call " + service + "/" + std::string(method) + ": the reply is no valid " +
+            "call " + service + "/" + std::string(method) + ": the reply is not a valid " +
                 message.GetTypeName()
         );
     }

@@ -111,7 +111,7 @@ CgroupDir::CgroupDir(const asio::any_io_executor& executor, std::filesystem::pat
     if (::mkdir(path_.c_str(), 0755) != 0) {
         if (errno == EEXIST) {
             throw Error(
-                Code::failed_precondition, "create cgroup " + path_.native() + ": is there already"
+                Code::failed_precondition, "create cgroup " + path_.native() + ": already exists"
             );
         }
         throw_errno("create cgroup", path_.native());

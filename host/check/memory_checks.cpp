@@ -48,7 +48,7 @@ Check HostChecks::huge_pages() const {
     if (config_.vm.memory_mib % page != 0) {
         return missing(
             name,
-            std::to_string(config_.vm.memory_mib) + " MiB are no whole number of pages of " +
+            std::to_string(config_.vm.memory_mib) + " MiB is not a multiple of the page size of " +
                 std::to_string(page) + " MiB",
             "change memory_mib or huge_page_mib in [vm]"
         );

@@ -134,7 +134,7 @@ void PendingDaemon::wait_ready(std::chrono::milliseconds patience) {
         throw Error(Code::failed_precondition, message.substr(error_prefix.size()));
     }
     throw Error(
-        Code::unavailable, "wait for the daemon: it ended without a word; see the kernel's log"
+        Code::unavailable, "wait for the daemon: it exited without a message; see the kernel log"
     );
 }
 

@@ -68,7 +68,7 @@ class Daemon {
 
     Awaitable<> wait_signal() {
         const int number = co_await signals_.async_wait(asio::use_awaitable);
-        logger_.info("Ending on a signal", {{"signal", number}});
+        logger_.info("Shutting down on a signal", {{"signal", number}});
         end_.set();
     }
 
@@ -78,7 +78,7 @@ class Daemon {
         asio::steady_timer timer(executor_, claim_timeout_);
         co_await timer.async_wait(asio::use_awaitable);
         if (sandbox_.empty() && server_.connections() == 0) {
-            logger_.error("Ending, for containerd has not connected");
+            logger_.error("Shutting down: containerd never connected");
             on_ending_();
             end_.set();
         }

@@ -79,13 +79,13 @@ std::string joined(const std::vector<std::filesystem::path>& paths) {
     if (is_live) {
         throw Error(
             Code::already_exists,
-            "a shim for this id runs already; delete its task before starting another"
+            "a shim for this id is already running; delete its task before starting another"
         );
     }
     throw Error(
         Code::failed_precondition,
         "container " + line.id + " belongs to sandbox " + grouping.id +
-            ", whose shim does not run any more; the pod must be made anew"
+            ", whose shim is no longer running; recreate the pod"
     );
 }
 

@@ -69,7 +69,8 @@ void Share::warn_of_special_files(
     for (std::size_t i = 0; i < sources.size(); ++i) {
         if (const char* const kind = kind_of(sources[i].mode)) {
             logger_.warn(
-                "Volume is no file or directory, the guest cannot reach what is behind it",
+                "Volume is neither a file nor a directory: the guest cannot reach what is behind "
+                "it",
                 {{"source", storage.volumes[i].source.native()}, {"kind", kind}}
             );
         }
@@ -93,7 +94,7 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     co_await take_turn();
     const ScopeExit end_turn([this] { my_turn_.set(); });
     if (table_.contains(id)) {
-        throw Error(Code::already_exists, what + ": it has storage already");
+        throw Error(Code::already_exists, what + ": it already has storage");
     }
     const auto [rootfs, plans] = table_.add(id, storage.volumes, sources);
     SharedNames names{.rootfs = shared_name(rootfs, false), .volumes = {}};

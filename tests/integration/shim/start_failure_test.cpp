@@ -118,7 +118,7 @@ TEST_F(StartFailureTest, SocketDirectoryIsTooLong) {
 
 TEST_F(StartFailureTest, SandboxIsGone) {
     make_bundle("c1", pod_config("container", "pod1"));
-    expect_failure("container c1 belongs to sandbox pod1, whose shim does not run any more");
+    expect_failure("container c1 belongs to sandbox pod1, whose shim is no longer running");
     expect_nothing_left("pod1");
 }
 
@@ -178,7 +178,7 @@ TEST_F(StartFailureTest, ShimRunsAlready) {
     const auto first = daemon("c1");
     const Outcome outcome = start("c1");
     EXPECT_EQ(outcome.exit_code, 1);
-    EXPECT_THAT(outcome.output, HasSubstr("a shim for this id runs already"));
+    EXPECT_THAT(outcome.output, HasSubstr("a shim for this id is already running"));
     EXPECT_EQ(daemon("c1"), first);
     EXPECT_EQ(read_file(bundle("c1") / "address", 1024), socket_address("c1"));
     EXPECT_EQ(remove("c1").exit_code, 0);

@@ -161,7 +161,7 @@ TEST(StubTest, MalformedMessagesAreErrorsOfTheirSender) {
                 *link.client, "test.v1.Fake", "Echo", "\xff", {}
             ));
         EXPECT_EQ(reply.code, Code::internal);
-        EXPECT_THAT(reply.message, HasSubstr("call test.v1.Fake/Echo: the reply is no valid"));
+        EXPECT_THAT(reply.message, HasSubstr("call test.v1.Fake/Echo: the reply is not a valid"));
         co_await link.stop();
     }());
 }

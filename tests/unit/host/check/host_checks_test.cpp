@@ -167,7 +167,7 @@ TEST_F(HostChecksTest, WantsHugePagesForTheWholeMachine) {
     root_.write(pool, "256\n");
     EXPECT_EQ(checks().memory().state, State::ok);
     config_.vm.huge_page_mib = 1024;
-    expect_missing(checks().memory(), "no whole number of pages of 1024 MiB", "memory_mib");
+    expect_missing(checks().memory(), "not a multiple of the page size of 1024 MiB", "memory_mib");
 }
 
 TEST_F(HostChecksTest, WantsARunDirectoryThatCanBeMadeAndIsShort) {

@@ -29,10 +29,6 @@ Awaitable<> store(Awaitable<std::uint32_t> answer, std::uint32_t& status) {
     status = co_await std::move(answer);
 }
 
-Awaitable<> wait_stopped(ProcessState& state) {
-    co_await state.wait();
-}
-
 } // namespace
 
 Awaitable<Exit> Container::wait(std::string exec_id) {
@@ -52,7 +48,7 @@ Awaitable<Exit> Container::exit_of(ProcessHandle process, Awaitable<std::uint32_
     std::uint32_t status = 0;
     Status failure;
     try {
-        co_await first_of(store(std::move(answer), status), wait_stopped(process->state));
+        co_await first_of(store(std::move(answer), status), process->state.wait_stopped());
     } catch (...) {
         failure = to_status(std::current_exception());
     }

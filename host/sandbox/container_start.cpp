@@ -34,10 +34,6 @@ Awaitable<> call_start(AgentHandle agent, std::string container_id, Deadline dea
     co_await agent->rpc().start_container(request, {.deadline = deadline, .metadata = {}});
 }
 
-Awaitable<> wait_stopped(ProcessState& state) {
-    co_await state.wait();
-}
-
 } // namespace
 
 void Container::add_exec(std::string exec_id, io::StdioSpec stdio, std::string process) {
@@ -98,7 +94,7 @@ Awaitable<> Container::start_in_guest() {
     const AgentHandle agent = co_await environment_.agent();
     co_await first_of(
         call_start(agent, spec_.id, deadline_in(environment_.timeouts.start)),
-        wait_stopped(init_->state)
+        init_->state.wait_stopped()
     );
     if (init_->state.exit()) {
         throw Error(

@@ -49,8 +49,12 @@ bool ProcessState::stop(Exit exit) {
     return true;
 }
 
-Awaitable<Exit> ProcessState::wait() {
+Awaitable<> ProcessState::wait_stopped() {
     co_await stopped_.wait();
+}
+
+Awaitable<Exit> ProcessState::wait() {
+    co_await wait_stopped();
     co_return std::get<Stopped>(state_).exit;
 }
 

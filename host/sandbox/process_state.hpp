@@ -48,6 +48,7 @@ class ProcessState {
 
     /// Until stopped; at once if it is. Any number of waiters.
     Awaitable<Exit> wait();
+    Awaitable<> wait_stopped();
     /// While a start is under way, until it has ended one way or the other. So that an exit that
     /// comes at once is published after the start.
     Awaitable<> wait_start_settled();

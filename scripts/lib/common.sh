@@ -14,6 +14,17 @@ die() {
     exit 1
 }
 
+# usage: the comment at the top of the script that was called.
+usage() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$0"; }
+
+# Before anything is installed or asked for: sourced, this sees the script's own arguments.
+case ${1:-} in
+-h | --help)
+    usage
+    exit 0
+    ;;
+esac
+
 need_root() {
     [[ $(id -u) -eq 0 ]] || die "must run as root (containerd, libvirt and mounts need it)"
 }

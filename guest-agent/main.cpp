@@ -55,13 +55,12 @@ void run(Environment& environment, const Logger& logger) {
     power_machine_off();
 }
 
-int usage() {
-    std::fputs(
-        "usage: cppvm-agent --listen-unix PATH --share PATH --cgroup PATH\n"
-        "                   [--hello-unix PATH] [--log-level LEVEL]\n"
-        "As PID 1 of a virtual machine it takes no options.\n",
-        stderr
-    );
+constexpr const char* usage = "usage: cppvm-agent --listen-unix PATH --share PATH --cgroup PATH\n"
+                              "                   [--hello-unix PATH] [--log-level LEVEL]\n"
+                              "As PID 1 of a virtual machine it takes no options.\n";
+
+int wrong_usage() {
+    std::fputs(usage, stderr);
     return 2;
 }
 
@@ -71,7 +70,7 @@ int run_process(int argc, char** argv) {
     for (int i = 1; i < argc; i += 2) {
         const std::string_view key = argv[i];
         if (i + 1 == argc) {
-            return usage();
+            return wrong_usage();
         }
         const char* value = argv[i + 1];
         if (key == "--listen-unix") {
@@ -85,11 +84,11 @@ int run_process(int argc, char** argv) {
         } else if (key == "--log-level" && parse_log_level(value)) {
             level = *parse_log_level(value);
         } else {
-            return usage();
+            return wrong_usage();
         }
     }
     if (options.listen_path.empty() || options.share.empty() || options.cgroup.empty()) {
-        return usage();
+        return wrong_usage();
     }
     ProcessEnvironment environment(options);
     const Logger logger(make_fd_sink(STDERR_FILENO), level);
@@ -106,6 +105,10 @@ int run_process(int argc, char** argv) {
 
 int main(int argc, char** argv) {
     ::signal(SIGPIPE, SIG_IGN);
+    if (argc == 2 && std::string_view(argv[1]) == "--help") {
+        std::fputs(usage, stdout);
+        return 0;
+    }
     if (argc == 2 && std::string_view(argv[1]) == "-v") {
         std::printf("cppvm-agent %s\n", std::string(build_id()).c_str());
         return 0;
@@ -117,7 +120,7 @@ int main(int argc, char** argv) {
         return run_process(argc, argv);
     }
     if (::getpid() != 1) {
-        return usage();
+        return wrong_usage();
     }
     run_machine();
 }

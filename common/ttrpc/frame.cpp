@@ -2,6 +2,8 @@
 
 #include "common/base/assert.hpp"
 
+#include <boost/endian/conversion.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -9,26 +11,20 @@ namespace cppvm::ttrpc {
 
 namespace {
 
-void put_u32(char* at, std::uint32_t value) noexcept {
-    at[0] = static_cast<char>(value >> 24U);
-    at[1] = static_cast<char>(value >> 16U);
-    at[2] = static_cast<char>(value >> 8U);
-    at[3] = static_cast<char>(value);
+unsigned char* bytes_of(char* at) noexcept {
+    return reinterpret_cast<unsigned char*>(at);
 }
 
-std::uint32_t get_u32(const char* at) noexcept {
-    const auto byte = [at](int index) {
-        return static_cast<std::uint32_t>(static_cast<unsigned char>(at[index]));
-    };
-    return byte(0) << 24U | byte(1) << 16U | byte(2) << 8U | byte(3);
+const unsigned char* bytes_of(const char* at) noexcept {
+    return reinterpret_cast<const unsigned char*>(at);
 }
 
 } // namespace
 
 std::array<char, frame_header_size> encode_header(const FrameHeader& header) noexcept {
     std::array<char, frame_header_size> bytes{};
-    put_u32(bytes.data(), header.length);
-    put_u32(bytes.data() + 4, header.stream);
+    boost::endian::store_big_u32(bytes_of(bytes.data()), header.length);
+    boost::endian::store_big_u32(bytes_of(bytes.data() + 4), header.stream);
     bytes[8] = static_cast<char>(header.type);
     bytes[9] = static_cast<char>(header.flags);
     return bytes;
@@ -36,8 +32,8 @@ std::array<char, frame_header_size> encode_header(const FrameHeader& header) noe
 
 FrameHeader decode_header(std::span<const char, frame_header_size> bytes) noexcept {
     return {
-        .length = get_u32(bytes.data()),
-        .stream = get_u32(bytes.data() + 4),
+        .length = boost::endian::load_big_u32(bytes_of(bytes.data())),
+        .stream = boost::endian::load_big_u32(bytes_of(bytes.data() + 4)),
         .type = static_cast<FrameType>(bytes[8]),
         .flags = static_cast<std::uint8_t>(bytes[9]),
     };

@@ -2,6 +2,8 @@
 
 #include "common/wire/ports.hpp"
 
+#include <boost/endian/conversion.hpp>
+
 #include <algorithm>
 
 namespace cppvm::wire {
@@ -15,9 +17,7 @@ std::array<std::uint8_t, preamble_size> encode(const Preamble& preamble) noexcep
     std::copy(magic.begin(), magic.end(), bytes.begin());
     bytes[4] = protocol_version;
     bytes[5] = static_cast<std::uint8_t>(preamble.kind);
-    for (std::size_t i = 0; i < 8; ++i) {
-        bytes[8 + i] = static_cast<std::uint8_t>(preamble.token >> (56 - 8 * i));
-    }
+    boost::endian::store_big_u64(bytes.data() + 8, preamble.token);
     return bytes;
 }
 
@@ -37,9 +37,7 @@ boost::system::result<Preamble> decode_preamble(std::span<const std::uint8_t, pr
     if (!known || bytes[6] != 0 || bytes[7] != 0) {
         return errc::make_error_code(errc::bad_message);
     }
-    for (std::size_t i = 0; i < 8; ++i) {
-        preamble.token = preamble.token << 8 | bytes[8 + i];
-    }
+    preamble.token = boost::endian::load_big_u64(bytes.data() + 8);
     return preamble;
 }
 

@@ -1,22 +1,18 @@
 #include "common/wire/stream_frame.hpp"
 
+#include <boost/endian/conversion.hpp>
+
 namespace cppvm::wire {
 
 std::array<std::uint8_t, frame_header_size> encode_frame_header(std::uint32_t length) noexcept {
-    return {
-        static_cast<std::uint8_t>(length >> 24),
-        static_cast<std::uint8_t>(length >> 16),
-        static_cast<std::uint8_t>(length >> 8),
-        static_cast<std::uint8_t>(length)
-    };
+    std::array<std::uint8_t, frame_header_size> bytes{};
+    boost::endian::store_big_u32(bytes.data(), length);
+    return bytes;
 }
 
 boost::system::result<std::uint32_t>
 decode_frame_header(std::span<const std::uint8_t, frame_header_size> bytes) noexcept {
-    std::uint32_t length = 0;
-    for (const std::uint8_t byte : bytes) {
-        length = length << 8 | byte;
-    }
+    const std::uint32_t length = boost::endian::load_big_u32(bytes.data());
     if (length > max_frame_payload) {
         return boost::system::errc::make_error_code(boost::system::errc::message_size);
     }

@@ -10,6 +10,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/endian/conversion.hpp>
 
 #include <array>
 #include <cerrno>
@@ -59,13 +60,8 @@ bool answer(StreamSocket& socket, std::uint8_t byte) {
 }
 
 Awaitable<> exchange_hello(StreamSocket socket, std::string message) {
-    const auto size = static_cast<std::uint32_t>(message.size());
-    const std::array<std::uint8_t, 4> header{
-        static_cast<std::uint8_t>(size >> 24),
-        static_cast<std::uint8_t>(size >> 16),
-        static_cast<std::uint8_t>(size >> 8),
-        static_cast<std::uint8_t>(size)
-    };
+    std::array<std::uint8_t, 4> header{};
+    boost::endian::store_big_u32(header.data(), static_cast<std::uint32_t>(message.size()));
     const std::array<asio::const_buffer, 2> parts{asio::buffer(header), asio::buffer(message)};
     co_await asio::async_write(socket, parts, asio::use_awaitable);
     std::uint8_t verdict = 0;

@@ -9,6 +9,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/endian/conversion.hpp>
 
 #include <array>
 
@@ -31,8 +32,7 @@ std::string printable(const std::string& text) {
 Awaitable<std::string> read_body(StreamSocket& socket) {
     std::array<unsigned char, 4> header{};
     co_await asio::async_read(socket, asio::buffer(header), asio::use_awaitable);
-    const std::uint32_t length = std::uint32_t{header[0]} << 24 | std::uint32_t{header[1]} << 16 |
-                                 std::uint32_t{header[2]} << 8 | std::uint32_t{header[3]};
+    const std::uint32_t length = boost::endian::load_big_u32(header.data());
     if (length > wire::max_hello_bytes) {
         throw Error(
             Code::unavailable, "read hello: " + std::to_string(length) + " bytes are too many"

@@ -2,6 +2,8 @@
 
 #include "common/wire/ports.hpp"
 
+#include <boost/endian/conversion.hpp>
+
 #include <cerrno>
 #include <sys/socket.h>
 // After sys/socket.h, which it relies on.
@@ -35,12 +37,8 @@ bool write_all(int socket, std::string_view bytes) {
 }
 
 std::string big_endian(std::uint32_t value) {
-    return {
-        static_cast<char>(value >> 24),
-        static_cast<char>(value >> 16),
-        static_cast<char>(value >> 8),
-        static_cast<char>(value)
-    };
+    boost::endian::native_to_big_inplace(value);
+    return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
 UniqueFd dial_host(std::uint32_t port) {

@@ -5,6 +5,7 @@
 #include "common/os/process_id.hpp"
 #include "common/wire/preamble.hpp"
 
+#include <boost/endian/conversion.hpp>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -88,9 +89,7 @@ agent::v1::Hello receive_hello(int listener) {
     std::array<std::uint8_t, 4> header{};
     wait_readable(connection.get());
     check(::recv(connection.get(), header.data(), 4, MSG_WAITALL) == 4, "read hello");
-    const std::uint32_t size = static_cast<std::uint32_t>(header[0]) << 24 |
-                               static_cast<std::uint32_t>(header[1]) << 16 |
-                               static_cast<std::uint32_t>(header[2]) << 8 | header[3];
+    const std::uint32_t size = boost::endian::load_big_u32(header.data());
     std::string text(size, '\0');
     check(
         ::recv(connection.get(), text.data(), size, MSG_WAITALL) == static_cast<ssize_t>(size),

@@ -34,16 +34,20 @@ std::uint32_t parse_id(const std::string& text) {
     return id;
 }
 
+constexpr const char* usage = "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI create "
+                              "USER GROUP [SOCKET...] | destroy UUID | ping";
+
 void run(const std::vector<std::string>& arguments, std::ostream& out) {
+    if (arguments == std::vector<std::string>{"--help"}) {
+        out << usage << '\n';
+        return;
+    }
     const bool known =
         arguments.size() >= 2 && ((arguments[1] == "create" && arguments.size() >= 4) ||
                                   (arguments[1] == "ping" && arguments.size() == 2) ||
                                   (arguments[1] == "destroy" && arguments.size() == 3));
     if (!known) {
-        throw Error(
-            Code::invalid_argument,
-            "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI create|destroy|ping …"
-        );
+        throw Error(Code::invalid_argument, usage);
     }
     std::string xml;
     if (arguments[1] == "create") {

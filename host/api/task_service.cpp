@@ -31,7 +31,7 @@ void check_exec_id(const std::string& exec_id) {
     }
 }
 
-sandbox::ContainerSpec to_spec(const messages::CreateTaskRequest& request) {
+sandbox::TaskSpec to_spec(const messages::CreateTaskRequest& request) {
     if (!request.checkpoint().empty()) {
         throw Error(
             Code::unimplemented,
@@ -50,7 +50,7 @@ sandbox::ContainerSpec to_spec(const messages::CreateTaskRequest& request) {
             Code::invalid_argument, "create task " + request.id() + ": too many rootfs mounts"
         );
     }
-    sandbox::ContainerSpec spec;
+    sandbox::TaskSpec spec;
     spec.id = request.id();
     spec.bundle = request.bundle();
     for (const auto& mount : request.rootfs()) {
@@ -101,8 +101,8 @@ TaskService::create(Context&, const messages::CreateTaskRequest& request) {
 Awaitable<messages::StartResponse>
 TaskService::start(Context&, const messages::StartRequest& request) {
     messages::StartResponse response;
-    const auto container = sandbox_.container(request.id());
-    const pid_t pid = co_await shielded(container->start(request.exec_id()), no_deadline, "start");
+    const auto task = sandbox_.task(request.id());
+    const pid_t pid = co_await shielded(task->start(request.exec_id()), no_deadline, "start");
     response.set_pid(to_wire(pid));
     co_return response;
 }
@@ -122,7 +122,7 @@ TaskService::delete_(Context& context, const messages::DeleteRequest& request) {
 }
 
 Awaitable<Empty> TaskService::exec(Context&, const messages::ExecProcessRequest& request) {
-    const auto container = sandbox_.container(request.id());
+    const auto task = sandbox_.task(request.id());
     if (request.exec_id().empty()) {
         throw Error(
             Code::invalid_argument, "exec in container " + request.id() + ": no exec id given"
@@ -136,7 +136,7 @@ Awaitable<Empty> TaskService::exec(Context&, const messages::ExecProcessRequest&
                 request.spec().type_url().substr(0, 128) + "' instead of " + process_type_url
         );
     }
-    container->add_exec(
+    task->add_exec(
         request.exec_id(),
         {request.stdin(), request.stdout(), request.stderr(), request.terminal()},
         request.spec().value()
@@ -147,10 +147,10 @@ Awaitable<Empty> TaskService::exec(Context&, const messages::ExecProcessRequest&
 Awaitable<messages::StateResponse>
 TaskService::state(Context&, const messages::StateRequest& request) {
     messages::StateResponse response;
-    const auto container = sandbox_.container(request.id());
-    const ProcessStatus status = container->status(request.exec_id());
+    const auto task = sandbox_.task(request.id());
+    const ProcessStatus status = task->status(request.exec_id());
     response.set_id(status.container_id);
-    response.set_bundle(container->spec().bundle.native());
+    response.set_bundle(task->spec().bundle.native());
     response.set_pid(to_wire(status.pid));
     response.set_status(to_message(status.phase));
     response.set_stdin(status.stdio.stdin_uri);
@@ -168,17 +168,17 @@ TaskService::state(Context&, const messages::StateRequest& request) {
 Awaitable<messages::WaitResponse>
 TaskService::wait(Context&, const messages::WaitRequest& request) {
     messages::WaitResponse response;
-    const auto container = sandbox_.container(request.id());
-    const sandbox::Exit exit = co_await container->wait(request.exec_id());
+    const auto task = sandbox_.task(request.id());
+    const sandbox::Exit exit = co_await task->wait(request.exec_id());
     response.set_exit_status(exit.status);
     set_timestamp(*response.mutable_exited_at(), exit.at);
     co_return response;
 }
 
 Awaitable<Empty> TaskService::kill(Context&, const messages::KillRequest& request) {
-    const auto container = sandbox_.container(request.id());
+    const auto task = sandbox_.task(request.id());
     co_await shielded(
-        container->kill(request.exec_id(), request.signal(), request.all()), no_deadline, "kill"
+        task->kill(request.exec_id(), request.signal(), request.all()), no_deadline, "kill"
     );
     co_return Empty();
 }
@@ -186,8 +186,8 @@ Awaitable<Empty> TaskService::kill(Context&, const messages::KillRequest& reques
 Awaitable<messages::PidsResponse>
 TaskService::pids(Context&, const messages::PidsRequest& request) {
     messages::PidsResponse response;
-    const auto container = sandbox_.container(request.id());
-    const auto entries = co_await container->processes();
+    const auto task = sandbox_.task(request.id());
+    const auto entries = co_await task->processes();
     for (const auto& entry : entries) {
         auto* process = response.add_processes();
         process->set_pid(to_wire(entry.pid));
@@ -202,15 +202,15 @@ TaskService::pids(Context&, const messages::PidsRequest& request) {
 }
 
 Awaitable<Empty> TaskService::resize_pty(Context&, const messages::ResizePtyRequest& request) {
-    const auto container = sandbox_.container(request.id());
-    co_await container->resize_console(request.exec_id(), request.width(), request.height());
+    const auto task = sandbox_.task(request.id());
+    co_await task->resize_console(request.exec_id(), request.width(), request.height());
     co_return Empty();
 }
 
 Awaitable<Empty> TaskService::close_io(Context&, const messages::CloseIORequest& request) {
-    const auto container = sandbox_.container(request.id());
+    const auto task = sandbox_.task(request.id());
     if (request.stdin()) {
-        container->close_stdin(request.exec_id());
+        task->close_stdin(request.exec_id());
     }
     co_return Empty();
 }
@@ -221,8 +221,8 @@ TaskService::connect(Context&, const messages::ConnectRequest& request) {
     messages::ConnectResponse response;
     response.set_shim_pid(to_wire(::getpid()));
     response.set_version(std::string(version()));
-    if (const auto container = sandbox_.find_container(request.id())) {
-        response.set_task_pid(to_wire(container->status("").pid));
+    if (const auto task = sandbox_.find_task(request.id())) {
+        response.set_task_pid(to_wire(task->status("").pid));
     }
     co_return response;
 }

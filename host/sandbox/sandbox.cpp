@@ -36,7 +36,7 @@ Sandbox::Sandbox(
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
       hypervisor_(hypervisor), events_(events), share_ready_(executor), agent_ready_(executor),
       machine_gone_(executor), creates_ended_(executor), stopped_(executor),
-      tasks_(executor, logger_) {
+      coroutines_(executor, logger_) {
     creates_ended_.set();
 }
 
@@ -44,7 +44,7 @@ Sandbox::~Sandbox() = default;
 
 void Sandbox::boot() {
     boot_began_ = std::chrono::steady_clock::now();
-    tasks_.spawn("boot", run_boot());
+    coroutines_.spawn("boot", run_boot());
 }
 
 Awaitable<> Sandbox::run_boot() {
@@ -92,7 +92,7 @@ Awaitable<> Sandbox::start_machine() {
     machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(start_timeout));
     share_->open(machine_->share_servers());
     share_ready_.set();
-    tasks_.spawn("watch machine", watch_machine());
+    coroutines_.spawn("watch machine", watch_machine());
 }
 
 Awaitable<> Sandbox::connect_agent() {
@@ -112,7 +112,7 @@ Awaitable<> Sandbox::connect_agent() {
     );
     co_await set_clock();
     log_boot(hello);
-    tasks_.spawn("watch agent", watch_agent());
+    coroutines_.spawn("watch agent", watch_agent());
     agent_ready_.set();
 }
 
@@ -122,7 +122,7 @@ Awaitable<> Sandbox::set_clock() {
     try {
         const auto ahead = co_await clock_keeper_->set(deadline_in(set_clock_timeout));
         logger_.debug("Guest's clock set", {{"ahead_us", ahead.count() / 1000}});
-        tasks_.spawn("keep clock", clock_keeper_->keep());
+        coroutines_.spawn("keep clock", clock_keeper_->keep());
     } catch (const Error& error) {
         logger_.warn("Guest's clock not set", {{"error", error.message()}});
     }
@@ -173,7 +173,7 @@ Awaitable<> Sandbox::end_machine(std::string reason) {
         logger_.error(
             "Destroying the VM", {{"reason", reason}, {"last_words", machine_->last_words()}}
         );
-        tasks_.spawn("destroy machine", destroy_machine());
+        coroutines_.spawn("destroy machine", destroy_machine());
     }
     co_await machine_gone_.wait();
 }
@@ -214,7 +214,7 @@ Awaitable<AgentHandle> Sandbox::wait_agent() {
     co_return agent_;
 }
 
-ContainerEnvironment Sandbox::container_environment() {
+TaskEnvironment Sandbox::task_environment() {
     return {
         executor_,
         logger_,
@@ -229,13 +229,13 @@ ContainerEnvironment Sandbox::container_environment() {
     };
 }
 
-Awaitable<pid_t> Sandbox::create(ContainerSpec spec) {
+Awaitable<pid_t> Sandbox::create(TaskSpec spec) {
     const std::string id = spec.id;
     check_identifier("container id", id);
     if (stopping_) {
         throw Error(Code::failed_precondition, "create task " + id + ": the sandbox is stopping");
     }
-    if (!containers_.emplace(id, nullptr).second) {
+    if (!tasks_.emplace(id, nullptr).second) {
         throw Error(Code::already_exists, "create task " + id + ": already exists");
     }
     ++creates_;
@@ -245,26 +245,26 @@ Awaitable<pid_t> Sandbox::create(ContainerSpec spec) {
             creates_ended_.set();
         }
     });
-    ScopeExit release_id([this, &id] { containers_.erase(id); });
-    auto container = std::make_shared<Container>(container_environment(), std::move(spec));
+    ScopeExit release_id([this, &id] { tasks_.erase(id); });
+    auto task = std::make_shared<Task>(task_environment(), std::move(spec));
     pid_t pid = 0;
     try {
-        pid = co_await container->create();
+        pid = co_await task->create();
     } catch (...) {
         rethrow_with_context("create task " + id);
     }
     release_id.release();
-    containers_[id] = std::move(container);
+    tasks_[id] = std::move(task);
     co_return pid;
 }
 
-std::shared_ptr<Container> Sandbox::find_container(const std::string& id) const noexcept {
-    const auto found = containers_.find(id);
-    return found == containers_.end() ? nullptr : found->second;
+std::shared_ptr<Task> Sandbox::find_task(const std::string& id) const noexcept {
+    const auto found = tasks_.find(id);
+    return found == tasks_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<Container> Sandbox::container(const std::string& id) const {
-    auto found = find_container(id);
+std::shared_ptr<Task> Sandbox::task(const std::string& id) const {
+    auto found = find_task(id);
     if (!found) {
         throw Error(Code::not_found, "task " + id + ": not found");
     }
@@ -272,10 +272,10 @@ std::shared_ptr<Container> Sandbox::container(const std::string& id) const {
 }
 
 Awaitable<ProcessStatus> Sandbox::remove(std::string id, std::string exec_id) {
-    const auto found = container(id);
+    const auto found = task(id);
     ProcessStatus status = co_await found->remove(exec_id);
     if (exec_id.empty()) {
-        containers_.erase(id);
+        tasks_.erase(id);
     }
     co_return status;
 }
@@ -290,7 +290,7 @@ Awaitable<> Sandbox::do_stop() {
         share_->stop(); // a create that waits for a volume need not do so any longer
     }
     // The boot may be under way: cancelled, it leaves nothing.
-    co_await tasks_.stop();
+    co_await coroutines_.stop();
     if (!boot_failure_) {
         boot_failure_ = std::make_exception_ptr(
             Error(Code::cancelled, "sandbox " + spec_.identity.sandbox_id() + " was stopped")
@@ -301,19 +301,19 @@ Awaitable<> Sandbox::do_stop() {
     co_await destroy_machine();
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
-    co_await abandon_containers();
+    co_await abandon_tasks();
     agent_.reset();
     machine_.reset();
     share_.reset();
 }
 
 // Beside each other: each may have to wait for a logging program.
-Awaitable<> Sandbox::abandon_containers() {
-    const auto containers = std::exchange(containers_, {});
+Awaitable<> Sandbox::abandon_tasks() {
+    const auto tasks = std::exchange(tasks_, {});
     std::vector<Awaitable<>> ends;
-    for (const auto& [id, container] : containers) {
-        if (container) {
-            ends.push_back(container->abandon());
+    for (const auto& [id, task] : tasks) {
+        if (task) {
+            ends.push_back(task->abandon());
         }
     }
     co_await all_of(std::move(ends));

@@ -3,7 +3,7 @@
 #include "host/config/config.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
-#include "host/sandbox/container.hpp"
+#include "host/sandbox/task.hpp"
 #include "host/vm/virtual_machine.hpp"
 
 #include <filesystem>
@@ -48,17 +48,17 @@ class Sandbox {
 
     /// Throws: Error (already_exists), or why the container could not be made; then nothing is
     /// left.
-    Awaitable<pid_t> create(ContainerSpec spec);
+    Awaitable<pid_t> create(TaskSpec spec);
 
     /// Throws: Error (not_found).
-    std::shared_ptr<Container> container(const std::string& id) const;
+    std::shared_ptr<Task> task(const std::string& id) const;
     /// The same; null instead of the error.
-    std::shared_ptr<Container> find_container(const std::string& id) const noexcept;
+    std::shared_ptr<Task> find_task(const std::string& id) const noexcept;
 
     /// Deletes an exec, or a container and, with it, forgets its id.
     Awaitable<ProcessStatus> remove(std::string id, std::string exec_id);
 
-    bool empty() const noexcept { return containers_.empty(); }
+    bool empty() const noexcept { return tasks_.empty(); }
 
     /// Undoes everything: containers, machine, share. Bounded, idempotent, does not throw.
     Awaitable<> stop();
@@ -74,10 +74,10 @@ class Sandbox {
     Awaitable<> end_machine(std::string reason);
     Awaitable<> destroy_machine();
     Awaitable<> do_stop();
-    Awaitable<> abandon_containers();
+    Awaitable<> abandon_tasks();
     Awaitable<storage::Share*> wait_share();
     Awaitable<AgentHandle> wait_agent();
-    ContainerEnvironment container_environment();
+    TaskEnvironment task_environment();
     void log_boot(const vm::AgentHello& hello) const;
 
     asio::any_io_executor executor_;
@@ -98,12 +98,12 @@ class Sandbox {
     std::optional<std::string> machine_end_; ///< why it has ended or is being ended
 
     /// A null pointer reserves the id of a container that is being created.
-    std::map<std::string, std::shared_ptr<Container>> containers_;
+    std::map<std::string, std::shared_ptr<Task>> tasks_;
     int creates_ = 0; ///< that are under way
     Event creates_ended_;
     bool stopping_ = false;
     RunOnce stopped_;
-    TaskGroup tasks_;
+    TaskGroup coroutines_;
 };
 
 } // namespace cppvm::sandbox

@@ -328,7 +328,7 @@ void expect_one_line(const Row& row, const Status& status) {
     EXPECT_LE(status.message.size(), 8192U) << row.name;
 }
 
-Awaitable<> run_exec(Row& row, Container& c1) {
+Awaitable<> run_exec(Row& row, Task& c1) {
     const std::string exec = R"({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})";
     bool added = true;
     try {
@@ -353,7 +353,7 @@ Awaitable<> run_exec(Row& row, Container& c1) {
 }
 
 Awaitable<> run_container(Row& row) {
-    const auto c1 = row.sandbox.container("c1");
+    const auto c1 = row.sandbox.task("c1");
     const Status started = co_await step(row, "start", c1->start(""));
     expect_one_line(row, started);
     const Status resized = co_await step(row, "resize", c1->resize_console("", 80, 24));
@@ -388,7 +388,7 @@ void expect_invariants(const Row& row, bool created) {
     EXPECT_TRUE(row.sandbox.empty()) << row.name;
 }
 
-Awaitable<> run_row(Row& row, ContainerSpec c1) {
+Awaitable<> run_row(Row& row, TaskSpec c1) {
     row.sandbox.boot();
     const Status created = co_await step(row, "create", row.sandbox.create(std::move(c1)));
     expect_one_line(row, created);
@@ -412,14 +412,14 @@ long peak_kib() {
 class HostileAgentTest : public SandboxTest, public ::testing::WithParamInterface<Behaviour> {
   public:
     /// A bundle and a run directory for one row.
-    std::pair<SandboxSpec, ContainerSpec> specs(const std::string& method) const {
+    std::pair<SandboxSpec, TaskSpec> specs(const std::string& method) const {
         const auto directory = path(method);
         std::filesystem::create_directories(directory / "run");
         std::filesystem::copy(path("bundle"), directory / "bundle");
         SandboxSpec sandbox = sandbox_spec();
         sandbox.run_dir = directory / "run";
         sandbox.timeouts = short_timeouts();
-        ContainerSpec spec = container("c1");
+        TaskSpec spec = container("c1");
         spec.bundle = directory / "bundle";
         spec.stdio.terminal = true;
         return {sandbox, spec};

@@ -20,10 +20,10 @@ class MachineEndTest : public SandboxTest {
         return spec;
     }
 
-    Awaitable<std::shared_ptr<Container>> start_container(Bench& bench) const {
+    Awaitable<std::shared_ptr<Task>> start_container(Bench& bench) const {
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         co_return c1;
     }

@@ -17,7 +17,7 @@ class SandboxFailureTest : public SandboxTest {
     /// Runs create in a sandbox that `arrange` has spoilt.
     void expect_clean_failure(
         const std::function<void(Bench&)>& arrange,
-        const ContainerSpec& spec,
+        const TaskSpec& spec,
         const std::string& expected
     ) {
         with_sandbox(sandbox_spec(), [&](Bench& bench) -> Awaitable<> {
@@ -106,7 +106,7 @@ TEST_F(SandboxFailureTest, KeepsTheContainerDeletableAfterAFailedStart) {
         };
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         const Status status = co_await status_of(c1->start(""));
         EXPECT_NE(status.message.find("no such file or directory"), std::string::npos);
         const Exit exit = co_await c1->wait("");
@@ -126,7 +126,7 @@ TEST_F(SandboxFailureTest, KeepsTheTaskUsableAfterAFailedExec) {
         };
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         c1->add_exec("e1", {}, R"({"args": ["x"], "cwd": "/"})");
         const Status status = co_await status_of(c1->start("e1"));

@@ -71,8 +71,8 @@ class SandboxTest : public ::testing::Test {
         return path(name);
     }
 
-    ContainerSpec container(const std::string& id) const {
-        ContainerSpec spec;
+    TaskSpec container(const std::string& id) const {
+        TaskSpec spec;
         spec.id = id;
         spec.bundle = path("bundle");
         spec.rootfs = {{"bind", path("rootfs"), "", {"rbind", "rw"}}};

@@ -12,7 +12,7 @@ TEST_F(SandboxTest, TakesAContainerFromCreateToDelete) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.sandbox.boot();
         const pid_t pid = co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         EXPECT_EQ(c1->status("").phase, ProcessStatus::Phase::created);
         EXPECT_TRUE(find_process(pid));
         const pid_t started = co_await c1->start("");
@@ -39,7 +39,7 @@ TEST_F(SandboxTest, ReportsExitsOfExecsBeforeThatOfTheInit) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         c1->add_exec("e1", {}, exec_process);
         co_await c1->start("e1");
@@ -62,7 +62,7 @@ TEST_F(SandboxTest, DeletesExecsInTheGuestOnlyWhereTheyHoldSomething) {
         auto& agent = bench.hypervisor.agent;
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         for (const bool keep : {false, true}) {
             agent.keep_execs = keep;
@@ -91,7 +91,7 @@ TEST_F(SandboxTest, PublishesAnImmediateExitAfterTheStart) {
         };
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         co_await c1->wait("");
         const std::vector<std::string> expected = {"create c1", "start c1", "exit c1 0"};
@@ -103,7 +103,7 @@ TEST_F(SandboxTest, EndsEveryProcessWhenTheMachineDies) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         c1->add_exec("e1", {}, exec_process);
         co_await c1->start("e1");
@@ -126,7 +126,7 @@ TEST_F(SandboxTest, DestroysAMachineWhoseAgentDoesNotAnswerSigkill) {
         };
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         co_await c1->kill("", SIGKILL, true);
         const Exit exit = co_await c1->wait("");
@@ -149,7 +149,7 @@ TEST_F(SandboxTest, RefusesWhatTheStateDoesNotAllow) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         EXPECT_THROW(c1->add_exec("e1", {}, exec_process), Error); // the init does not run yet
         co_await c1->start("");
         const Status twice = co_await status_of(c1->start(""));
@@ -169,12 +169,12 @@ TEST_F(SandboxTest, RefusesWhatTheStateDoesNotAllow) {
             (Status{Code::failed_precondition, "kill exec e1 of container c1: process not created"})
         );
         EXPECT_THROW(c1->add_exec("e1", {}, exec_process), Error);
-        const Status no_args = co_await status_of([](Container& target) -> Awaitable<> {
+        const Status no_args = co_await status_of([](Task& target) -> Awaitable<> {
             target.add_exec("e2", {}, R"({"cwd": "/", "args": []})");
             co_return;
         }(*c1));
         EXPECT_EQ(no_args.code, Code::invalid_argument) << no_args.message;
-        EXPECT_THROW(bench.sandbox.container("c2"), Error);
+        EXPECT_THROW(bench.sandbox.task("c2"), Error);
     });
 }
 
@@ -182,7 +182,7 @@ TEST_F(SandboxTest, GivesEachGuestProcessAHostPidOfItsOwn) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.sandbox.boot();
         const pid_t pid = co_await bench.sandbox.create(container("c1"));
-        auto c1 = bench.sandbox.container("c1");
+        auto c1 = bench.sandbox.task("c1");
         co_await c1->start("");
         c1->add_exec("e1", {}, exec_process);
         const pid_t exec_pid = co_await c1->start("e1");
@@ -213,12 +213,12 @@ TEST_F(SandboxTest, RunsSeveralContainersBesideEachOther) {
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
         co_await bench.sandbox.create(container("c2"));
-        co_await bench.sandbox.container("c1")->start("");
+        co_await bench.sandbox.task("c1")->start("");
         bench.hypervisor.agent.exit_process("c1", "", 0);
-        co_await bench.sandbox.container("c1")->wait("");
+        co_await bench.sandbox.task("c1")->wait("");
         co_await bench.sandbox.remove("c1", "");
         EXPECT_FALSE(bench.sandbox.empty());
-        EXPECT_EQ(bench.sandbox.container("c2")->status("").phase, ProcessStatus::Phase::created);
+        EXPECT_EQ(bench.sandbox.task("c2")->status("").phase, ProcessStatus::Phase::created);
     });
 }
 

@@ -1,4 +1,4 @@
-#include "host/sandbox/container.hpp"
+#include "host/sandbox/task.hpp"
 
 #include "common/async/all_of.hpp"
 #include "common/async/timeout.hpp"
@@ -18,15 +18,16 @@ constexpr std::chrono::milliseconds drain_before_delete{2000};
 
 } // namespace
 
-Container::Container(ContainerEnvironment environment, ContainerSpec spec)
+Task::Task(TaskEnvironment environment, TaskSpec spec)
     : environment_(std::move(environment)), spec_(std::move(spec)),
       logger_(environment_.logger.with({{"container", spec_.id}})),
       init_(std::make_shared<Process>(environment_.executor, spec_.id, "", spec_.stdio)),
-      undo_(logger_), abandoned_(environment_.executor), tasks_(environment_.executor, logger_) {}
+      undo_(logger_), abandoned_(environment_.executor),
+      coroutines_(environment_.executor, logger_) {}
 
-Container::~Container() = default;
+Task::~Task() = default;
 
-Awaitable<pid_t> Container::create() {
+Awaitable<pid_t> Task::create() {
     std::exception_ptr failure;
     try {
         co_await prepare();
@@ -34,7 +35,7 @@ Awaitable<pid_t> Container::create() {
         failure = std::current_exception();
     }
     if (failure) {
-        co_await tasks_.stop();
+        co_await coroutines_.stop();
         co_await undo_.run();
         std::rethrow_exception(failure);
     }
@@ -42,7 +43,7 @@ Awaitable<pid_t> Container::create() {
 }
 
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
-Awaitable<> Container::prepare() {
+Awaitable<> Task::prepare() {
     guest_spec_ = load_guest_spec(spec_.bundle);
     undo_.add("delete in guest", [this] { return forget_in_guest(); });
     const storage::SharedNames names = co_await prepare_storage(guest_spec_);
@@ -78,10 +79,10 @@ Awaitable<> Container::prepare() {
         spec_.stdio.terminal,
         init_->pid
     });
-    tasks_.spawn("watch " + init_->name(), watch_init());
+    coroutines_.spawn("watch " + init_->name(), watch_init());
 }
 
-Awaitable<storage::SharedNames> Container::prepare_storage(const GuestSpec& guest_spec) {
+Awaitable<storage::SharedNames> Task::prepare_storage(const GuestSpec& guest_spec) {
     storage::Share* share = co_await environment_.share();
     undo_.add("detach storage", [this, share] {
         return share->remove_container(spec_.id, deadline_in(detach_timeout));
@@ -92,7 +93,7 @@ Awaitable<storage::SharedNames> Container::prepare_storage(const GuestSpec& gues
     co_return co_await share->add_container(std::move(storage), deadline_in(storage_timeout));
 }
 
-Awaitable<> Container::open_view(storage::SharedNames names) {
+Awaitable<> Task::open_view(storage::SharedNames names) {
     storage::ContainerView view{.rootfs = names.rootfs, .volumes = {}};
     for (std::size_t i = 0; i < names.volumes.size(); ++i) {
         const storage::VolumeSpec& volume = guest_spec_.volumes[i];
@@ -103,13 +104,13 @@ Awaitable<> Container::open_view(storage::SharedNames names) {
 }
 
 // After the storage was detached: the guest asks the host about it then, and lets go of it.
-Awaitable<> Container::forget_in_guest() {
+Awaitable<> Task::forget_in_guest() {
     if (asked_guest_) {
         co_await delete_in_guest(init_);
     }
 }
 
-Awaitable<ProcessStatus> Container::remove(std::string exec_id) {
+Awaitable<ProcessStatus> Task::remove(std::string exec_id) {
     const ProcessHandle process = find(exec_id);
     if (process->state.is<ProcessState::Running>() || process->state.is<ProcessState::Starting>()) {
         throw Error(
@@ -135,19 +136,19 @@ Awaitable<ProcessStatus> Container::remove(std::string exec_id) {
     co_return process->status();
 }
 
-Awaitable<ProcessStatus> Container::remove_exec(ProcessHandle process) {
+Awaitable<ProcessStatus> Task::remove_exec(ProcessHandle process) {
     execs_.erase(process->exec_id);
     co_await stop_io(process, drain_before_delete);
     process->deleted.set(); // the watcher sees to the guest's part; nobody need wait for that
     co_return process->status();
 }
 
-Awaitable<> Container::abandon() {
+Awaitable<> Task::abandon() {
     co_await abandoned_.run(do_abandon());
 }
 
-Awaitable<> Container::do_abandon() {
-    co_await tasks_.stop();
+Awaitable<> Task::do_abandon() {
+    co_await coroutines_.stop();
     for (const auto& [id, process] : std::exchange(execs_, {})) {
         co_await stop_io(process, std::chrono::milliseconds(0));
         process->state.stop({killed_status, WallClock::now()});
@@ -158,7 +159,7 @@ Awaitable<> Container::do_abandon() {
 }
 
 // The guest may be gone or silent: then there is nothing left in it that could be deleted.
-Awaitable<> Container::delete_in_guest(ProcessHandle process) {
+Awaitable<> Task::delete_in_guest(ProcessHandle process) {
     try {
         const AgentHandle agent = co_await environment_.agent();
         co_await agent->rpc().delete_process(

@@ -6,7 +6,7 @@
 #include "common/base/error.hpp"
 #include "common/oci/parse.hpp"
 #include "common/os/file.hpp"
-#include "host/sandbox/container.hpp"
+#include "host/sandbox/task.hpp"
 
 #include <fcntl.h>
 #include <utility>
@@ -36,7 +36,7 @@ Awaitable<> call_start(AgentHandle agent, std::string container_id, Deadline dea
 
 } // namespace
 
-void Container::add_exec(std::string exec_id, io::StdioSpec stdio, std::string process) {
+void Task::add_exec(std::string exec_id, io::StdioSpec stdio, std::string process) {
     const std::string operation = "add exec " + exec_id;
     if (execs_.contains(exec_id)) {
         throw Error(
@@ -60,7 +60,7 @@ void Container::add_exec(std::string exec_id, io::StdioSpec stdio, std::string p
     environment_.events.publish(ExecAdded{spec_.id, std::move(exec_id)});
 }
 
-Awaitable<pid_t> Container::start(std::string exec_id) {
+Awaitable<pid_t> Task::start(std::string exec_id) {
     const ProcessHandle process = find(exec_id);
     if (process->is_init()) {
         process->state.begin_start(process->name());
@@ -73,7 +73,7 @@ Awaitable<pid_t> Container::start(std::string exec_id) {
     co_return process->pid;
 }
 
-Awaitable<> Container::start_init() {
+Awaitable<> Task::start_init() {
     std::exception_ptr failure;
     try {
         co_await start_in_guest();
@@ -90,7 +90,7 @@ Awaitable<> Container::start_init() {
 }
 
 // An init that has exited has no start to report any more, whatever the guest still says of it.
-Awaitable<> Container::start_in_guest() {
+Awaitable<> Task::start_in_guest() {
     const AgentHandle agent = co_await environment_.agent();
     co_await first_of(
         call_start(agent, spec_.id, deadline_in(environment_.timeouts.start)),
@@ -104,7 +104,7 @@ Awaitable<> Container::start_in_guest() {
     }
 }
 
-Awaitable<> Container::start_exec(ProcessHandle process) {
+Awaitable<> Task::start_exec(ProcessHandle process) {
     std::exception_ptr failure;
     try {
         ExecChannel channel = co_await run_exec(process);
@@ -113,7 +113,7 @@ Awaitable<> Container::start_exec(ProcessHandle process) {
                 Code::failed_precondition, "start " + process->name() + ": the container has ended"
             );
         }
-        tasks_.spawn("watch " + process->name(), watch_exec(process, std::move(channel)));
+        coroutines_.spawn("watch " + process->name(), watch_exec(process, std::move(channel)));
     } catch (...) {
         failure = std::current_exception();
     }
@@ -129,7 +129,7 @@ Awaitable<> Container::start_exec(ProcessHandle process) {
     process->state.finish_start();
 }
 
-Awaitable<ExecChannel> Container::run_exec(ProcessHandle process) {
+Awaitable<ExecChannel> Task::run_exec(ProcessHandle process) {
     co_await open_io(process);
     start_stand_in(process, oci::parse_process(process->exec_spec).value);
     AgentHandle agent = co_await environment_.agent();
@@ -148,13 +148,13 @@ Awaitable<ExecChannel> Container::run_exec(ProcessHandle process) {
     co_return channel;
 }
 
-Awaitable<> Container::open_io(ProcessHandle process) {
+Awaitable<> Task::open_io(ProcessHandle process) {
     process->io = co_await io::ProcessIo::open(
         environment_.executor, logger_, process->stdio, environment_.containerd_namespace, spec_.id
     );
 }
 
-void Container::start_stand_in(const ProcessHandle& process, const oci::Process& shown) {
+void Task::start_stand_in(const ProcessHandle& process, const oci::Process& shown) {
     if (process->is_init()) {
         undo_.add("stop stand-ins", [this]() -> Awaitable<> {
             init_->end_stand_in();
@@ -169,13 +169,13 @@ void Container::start_stand_in(const ProcessHandle& process, const oci::Process&
         network_namespace_ =
             open_file("/proc/" + std::to_string(process->pid) + "/ns/net", O_RDONLY);
     }
-    tasks_.spawn(
+    coroutines_.spawn(
         "watch the stand-in of " + process->name(), watch_stand_in(process, process->stand_in)
     );
 }
 
 // The first one settles the network namespace; the others join it, whether it still lives or not.
-std::unique_ptr<StandIn> Container::make_stand_in(const oci::Process& shown) const {
+std::unique_ptr<StandIn> Task::make_stand_in(const oci::Process& shown) const {
     using Kind = network::NamespaceSpec::Kind;
     StandInSpec spec;
     spec.program = environment_.stand_in_program;
@@ -199,7 +199,7 @@ std::unique_ptr<StandIn> Container::make_stand_in(const oci::Process& shown) con
     return std::make_unique<StandIn>(environment_.executor, spec);
 }
 
-Awaitable<agent::v1::Stdio> Container::open_stdio(const ProcessHandle& process, AgentHandle agent) {
+Awaitable<agent::v1::Stdio> Task::open_stdio(const ProcessHandle& process, AgentHandle agent) {
     agent::v1::Stdio stdio;
     stdio.set_terminal(process->stdio.terminal);
     std::optional<StreamSocket> in;
@@ -228,8 +228,7 @@ Awaitable<agent::v1::Stdio> Container::open_stdio(const ProcessHandle& process, 
     co_return stdio;
 }
 
-void Container::report_unsupported(const Process& process, const std::vector<std::string>& paths)
-    const {
+void Task::report_unsupported(const Process& process, const std::vector<std::string>& paths) const {
     if (paths.empty()) {
         return;
     }

@@ -2,7 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "host/sandbox/container.hpp"
+#include "host/sandbox/task.hpp"
 
 #include <csignal>
 #include <utility>
@@ -34,7 +34,7 @@ std::string seconds(std::chrono::milliseconds duration) {
 
 } // namespace
 
-Awaitable<> Container::kill(std::string exec_id, std::uint32_t signal, bool all) {
+Awaitable<> Task::kill(std::string exec_id, std::uint32_t signal, bool all) {
     const ProcessHandle process = find(exec_id);
     check_can_be_signalled(*process, signal);
     if (signal == SIGKILL) {
@@ -54,9 +54,9 @@ Awaitable<> Container::kill(std::string exec_id, std::uint32_t signal, bool all)
 
 // SIGKILL always works. What the guest answers to it decides nothing: from now on the process has a
 // limited time to be seen dead.
-Awaitable<> Container::kill_for_good(ProcessHandle process, bool all) {
+Awaitable<> Task::kill_for_good(ProcessHandle process, bool all) {
     if (!std::exchange(process->kill_clock, true)) {
-        tasks_.spawn("kill clock of " + process->name(), run_kill_clock(process));
+        coroutines_.spawn("kill clock of " + process->name(), run_kill_clock(process));
     }
     const Status answer = co_await signal_in_guest(process, SIGKILL, all);
     if (answer.code == Code::ok || process->state.exit()) {
@@ -71,7 +71,7 @@ Awaitable<> Container::kill_for_good(ProcessHandle process, bool all) {
     }
 }
 
-Awaitable<> Container::run_kill_clock(ProcessHandle process) {
+Awaitable<> Task::run_kill_clock(ProcessHandle process) {
     const auto limit = environment_.timeouts.kill;
     if (co_await ends_by(process->ended.wait(), deadline_in(limit))) {
         co_return;
@@ -92,8 +92,7 @@ Awaitable<> Container::run_kill_clock(ProcessHandle process) {
 }
 
 // The guest's answer, or why there is none. Throws: only the abort of `abandon`.
-Awaitable<Status>
-Container::signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all) {
+Awaitable<Status> Task::signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all) {
     try {
         agent::v1::SignalProcessRequest request;
         *request.mutable_process() = process->reference();
@@ -114,7 +113,7 @@ Container::signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all
 }
 
 // Somebody on the host who kills the pid that containerd shows means the process.
-Awaitable<> Container::watch_stand_in(ProcessHandle process, std::shared_ptr<StandIn> stand_in) {
+Awaitable<> Task::watch_stand_in(ProcessHandle process, std::shared_ptr<StandIn> stand_in) {
     co_await stand_in->wait();
     co_await process->state.wait_start_settled();
     if (process->state.exit()) {

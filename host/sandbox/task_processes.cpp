@@ -2,7 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "host/sandbox/container.hpp"
+#include "host/sandbox/task.hpp"
 
 #include <set>
 #include <utility>
@@ -16,7 +16,7 @@ constexpr std::size_t max_other_processes = 128;
 
 } // namespace
 
-Container::ProcessHandle Container::find(const std::string& exec_id) const {
+Task::ProcessHandle Task::find(const std::string& exec_id) const {
     if (exec_id.empty()) {
         return init_;
     }
@@ -29,7 +29,7 @@ Container::ProcessHandle Container::find(const std::string& exec_id) const {
     return found->second;
 }
 
-Container::ProcessHandle Container::find_running_init(std::string_view operation) const {
+Task::ProcessHandle Task::find_running_init(std::string_view operation) const {
     if (!init_->state.is<ProcessState::Running>()) {
         throw Error(
             Code::failed_precondition,
@@ -39,12 +39,11 @@ Container::ProcessHandle Container::find_running_init(std::string_view operation
     return init_;
 }
 
-ProcessStatus Container::status(const std::string& exec_id) const {
+ProcessStatus Task::status(const std::string& exec_id) const {
     return find(exec_id)->status();
 }
 
-Awaitable<>
-Container::resize_console(std::string exec_id, std::uint32_t width, std::uint32_t height) {
+Awaitable<> Task::resize_console(std::string exec_id, std::uint32_t width, std::uint32_t height) {
     const ProcessHandle process = find(exec_id);
     if (!process->stdio.terminal || process->state.exit()) {
         co_return;
@@ -59,14 +58,14 @@ Container::resize_console(std::string exec_id, std::uint32_t width, std::uint32_
     );
 }
 
-void Container::close_stdin(const std::string& exec_id) {
+void Task::close_stdin(const std::string& exec_id) {
     const ProcessHandle process = find(exec_id);
     if (process->io) {
         process->io->close_stdin();
     }
 }
 
-Awaitable<std::vector<ProcessEntry>> Container::processes() {
+Awaitable<std::vector<ProcessEntry>> Task::processes() {
     if (init_->state.exit()) {
         co_return std::vector<ProcessEntry>{{init_->pid, ""}};
     }
@@ -86,7 +85,7 @@ Awaitable<std::vector<ProcessEntry>> Container::processes() {
 
 // The guest may list anything: each exec and each pid counts once, and others than the first are no
 // news. Stand-ins of processes that are gone go; new ones get theirs.
-std::vector<ProcessEntry> Container::to_entries(const agent::v1::ListProcessesResponse& listed) {
+std::vector<ProcessEntry> Task::to_entries(const agent::v1::ListProcessesResponse& listed) {
     std::vector<ProcessEntry> entries = {{init_->pid, ""}};
     std::set<std::string> execs;
     auto known = std::exchange(other_stand_ins_, {});

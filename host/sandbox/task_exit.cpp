@@ -3,7 +3,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "host/sandbox/container.hpp"
+#include "host/sandbox/task.hpp"
 
 #include <csignal>
 #include <utility>
@@ -31,12 +31,12 @@ Awaitable<> store(Awaitable<std::uint32_t> answer, std::uint32_t& status) {
 
 } // namespace
 
-Awaitable<Exit> Container::wait(std::string exec_id) {
+Awaitable<Exit> Task::wait(std::string exec_id) {
     const ProcessHandle process = find(exec_id);
     co_return co_await process->state.wait();
 }
 
-Awaitable<std::uint32_t> Container::ask_status_of_init() {
+Awaitable<std::uint32_t> Task::ask_status_of_init() {
     const AgentHandle agent = co_await environment_.agent();
     const auto response = co_await agent->rpc().wait_process(init_->reference());
     co_return response.exit_status();
@@ -44,7 +44,7 @@ Awaitable<std::uint32_t> Container::ask_status_of_init() {
 
 // The exit of a process: what the guest answers, or what the host has decided meanwhile. Without an
 // answer that makes sense it is killed, and only then dead. Throws: only the abort of `abandon`.
-Awaitable<Exit> Container::exit_of(ProcessHandle process, Awaitable<std::uint32_t> answer) {
+Awaitable<Exit> Task::exit_of(ProcessHandle process, Awaitable<std::uint32_t> answer) {
     std::uint32_t status = 0;
     Status failure;
     try {
@@ -67,7 +67,7 @@ Awaitable<Exit> Container::exit_of(ProcessHandle process, Awaitable<std::uint32_
 }
 
 // A process that the guest cannot tell about any more must not live on unseen.
-Awaitable<> Container::lose(ProcessHandle process, Status why) {
+Awaitable<> Task::lose(ProcessHandle process, Status why) {
     if (why.code == Code::unavailable) {
         co_await environment_.machine_gone();
         co_return;
@@ -85,7 +85,7 @@ Awaitable<> Container::lose(ProcessHandle process, Status why) {
     }
 }
 
-Awaitable<> Container::watch_init() {
+Awaitable<> Task::watch_init() {
     const Exit exit = co_await exit_of(init_, ask_status_of_init());
     // The start is told before the exit, where the guest tells both.
     co_await ends_by(
@@ -98,7 +98,7 @@ Awaitable<> Container::watch_init() {
 
 // The guest forgets an exec when its streams have ended; one that is deleted sooner is deleted
 // there.
-Awaitable<> Container::watch_exec(ProcessHandle process, ExecChannel channel) {
+Awaitable<> Task::watch_exec(ProcessHandle process, ExecChannel channel) {
     const Exit exit = co_await exit_of(process, receive_exit(channel.events));
     finish(process, exit);
     co_await finish_io(process);
@@ -116,7 +116,7 @@ Awaitable<> Container::watch_exec(ProcessHandle process, ExecChannel channel) {
 }
 
 // Init's exit ends every process of the container; theirs are reported first.
-Awaitable<> Container::finish_execs() {
+Awaitable<> Task::finish_execs() {
     const Deadline deadline = deadline_in(environment_.timeouts.exec_exit);
     const auto execs = execs_;
     for (const auto& [id, process] : execs) {
@@ -131,7 +131,7 @@ Awaitable<> Container::finish_execs() {
 
 // Order: the record survives a crash of ours, the stand-in's death is what signal 0 sees, then the
 // waiters, then the event.
-void Container::finish(const ProcessHandle& process, Exit exit) {
+void Task::finish(const ProcessHandle& process, Exit exit) {
     if (process->state.exit()) {
         return;
     }
@@ -153,13 +153,13 @@ void Container::finish(const ProcessHandle& process, Exit exit) {
 // containerd's clients wait for the end of stdio before they send Delete, so it is closed here and
 // not there. A process of the container that still holds the streams (the child of an exec) is cut
 // off; whatever it had sent until then is kept until containerd has read it.
-Awaitable<> Container::finish_io(ProcessHandle process) {
+Awaitable<> Task::finish_io(ProcessHandle process) {
     if (process->io) {
         co_await process->io->drained(deadline_in(environment_.timeouts.stream_grace));
     }
 }
 
-Awaitable<> Container::stop_io(ProcessHandle process, std::chrono::milliseconds grace) {
+Awaitable<> Task::stop_io(ProcessHandle process, std::chrono::milliseconds grace) {
     if (!process->io) {
         co_return;
     }

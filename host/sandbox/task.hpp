@@ -19,7 +19,7 @@
 namespace cppvm::sandbox {
 
 /// What containerd asks for with Create. Plain data.
-struct ContainerSpec {
+struct TaskSpec {
     std::string id;
     std::filesystem::path bundle;
     std::vector<storage::MountSpec> rootfs;
@@ -36,7 +36,7 @@ struct ExecChannel {
 };
 
 /// What a container needs of its sandbox, which outlives it.
-struct ContainerEnvironment {
+struct TaskEnvironment {
     asio::any_io_executor executor;
     Logger logger;
     TaskEventSink& events;
@@ -53,7 +53,7 @@ struct ContainerEnvironment {
     Timeouts timeouts;
 };
 
-/// One process as `Container::processes` lists it.
+/// One process as `Task::processes` lists it.
 struct ProcessEntry {
     pid_t pid = 0;       ///< host pid of its stand-in
     std::string exec_id; ///< of an exec; empty otherwise
@@ -69,14 +69,14 @@ struct ProcessEntry {
 /// them), and each wait in them is bounded. On failure what was done is undone.
 /// Throws: Error with the codes of the Task API (not_found, already_exists, failed_precondition,
 /// …). Thread: the loop's only.
-class Container {
+class Task {
   public:
-    Container(ContainerEnvironment environment, ContainerSpec spec);
-    Container(const Container&) = delete;
-    Container& operator=(const Container&) = delete;
-    ~Container();
+    Task(TaskEnvironment environment, TaskSpec spec);
+    Task(const Task&) = delete;
+    Task& operator=(const Task&) = delete;
+    ~Task();
 
-    const ContainerSpec& spec() const noexcept { return spec_; }
+    const TaskSpec& spec() const noexcept { return spec_; }
 
     /// Prepares everything up to the point before exec; returns the pid for containerd.
     Awaitable<pid_t> create();
@@ -117,7 +117,7 @@ class Container {
     ProcessHandle find_running_init(std::string_view operation) const;
     std::vector<ProcessEntry> to_entries(const agent::v1::ListProcessesResponse& listed);
 
-    // container.cpp: create, delete
+    // task.cpp: create, delete
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage(const GuestSpec& guest_spec);
     Awaitable<> open_view(storage::SharedNames names);
@@ -126,7 +126,7 @@ class Container {
     Awaitable<> delete_in_guest(ProcessHandle process);
     Awaitable<> do_abandon();
 
-    // container_start.cpp
+    // task_start.cpp
     Awaitable<agent::v1::Stdio> open_stdio(const ProcessHandle& process, AgentHandle agent);
     void report_unsupported(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
@@ -137,7 +137,7 @@ class Container {
     Awaitable<> start_exec(ProcessHandle process);
     Awaitable<ExecChannel> run_exec(ProcessHandle process);
 
-    // container_exit.cpp
+    // task_exit.cpp
     Awaitable<> watch_init();
     Awaitable<> watch_exec(ProcessHandle process, ExecChannel channel);
     Awaitable<std::uint32_t> ask_status_of_init();
@@ -148,14 +148,14 @@ class Container {
     Awaitable<> finish_io(ProcessHandle process);
     Awaitable<> stop_io(ProcessHandle process, std::chrono::milliseconds grace);
 
-    // container_kill.cpp
+    // task_kill.cpp
     Awaitable<> kill_for_good(ProcessHandle process, bool all);
     Awaitable<> run_kill_clock(ProcessHandle process);
     Awaitable<Status> signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all);
     Awaitable<> watch_stand_in(ProcessHandle process, std::shared_ptr<StandIn> stand_in);
 
-    ContainerEnvironment environment_;
-    ContainerSpec spec_;
+    TaskEnvironment environment_;
+    TaskSpec spec_;
     Logger logger_;
     GuestSpec guest_spec_;
     UniqueFd network_namespace_; ///< of the first stand-in, for those that follow
@@ -169,7 +169,7 @@ class Container {
     bool removing_ = false;
     Rollback undo_;
     RunOnce abandoned_;
-    TaskGroup tasks_;
+    TaskGroup coroutines_;
 };
 
 } // namespace cppvm::sandbox

@@ -5,7 +5,7 @@
 #include "common/wire/ports.hpp"
 #include "guest-agent/boot/limits.hpp"
 #include "guest-agent/boot/modules.hpp"
-#include "guest-agent/setup/namespaces.hpp"
+#include "guest-agent/network/loopback.hpp"
 
 #include <array>
 #include <cerrno>
@@ -159,7 +159,7 @@ void Machine::start(const Logger& logger) {
         mount_shares();
     }
     end_phase("share");
-    raise_loopback();
+    bring_up_loopback();
 }
 
 void Machine::end_phase(const char* name) {

@@ -2,61 +2,52 @@
 
 #include "common/base/error.hpp"
 
+#include <sys/capability.h>
+
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <linux/capability.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <memory>
+#include <type_traits>
 
 namespace cppvm::guest {
 
 namespace {
 
-// In the order of their numbers (linux/capability.h).
-constexpr std::array<std::string_view, 41> names{
-    "CAP_CHOWN",
-    "CAP_DAC_OVERRIDE",
-    "CAP_DAC_READ_SEARCH",
-    "CAP_FOWNER",
-    "CAP_FSETID",
-    "CAP_KILL",
-    "CAP_SETGID",
-    "CAP_SETUID",
-    "CAP_SETPCAP",
-    "CAP_LINUX_IMMUTABLE",
-    "CAP_NET_BIND_SERVICE",
-    "CAP_NET_BROADCAST",
-    "CAP_NET_ADMIN",
-    "CAP_NET_RAW",
-    "CAP_IPC_LOCK",
-    "CAP_IPC_OWNER",
-    "CAP_SYS_MODULE",
-    "CAP_SYS_RAWIO",
-    "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE",
-    "CAP_SYS_PACCT",
-    "CAP_SYS_ADMIN",
-    "CAP_SYS_BOOT",
-    "CAP_SYS_NICE",
-    "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME",
-    "CAP_SYS_TTY_CONFIG",
-    "CAP_MKNOD",
-    "CAP_LEASE",
-    "CAP_AUDIT_WRITE",
-    "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP",
-    "CAP_MAC_OVERRIDE",
-    "CAP_MAC_ADMIN",
-    "CAP_SYSLOG",
-    "CAP_WAKE_ALARM",
-    "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ",
-    "CAP_PERFMON",
-    "CAP_BPF",
-    "CAP_CHECKPOINT_RESTORE",
+constexpr std::size_t max_name_size = 64;
+constexpr std::string_view prefix = "CAP_"; // of the OCI spec's names; libcap's are "cap_chown"
+
+bool has(CapabilityBits bits, cap_value_t number) {
+    return (bits >> number & 1) != 0;
+}
+
+/// libcap's representation of the three sets that capset(2) takes.
+class CapabilityState {
+  public:
+    CapabilityState() : state_(::cap_init()) {
+        if (!state_) {
+            throw_errno("make", "empty capability sets");
+        }
+    }
+
+    void fill(cap_flag_t set, CapabilityBits bits) {
+        for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
+            if (has(bits, number) && ::cap_set_flag(state_.get(), set, 1, &number, CAP_SET) != 0) {
+                throw_errno("choose capability", std::to_string(number));
+            }
+        }
+    }
+
+    void apply() {
+        if (::cap_set_proc(state_.get()) != 0) {
+            throw_errno("set", "capabilities");
+        }
+    }
+
+  private:
+    struct Free {
+        void operator()(cap_t state) const noexcept { ::cap_free(state); }
+    };
+    std::unique_ptr<std::remove_pointer_t<cap_t>, Free> state_;
 };
 
 CapabilityBits to_bits(
@@ -75,18 +66,22 @@ CapabilityBits to_bits(
     return bits;
 }
 
-bool has(CapabilityBits bits, unsigned number) {
-    return (bits >> number & 1) != 0;
-}
-
 } // namespace
 
 std::optional<unsigned> capability_number(std::string_view name) noexcept {
-    const auto found = std::find(names.begin(), names.end(), name);
-    if (found == names.end()) {
+    if (!name.starts_with(prefix) || name.size() > max_name_size ||
+        name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != name.npos) {
         return std::nullopt;
     }
-    return static_cast<unsigned>(found - names.begin());
+    std::array<char, max_name_size + 1> lower{};
+    std::ranges::transform(name, lower.begin(), [](char c) {
+        return c == '_' ? c : static_cast<char>(c - 'A' + 'a');
+    });
+    cap_value_t number = 0;
+    if (::cap_from_name(lower.data(), &number) != 0) {
+        return std::nullopt;
+    }
+    return static_cast<unsigned>(number);
 }
 
 CapabilitySets
@@ -103,35 +98,26 @@ to_sets(const std::optional<oci::Capabilities>& capabilities, std::vector<std::s
 }
 
 void limit_bounding_set(CapabilityBits bounding) {
-    for (unsigned number = 0; number < 64; ++number) {
+    for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
         // Also if it is not there any more: to ask first would be a call more for each.
-        if (!has(bounding, number) && ::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) != 0) {
-            if (errno == EINVAL) {
-                return; // past the kernel's last capability
-            }
+        if (!has(bounding, number) && ::cap_drop_bound(number) != 0) {
             throw_errno("drop from bounding set", "capability " + std::to_string(number));
         }
     }
 }
 
 void set_capabilities(const CapabilitySets& sets) {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    std::array<__user_cap_data_struct, 2> data{};
-    for (unsigned word = 0; word < 2; ++word) {
-        data[word].effective = static_cast<std::uint32_t>(sets.effective >> (32 * word));
-        data[word].permitted = static_cast<std::uint32_t>(sets.permitted >> (32 * word));
-        data[word].inheritable = static_cast<std::uint32_t>(sets.inheritable >> (32 * word));
-    }
-    if (::syscall(SYS_capset, &header, data.data()) != 0) {
-        throw_errno("set", "capabilities");
-    }
-    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
+    CapabilityState state;
+    state.fill(CAP_EFFECTIVE, sets.effective);
+    state.fill(CAP_PERMITTED, sets.permitted);
+    state.fill(CAP_INHERITABLE, sets.inheritable);
+    state.apply();
+    if (::cap_reset_ambient() != 0) {
         throw_errno("clear", "ambient capabilities");
     }
-    for (unsigned number = 0; number < names.size(); ++number) {
-        if (has(sets.ambient, number) &&
-            ::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number, 0, 0) != 0) {
-            throw_errno("raise ambient capability", names[number]);
+    for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
+        if (has(sets.ambient, number) && ::cap_set_ambient(number, CAP_SET) != 0) {
+            throw_errno("raise ambient capability", std::to_string(number));
         }
     }
 }

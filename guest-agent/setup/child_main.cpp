@@ -1,6 +1,7 @@
 #include "guest-agent/setup/child_main.hpp"
 
 #include "common/base/error.hpp"
+#include "guest-agent/network/loopback.hpp"
 #include "guest-agent/setup/devices.hpp"
 #include "guest-agent/setup/keyring.hpp"
 #include "guest-agent/setup/mount_api.hpp"
@@ -118,7 +119,7 @@ void run_init_child(const InitLaunch& launch, int control_fd) {
             throw_errno("create", "cgroup namespace");
         }
         if ((launch.namespaces & CLONE_NEWNET) != 0) {
-            raise_loopback();
+            bring_up_loopback();
         }
         // The machine is the pod's: names and sysctls of namespaces that the container shares with
         // it are the pod's own.

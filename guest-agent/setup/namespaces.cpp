@@ -1,16 +1,11 @@
 #include "guest-agent/setup/namespaces.hpp"
 
 #include "common/base/error.hpp"
-#include "common/base/unique_fd.hpp"
 
 #include <algorithm>
 #include <array>
-#include <cstring>
-#include <net/if.h>
 #include <sched.h>
 #include <string_view>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <utility>
 
 namespace cppvm::guest {
@@ -78,22 +73,6 @@ std::uint64_t namespace_flags(const oci::Linux& spec) {
         );
     }
     return flags;
-}
-
-void raise_loopback() {
-    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket) {
-        throw_errno("open socket for", "loopback interface");
-    }
-    ifreq request{};
-    std::strcpy(request.ifr_name, "lo"); // NOLINT(*insecureAPI*)
-    if (::ioctl(socket.get(), SIOCGIFFLAGS, &request) != 0) {
-        throw_errno("read flags of", "loopback interface");
-    }
-    request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
-    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) != 0) {
-        throw_errno("raise", "loopback interface");
-    }
 }
 
 std::string mapping_text(const std::vector<oci::IdMapping>& mappings) {

@@ -13,9 +13,6 @@ namespace cppvm::guest {
 /// has translated those), without a mount namespace, and for a user namespace without mappings.
 std::uint64_t namespace_flags(const oci::Linux& spec);
 
-/// Brings the loopback interface of this process's network namespace up. Throws: Error.
-void raise_loopback();
-
 /// The lines of uid_map and gid_map (user_namespaces(7)).
 std::string mapping_text(const std::vector<oci::IdMapping>& mappings);
 

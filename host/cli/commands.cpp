@@ -24,16 +24,21 @@ Awaitable<int> version_command(Invocation invocation) {
     co_return 0;
 }
 
-constexpr std::array<Entry, 3> entries = {{
+constexpr std::array<Entry, 5> entries = {{
     {"check",
      "check [--config FILE]",
      "look whether this host can run virtual machines, and say what to do where it cannot",
      check_command},
+    {"explain",
+     "explain [--config FILE] [--namespace NAMESPACE] [--json] ID",
+     "say what a sandbox is, how it booted, what its processes use and what its guest said last",
+     explain_command},
     {"image",
      "image build [--output DIR] [--agent FILE] "
      "[--kernel-package NAME | --kernel-deb FILE | --kernel-tree DIR] [--cache DIR]",
      "build the kernel and initramfs that the virtual machines boot",
      image_command},
+    {"list", "list [--config FILE] [--json]", "list the sandboxes of this host", list_command},
     {"version",
      "version",
      "print the version and the build id of the host-guest contract",

@@ -21,6 +21,12 @@ using Command = Awaitable<int> (*)(Invocation invocation);
 /// `cppvm check`: is this host ready. Exit code 1 if something is missing.
 Awaitable<int> check_command(Invocation invocation);
 
+/// `cppvm list`: the sandboxes of this host.
+Awaitable<int> list_command(Invocation invocation);
+
+/// `cppvm explain ID`: everything that is known of a sandbox. Exit code 1 if there is none.
+Awaitable<int> explain_command(Invocation invocation);
+
 /// `cppvm image build`: makes what the virtual machines boot.
 Awaitable<int> image_command(Invocation invocation);
 

@@ -111,7 +111,7 @@ Awaitable<> Sandbox::connect_agent() {
         *machine_, logger_, deadline_in(agent_connect_timeout)
     );
     co_await set_clock();
-    log_boot(hello);
+    note_boot(hello);
     coroutines_.spawn("watch agent", watch_agent());
     agent_ready_.set();
 }
@@ -128,15 +128,20 @@ Awaitable<> Sandbox::set_clock() {
     }
 }
 
-void Sandbox::log_boot(const vm::AgentHello& hello) const {
-    std::string phases;
+void Sandbox::note_boot(const vm::AgentHello& hello) {
+    using std::chrono::microseconds;
     for (const auto& phase : machine_->phases()) {
-        phases.append(phase.name).append(":");
-        phases.append(std::to_string(milliseconds(phase.ended - boot_began_))).append(" ");
+        boot_phases_.push_back(
+            {phase.name, std::chrono::duration_cast<microseconds>(phase.ended - boot_began_)}
+        );
     }
-    for (const auto& [name, microseconds] : hello.phases_us) {
-        phases.append("guest-").append(name).append(":");
-        phases.append(std::to_string(microseconds / 1000)).append(" ");
+    for (const auto& [name, ended] : hello.phases_us) {
+        boot_phases_.push_back({"guest-" + name, microseconds(static_cast<std::int64_t>(ended))});
+    }
+    std::string phases;
+    for (const BootPhase& phase : boot_phases_) {
+        phases.append(phase.name).append(":");
+        phases.append(std::to_string(phase.ended.count() / 1000)).append(" ");
     }
     const auto total = milliseconds(std::chrono::steady_clock::now() - boot_began_);
     logger_.info(
@@ -269,6 +274,31 @@ std::shared_ptr<Task> Sandbox::task(const std::string& id) const {
         throw Error(Code::not_found, "task " + id + ": not found");
     }
     return found;
+}
+
+SandboxReport Sandbox::report() const {
+    using State = SandboxReport::State;
+    SandboxReport report;
+    if (machine_end_) {
+        report.state = State::ended;
+        report.reason = *machine_end_;
+    } else if (boot_failure_) {
+        report.state = State::failed;
+        report.reason = to_status(boot_failure_).message;
+    } else if (agent_) {
+        report.state = State::running;
+    }
+    report.boot = boot_phases_;
+    if (machine_) {
+        report.machine = machine_->pid();
+        report.console_tail = machine_->last_words();
+    }
+    for (const auto& [id, task] : tasks_) {
+        if (task) { // else it is being created
+            report.tasks.push_back(task->statuses());
+        }
+    }
+    return report;
 }
 
 Awaitable<ProcessStatus> Sandbox::remove(std::string id, std::string exec_id) {

@@ -3,6 +3,7 @@
 #include "host/config/config.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
+#include "host/sandbox/report.hpp"
 #include "host/sandbox/task.hpp"
 #include "host/vm/virtual_machine.hpp"
 
@@ -60,6 +61,8 @@ class Sandbox {
 
     bool empty() const noexcept { return tasks_.empty(); }
 
+    SandboxReport report() const;
+
     /// Undoes everything: containers, machine, share. Bounded, idempotent, does not throw.
     Awaitable<> stop();
 
@@ -78,7 +81,7 @@ class Sandbox {
     Awaitable<storage::Share*> wait_share();
     Awaitable<AgentHandle> wait_agent();
     TaskEnvironment task_environment();
-    void log_boot(const vm::AgentHello& hello) const;
+    void note_boot(const vm::AgentHello& hello);
 
     asio::any_io_executor executor_;
     Logger logger_;
@@ -87,6 +90,7 @@ class Sandbox {
     TaskEventSink& events_;
 
     std::chrono::steady_clock::time_point boot_began_;
+    std::vector<BootPhase> boot_phases_;
     Event share_ready_; ///< share_ is open, or boot_failure_ says why not
     Event agent_ready_; ///< agent_ is there, or boot_failure_ says why not
     std::exception_ptr boot_failure_;

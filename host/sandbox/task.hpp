@@ -98,6 +98,8 @@ class Task {
 
     /// Of the init or an exec.
     ProcessStatus status(const std::string& exec_id) const;
+    /// Of all of them, the init first.
+    std::vector<ProcessStatus> statuses() const;
 
     Awaitable<> resize_console(std::string exec_id, std::uint32_t width, std::uint32_t height);
 

@@ -43,6 +43,14 @@ ProcessStatus Task::status(const std::string& exec_id) const {
     return find(exec_id)->status();
 }
 
+std::vector<ProcessStatus> Task::statuses() const {
+    std::vector<ProcessStatus> all = {init_->status()};
+    for (const auto& [id, process] : execs_) {
+        all.push_back(process->status());
+    }
+    return all;
+}
+
 Awaitable<> Task::resize_console(std::string exec_id, std::uint32_t width, std::uint32_t height) {
     const ProcessHandle process = find(exec_id);
     if (!process->stdio.terminal || process->state.exit()) {

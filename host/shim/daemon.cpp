@@ -1,10 +1,12 @@
 #include "host/shim/daemon.hpp"
 
+#include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/cgroup/location.hpp"
 #include "host/cgroup/sandbox_cgroup.hpp"
 #include "host/config/programs.hpp"
+#include "host/rundir/description.hpp"
 #include "host/rundir/leftovers.hpp"
 #include "host/rundir/run_dir_lock.hpp"
 #include "host/shim/fifo_sink.hpp"
@@ -103,6 +105,7 @@ class Daemon {
             }
         }
         lock_.write_daemon_pid();
+        describe();
         enter_cgroup();
         if (!raise_oom_score()) {
             logger_.info("Could not set oom_score_adj");
@@ -149,6 +152,24 @@ class Daemon {
             socket_.unlink_name();
         } catch (const Error& error) {
             logger_.warn("delete will have to wait", {{"error", error.message()}});
+        }
+    }
+
+    void describe() const {
+        try {
+            write_description(
+                lock_.run_dir(),
+                {.sandbox_id = identity_.sandbox_id(),
+                 .containerd_namespace = identity_.containerd_namespace(),
+                 .address = identity_.grpc_address(),
+                 .bundle = bundle_,
+                 .version = std::string(version()),
+                 .build_id = std::string(build_id()),
+                 .daemon = ::getpid(),
+                 .started = std::chrono::system_clock::now()}
+            );
+        } catch (const Error& error) {
+            logger_.warn("Sandbox not described", {{"error", error.message()}});
         }
     }
 

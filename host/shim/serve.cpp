@@ -4,10 +4,13 @@
 #include "common/async/task_group.hpp"
 #include "common/base/error.hpp"
 #include "common/ttrpc/server.hpp"
+#include "host/api/control_service.hpp"
 #include "host/api/event_publisher.hpp"
 #include "host/api/task_service.hpp"
+#include "host/rundir/description.hpp"
 #include "host/sandbox/sandbox.hpp"
 #include "host/vm/libvirt/libvirt_hypervisor.hpp"
+#include "host/vm/unix_socket.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -28,6 +31,7 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
 
 // containerd may be away; its events are not worth holding up the end for longer.
 constexpr std::chrono::seconds last_events_timeout{2};
+constexpr std::size_t max_control_connections = 8;
 // containerd connects as soon as `start` has answered.
 constexpr std::chrono::seconds least_claim_timeout{5};
 
@@ -40,8 +44,13 @@ class Daemon {
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
-          service_(executor_, sandbox_),
+          service_(executor_, sandbox_), control_(sandbox_), run_dir_(spec.run_dir),
           server_(executor_, logger_, {.check_peer_credentials = true}),
+          control_server_(
+              executor_,
+              logger_,
+              {.check_peer_credentials = true, .max_connections = max_control_connections}
+          ),
           acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()),
           claim_timeout_(std::max(spec.config.vm.boot_timeout, least_claim_timeout)),
           end_(executor_), tasks_(executor_, logger_) {}
@@ -51,6 +60,7 @@ class Daemon {
         server_.add(service_);
         server_.add(service_, api::TaskService::v2_name);
         tasks_.spawn("serve", server_.serve(std::move(acceptor_)));
+        serve_control();
         tasks_.spawn("wait for shutdown", wait_shutdown());
         tasks_.spawn("wait for signal", wait_signal());
         tasks_.spawn("wait for containerd", wait_claim());
@@ -59,6 +69,17 @@ class Daemon {
     }
 
   private:
+    // For people: containers run without it as well.
+    void serve_control() {
+        control_server_.add(control_);
+        try {
+            auto acceptor = vm::listen_unix(executor_, control_socket_path(run_dir_));
+            tasks_.spawn("serve control", control_server_.serve(std::move(acceptor)));
+        } catch (const Error& error) {
+            logger_.warn("No control service", {{"error", error.message()}});
+        }
+    }
+
     Awaitable<> wait_shutdown() {
         co_await service_.wait_shutdown();
         logger_.debug("Shutdown was asked for");
@@ -86,6 +107,7 @@ class Daemon {
 
     // The connections stay until the events are out: containerd takes their end for ours.
     Awaitable<> stop() {
+        co_await control_server_.stop();
         co_await sandbox_.stop();
         co_await events_.stop(deadline_in(last_events_timeout));
         co_await server_.stop();
@@ -100,7 +122,10 @@ class Daemon {
     vm::LibvirtHypervisor hypervisor_;
     sandbox::Sandbox sandbox_;
     api::TaskService service_;
+    api::ControlService control_;
+    std::filesystem::path run_dir_;
     ttrpc::Server server_;
+    ttrpc::Server control_server_;
     ttrpc::Server::Acceptor acceptor_;
     std::chrono::seconds claim_timeout_;
     Event end_;

@@ -1,0 +1,106 @@
+#include "common/os/process_usage.hpp"
+
+#include "common/os/file.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <sstream>
+#include <string_view>
+#include <unistd.h>
+
+namespace cppvm {
+
+namespace {
+
+constexpr std::size_t max_file_bytes = 65536;
+constexpr std::size_t max_descendants = 4096;
+// Of the fields after the name in parentheses, which may hold anything: utime and stime.
+constexpr std::size_t user_time_field = 11;
+constexpr std::size_t system_time_field = 12;
+
+std::string proc_file(pid_t pid, std::string_view name) {
+    return read_file("/proc/" + std::to_string(pid) + "/" + std::string(name), max_file_bytes);
+}
+
+std::vector<std::uint64_t> numbers_after_name(const std::string& stat) {
+    std::vector<std::uint64_t> numbers;
+    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
+    for (std::string field; fields >> field;) {
+        std::uint64_t number = 0;
+        std::from_chars(field.data(), field.data() + field.size(), number);
+        numbers.push_back(number);
+    }
+    return numbers;
+}
+
+std::uint64_t proportional_set_size(pid_t pid) noexcept {
+    try {
+        const std::string rollup = proc_file(pid, "smaps_rollup");
+        const std::size_t at = rollup.find("\nPss:");
+        return at == std::string::npos ? 0 : std::stoull(rollup.substr(at + 5)) * 1024;
+    } catch (const std::exception&) {
+        return 0; // QEMU's, where an administrator has taken that right from root
+    }
+}
+
+std::string printable(std::string name) {
+    std::ranges::replace_if(name, [](char c) { return c < ' ' || c > '~'; }, '?');
+    return name;
+}
+
+} // namespace
+
+std::optional<ProcessUsage> read_process_usage(pid_t pid) noexcept {
+    try {
+        const std::string stat = proc_file(pid, "stat");
+        const auto numbers = numbers_after_name(stat);
+        const std::size_t open = stat.find('(');
+        const std::size_t close = stat.rfind(')');
+        if (open == std::string::npos || close == std::string::npos || close < open ||
+            numbers.size() <= system_time_field) {
+            return std::nullopt;
+        }
+        const std::uint64_t ticks = numbers[user_time_field] + numbers[system_time_field];
+        const auto hertz = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+        return ProcessUsage{
+            .pid = pid,
+            .name = printable(stat.substr(open + 1, close - open - 1)),
+            .memory_bytes = proportional_set_size(pid),
+            .cpu = std::chrono::microseconds(ticks * 1'000'000 / hertz),
+        };
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
+}
+
+std::vector<pid_t> descendants(pid_t pid) noexcept {
+    std::vector<pid_t> found;
+    try {
+        const auto add_children = [&found](pid_t parent) {
+            const std::filesystem::path tasks = "/proc/" + std::to_string(parent) + "/task";
+            std::error_code gone;
+            for (std::filesystem::directory_iterator thread(tasks, gone), end;
+                 !gone && thread != end;
+                 thread.increment(gone)) {
+                std::istringstream children(read_file(thread->path() / "children", max_file_bytes));
+                for (pid_t child = 0; children >> child && found.size() < max_descendants;) {
+                    found.push_back(child);
+                }
+            }
+        };
+        add_children(pid);
+        for (std::size_t i = 0; i < found.size(); ++i) {
+            try {
+                add_children(found[i]);
+            } catch (const std::exception&) {
+                continue; // it has ended
+            }
+        }
+    } catch (const std::exception&) {
+        return found;
+    }
+    return found;
+}
+
+} // namespace cppvm

@@ -1,0 +1,81 @@
+"""`cppvm list` and `cppvm explain`."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from cppvmdev import shell
+from harness import session, settings
+
+pytestmark = pytest.mark.vm
+
+
+def _cppvm(*words):
+    path = session.config_file()
+    config = ("--config", path) if path else ()
+    return shell.run(settings.STAGE / "bin/cppvm", words[0], *config, *words[1:])
+
+
+def _explain(box):
+    return json.loads(_cppvm("explain", "--json", box.name).check().text)
+
+
+def test_running_sandbox(runner):
+    box = runner.start()
+    client = box.popen_exec("cat")
+    (listed,) = [s for s in json.loads(_cppvm("list", "--json").check().text) if s["id"] == box.name]
+    assert listed["state"] == "running"
+    assert listed["namespace"] == session.NAMESPACE
+    assert listed["tasks"] == 1
+    (daemon,) = box.shims()
+    assert listed["daemon"] == daemon.pid
+
+    told = _explain(box)
+    (task,) = told["tasks"]
+    assert task["id"] == box.name
+    init, exec_ = task["processes"]
+    assert (init["state"], init["pid"]) == ("running", box.pid())
+    assert exec_["state"] == "running" and exec_["exec_id"]
+    names = [process["name"] for process in told["processes"]]
+    assert names[0].startswith("containerd-shim")
+    assert any(name.startswith("qemu-system") for name in names)
+    assert names.count("virtiofsd") >= 2
+    assert names.count("cppvm-task") == 2
+    (qemu,) = box.helpers("qemu-system")
+    by_pid = {process["pid"]: process for process in told["processes"]}
+    assert by_pid[qemu.pid]["memory_bytes"] > 16 << 20
+    assert by_pid[qemu.pid]["cpu_us"] > 0
+    phases = {phase["phase"]: phase["ended_us"] for phase in told["boot"]}
+    assert len(phases) >= 3 and all(ended > 0 for ended in phases.values())
+    assert told["address"] == str(runner.containerd.address)
+    assert os.path.isdir(told["run_dir"])
+    client.kill()
+
+    text = _cppvm("explain", box.name).check().text
+    assert f"{session.NAMESPACE}/{box.name}" in text
+    assert "running" in text
+    box.delete()
+    assert box.name not in _cppvm("list").check().text
+
+
+def test_daemon_that_does_not_answer(runner):
+    box = runner.start()
+    (daemon,) = box.shims()
+    daemon.kill(signal.SIGSTOP)
+    try:
+        told = _explain(box)
+        assert told["state"] == "no answer"
+        assert "timed out" in told["reason"]
+        assert box.name in _cppvm("list").check().text
+    finally:
+        daemon.kill(signal.SIGCONT)
+    box.delete()
+
+
+def test_unknown_sandbox():
+    result = _cppvm("explain", "nobody")
+    assert result.code == 1
+    assert "nobody: no such sandbox or container" in result.error
+    assert "cppvm list" in result.error

@@ -208,8 +208,8 @@ ForkedChild::~ForkedChild() {
     }
 }
 
-UniqueFd ForkedChild::open_mount_namespace() const {
-    return open_file("/proc/" + std::to_string(pid_) + "/ns/mnt", O_RDONLY);
+UniqueFd ForkedChild::open_namespace(const char* kind) const {
+    return open_file("/proc/" + std::to_string(pid_) + "/ns/" + kind, O_RDONLY);
 }
 
 void ForkedChild::kill() noexcept {

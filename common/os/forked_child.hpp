@@ -68,8 +68,9 @@ class ForkedChild {
     /// Until `work` has returned. Throws, cancels: as `receive`.
     Awaitable<> finish(Deadline deadline);
 
-    /// The mount namespace that it is in, while it lives. Throws: Error.
-    UniqueFd open_mount_namespace() const;
+    /// A namespace that it is in, while it lives: "mnt", "net" (proc(5), /proc/PID/ns). Throws:
+    /// Error.
+    UniqueFd open_namespace(const char* kind) const;
 
     /// SIGKILL: whoever waits for the child is told so at once if it was not stuck in the kernel.
     void kill() noexcept;

@@ -247,8 +247,7 @@ class Translation {
         const std::string type = text(entry, "type", path);
         const std::string shared = text(entry, "path", path);
         if (type == "network") {
-            using Kind = network::NamespaceSpec::Kind;
-            result_.network = {shared.empty() ? Kind::fresh : Kind::path, shared};
+            result_.network_path = shared;
             return false;
         }
         if (shared.empty()) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "common/oci/spec.hpp"
-#include "host/network/namespace_spec.hpp"
 #include "host/storage/share.hpp"
 
 #include <filesystem>
@@ -21,7 +20,8 @@ struct GuestSpec {
     /// The bind mounts, and which of the spec's mounts each is.
     std::vector<storage::VolumeSpec> volumes;
     std::vector<std::size_t> volume_mounts;
-    network::NamespaceSpec network;
+    /// Where the network namespace is that it asks for, if it names one. It gets its pod's.
+    std::filesystem::path network_path;
     oci::Process process; ///< of the init
     /// JSON paths that the host takes no account of.
     std::vector<std::string> unsupported;

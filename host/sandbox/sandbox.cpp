@@ -6,6 +6,7 @@
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
 #include "common/wire/ports.hpp"
+#include "host/network/namespace.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -18,6 +19,7 @@ namespace {
 constexpr std::chrono::seconds machine_start_timeout{30};
 constexpr std::chrono::seconds agent_connect_timeout{10};
 constexpr std::chrono::seconds set_clock_timeout{5};
+constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
@@ -34,8 +36,8 @@ Sandbox::Sandbox(
     TaskEventSink& events
 )
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
-      hypervisor_(hypervisor), events_(events), share_ready_(executor), agent_ready_(executor),
-      machine_gone_(executor), creates_ended_(executor), stopped_(executor),
+      hypervisor_(hypervisor), events_(events), network_ready_(executor), share_ready_(executor),
+      agent_ready_(executor), machine_gone_(executor), creates_ended_(executor), stopped_(executor),
       coroutines_(executor, logger_) {
     creates_ended_.set();
 }
@@ -45,6 +47,26 @@ Sandbox::~Sandbox() = default;
 void Sandbox::boot() {
     boot_began_ = std::chrono::steady_clock::now();
     coroutines_.spawn("boot", run_boot());
+    coroutines_.spawn("open network namespace", open_network());
+}
+
+Awaitable<> Sandbox::open_network() {
+    try {
+        network_ = co_await network::open_namespace(
+            executor_, spec_.pod.network, deadline_in(network_timeout)
+        );
+    } catch (...) {
+        network_failure_ = std::current_exception();
+    }
+    network_ready_.set();
+}
+
+Awaitable<int> Sandbox::wait_network() {
+    co_await network_ready_.wait();
+    if (!network_) {
+        std::rethrow_exception(network_failure_);
+    }
+    co_return network_.get();
 }
 
 Awaitable<> Sandbox::run_boot() {
@@ -226,6 +248,8 @@ TaskEnvironment Sandbox::task_environment() {
         events_,
         spec_.stand_in_program,
         spec_.identity.containerd_namespace(),
+        [this] { return wait_network(); },
+        spec_.pod.network.path,
         [this] { return wait_share(); },
         [this] { return wait_agent(); },
         [this](std::string reason) { return end_machine(std::move(reason)); },
@@ -326,6 +350,10 @@ Awaitable<> Sandbox::do_stop() {
             Error(Code::cancelled, "sandbox " + spec_.identity.sandbox_id() + " was stopped")
         );
     }
+    if (!network_ && !network_failure_) {
+        network_failure_ = boot_failure_;
+    }
+    network_ready_.set();
     share_ready_.set();
     agent_ready_.set();
     co_await destroy_machine();
@@ -335,6 +363,7 @@ Awaitable<> Sandbox::do_stop() {
     agent_.reset();
     machine_.reset();
     share_.reset();
+    network_.reset();
 }
 
 // Beside each other: each may have to wait for a logging program.

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "host/config/config.hpp"
+#include "host/pod/pod_spec.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
 #include "host/sandbox/report.hpp"
@@ -18,6 +19,7 @@ namespace cppvm::sandbox {
 /// What a sandbox is made of. Plain data.
 struct SandboxSpec {
     Identity identity;
+    pod::PodSpec pod;
     config::Config config;
     std::filesystem::path run_dir; ///< exists already, locked by the daemon
     std::filesystem::path stand_in_program;
@@ -79,6 +81,8 @@ class Sandbox {
     Awaitable<> do_stop();
     Awaitable<> abandon_tasks();
     Awaitable<storage::Share*> wait_share();
+    Awaitable<> open_network();
+    Awaitable<int> wait_network();
     Awaitable<AgentHandle> wait_agent();
     TaskEnvironment task_environment();
     void note_boot(const vm::AgentHello& hello);
@@ -91,6 +95,9 @@ class Sandbox {
 
     std::chrono::steady_clock::time_point boot_began_;
     std::vector<BootPhase> boot_phases_;
+    Event network_ready_; ///< network_ is open, or network_failure_ says why not
+    UniqueFd network_;    ///< the pod's namespace on the host
+    std::exception_ptr network_failure_;
     Event share_ready_; ///< share_ is open, or boot_failure_ says why not
     Event agent_ready_; ///< agent_ is there, or boot_failure_ says why not
     std::exception_ptr boot_failure_;

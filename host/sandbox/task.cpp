@@ -45,12 +45,17 @@ Awaitable<pid_t> Task::create() {
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
 Awaitable<> Task::prepare() {
     guest_spec_ = load_guest_spec(spec_.bundle);
+    if (!guest_spec_.network_path.empty() &&
+        guest_spec_.network_path != environment_.network_path) {
+        guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
+    }
     undo_.add("delete in guest", [this] { return forget_in_guest(); });
     const storage::SharedNames names = co_await prepare_storage(guest_spec_);
 
     undo_.add("close stdio", [this] { return stop_io(init_, std::chrono::milliseconds(0)); });
     co_await open_io(init_);
     co_await open_view(names);
+    network_namespace_ = co_await environment_.network();
     start_stand_in(init_, guest_spec_.process);
 
     const AgentHandle agent = co_await environment_.agent();

@@ -42,6 +42,9 @@ struct TaskEnvironment {
     TaskEventSink& events;
     std::filesystem::path stand_in_program;
     std::string containerd_namespace; ///< for logging binaries
+    /// The pod's network namespace on the host, which the sandbox owns; throws why there is none.
+    std::function<Awaitable<int>()> network;
+    std::filesystem::path network_path; ///< of that, if it was named
     /// The share, once its servers run; throws why not.
     std::function<Awaitable<storage::Share*>()> share;
     /// The agent, once the guest is up; throws why not.
@@ -160,7 +163,7 @@ class Task {
     TaskSpec spec_;
     Logger logger_;
     GuestSpec guest_spec_;
-    UniqueFd network_namespace_; ///< of the first stand-in, for those that follow
+    int network_namespace_ = -1; ///< the pod's, where all stand-ins live; borrowed
     UniqueFd view_;              ///< the mount namespace of all stand-ins
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;

@@ -5,10 +5,8 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/oci/parse.hpp"
-#include "common/os/file.hpp"
 #include "host/sandbox/task.hpp"
 
-#include <fcntl.h>
 #include <utility>
 
 namespace cppvm::sandbox {
@@ -165,28 +163,15 @@ void Task::start_stand_in(const ProcessHandle& process, const oci::Process& show
     }
     process->stand_in = make_stand_in(shown);
     process->pid = process->stand_in->pid();
-    if (process->is_init()) {
-        network_namespace_ =
-            open_file("/proc/" + std::to_string(process->pid) + "/ns/net", O_RDONLY);
-    }
     coroutines_.spawn(
         "watch the stand-in of " + process->name(), watch_stand_in(process, process->stand_in)
     );
 }
 
-// The first one settles the network namespace; the others join it, whether it still lives or not.
 std::unique_ptr<StandIn> Task::make_stand_in(const oci::Process& shown) const {
-    using Kind = network::NamespaceSpec::Kind;
     StandInSpec spec;
     spec.program = environment_.stand_in_program;
-    spec.network = {network_namespace_.get(), false};
-    UniqueFd existing;
-    if (!network_namespace_) {
-        if (guest_spec_.network.kind == Kind::path) {
-            existing = open_file(guest_spec_.network.path, O_RDONLY);
-        }
-        spec.network = {existing.get(), guest_spec_.network.kind == Kind::fresh};
-    }
+    spec.network_namespace = network_namespace_;
     spec.mount_namespace = view_.get();
     spec.arguments = shown.args;
     spec.environment = shown.env;

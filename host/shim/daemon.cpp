@@ -67,7 +67,7 @@ class Daemon {
     Daemon(const CommandLine& line, const StartRecord& record, UniqueFd listener)
         : record_(record), config_(config::parse(record.config, "cppvm-start.json")),
           level_(effective_level(config_, record.log_level)),
-          identity_(line.address, line.containerd_namespace, record.grouping.id),
+          identity_(line.address, line.containerd_namespace, record.pod.sandbox_id),
           bundle_(line.bundle), logger_(Logger(make_fifo_sink(bundle_ / "log"), level_)
                                             .with(
                                                 {{"namespace", identity_.containerd_namespace()},
@@ -122,6 +122,7 @@ class Daemon {
         try {
             const int code = shim::serve(DaemonSpec{
                 .identity = identity_,
+                .pod = record_.pod,
                 .id = record_.id,
                 .bundle = bundle_,
                 .ttrpc_address = record_.ttrpc_address,
@@ -175,7 +176,7 @@ class Daemon {
 
     // A host whose cgroups are not ours to make can run machines all the same.
     void enter_cgroup() {
-        const std::string& path = record_.grouping.cgroups_path;
+        const std::string& path = record_.pod.cgroups_path;
         const auto location = cgroup::sandbox_cgroup(path, identity_.domain_name());
         if (!path.empty() && !cgroup::is_cgroups_path(path)) {
             logger_.warn(

@@ -5,7 +5,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/config/config.hpp"
-#include "host/pod/grouping.hpp"
+#include "host/pod/pod_spec.hpp"
 #include "host/rundir/leftovers.hpp"
 #include "host/rundir/run_dir_lock.hpp"
 #include "host/rundir/task_record.hpp"
@@ -46,7 +46,7 @@ class Deletion {
 
     std::string run() {
         find_out();
-        const Identity identity(line_.address, line_.containerd_namespace, grouping_.id);
+        const Identity identity(line_.address, line_.containerd_namespace, pod_.sandbox_id);
         const std::optional<TaskRecord> task =
             bundle_.empty() ? std::nullopt : read_task_record(bundle_);
         run_detached(
@@ -68,10 +68,10 @@ class Deletion {
     void find_out() {
         std::error_code error;
         bundle_ = line_.bundle.empty() ? std::filesystem::current_path(error) : line_.bundle;
-        grouping_ = {line_.id, false, {}};
+        pod_.sandbox_id = line_.id;
         try {
             const StartRecord record = read_start_record(bundle_);
-            grouping_ = record.grouping;
+            pod_ = record.pod;
             socket_ = record.socket;
             config_ = config::parse(record.config, start_record_path(bundle_).native());
             return;
@@ -80,9 +80,10 @@ class Deletion {
             config_.reset();
         }
         try {
-            grouping_ = read_grouping(bundle_, line_.id);
+            pod_ = pod::read_pod_spec(bundle_, line_.id);
         } catch (const std::exception&) {
-            grouping_ = {line_.id, false, {}};
+            pod_ = {};
+            pod_.sandbox_id = line_.id;
         }
     }
 
@@ -98,7 +99,7 @@ class Deletion {
     }
 
     void undo_sandbox(const Identity& identity, const LetGo& let_go) {
-        if (grouping_.pod_member) {
+        if (pod_.is_member) {
             return; // the sandbox's own delete does it
         }
         const auto run_dir = identity.run_dir(config().run_dir);
@@ -114,7 +115,7 @@ class Deletion {
     ) {
         try {
             auto lock = RunDirLock::take_existing(run_dir);
-            if (!lock && grouping_.id != line_.id) {
+            if (!lock && pod_.sandbox_id != line_.id) {
                 return; // others of its group go on
             }
             // Opened before the look at the mark: a next daemon removes that before it writes its
@@ -205,7 +206,7 @@ class Deletion {
     const Logger& logger_;
     Deadline deadline_;
     std::filesystem::path bundle_; // empty: there is none
-    Grouping grouping_;
+    pod::PodSpec pod_;
     std::string socket_;
     std::optional<config::Config> config_;
     milliseconds grace_ = daemon_grace;

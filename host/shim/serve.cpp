@@ -24,7 +24,9 @@ namespace cppvm::shim {
 namespace {
 
 sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
-    sandbox::SandboxSpec result{spec.identity, spec.config, spec.run_dir, spec.stand_in_program};
+    sandbox::SandboxSpec result{
+        spec.identity, spec.pod, spec.config, spec.run_dir, spec.stand_in_program
+    };
     result.timeouts.kill = spec.config.vm.kill_timeout;
     return result;
 }

@@ -3,6 +3,7 @@
 #include "common/base/unique_fd.hpp"
 #include "common/log/logger.hpp"
 #include "host/config/config.hpp"
+#include "host/pod/pod_spec.hpp"
 #include "host/rundir/identity.hpp"
 
 #include <filesystem>
@@ -14,6 +15,7 @@ namespace cppvm::shim {
 /// What the daemon is given.
 struct DaemonSpec {
     Identity identity;
+    pod::PodSpec pod;
     std::string id;               ///< the container whose start made the daemon
     std::filesystem::path bundle; ///< of that container; absolute, and the working directory
     std::string ttrpc_address;    ///< containerd's, for events; empty: publish none

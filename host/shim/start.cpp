@@ -4,7 +4,7 @@
 #include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
 #include "host/config/config.hpp"
-#include "host/pod/grouping.hpp"
+#include "host/pod/pod_spec.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/rundir/leftovers.hpp"
 #include "host/shim/bootstrap.hpp"
@@ -75,7 +75,7 @@ std::string joined(const std::vector<std::filesystem::path>& paths) {
     return text;
 }
 
-[[noreturn]] void refuse(const CommandLine& line, const Grouping& grouping, bool is_live) {
+[[noreturn]] void refuse(const CommandLine& line, const pod::PodSpec& pod, bool is_live) {
     if (is_live) {
         throw Error(
             Code::already_exists,
@@ -84,7 +84,7 @@ std::string joined(const std::vector<std::filesystem::path>& paths) {
     }
     throw Error(
         Code::failed_precondition,
-        "container " + line.id + " belongs to sandbox " + grouping.id +
+        "container " + line.id + " belongs to sandbox " + pod.sandbox_id +
             ", whose shim is no longer running; recreate the pod"
     );
 }
@@ -101,20 +101,20 @@ class Start {
             line_.id,
             line_.containerd_namespace
         );
-        grouping_ = read_grouping(line_.bundle, line_.id);
-        const Identity identity(line_.address, line_.containerd_namespace, grouping_.id);
+        pod_ = pod::read_pod_spec(line_.bundle, line_.id);
+        const Identity identity(line_.address, line_.containerd_namespace, pod_.sandbox_id);
         const auto socket_dir = find_socket_dir(input_);
         const auto socket_path = identity.socket_path(socket_dir);
-        if (grouping_.pod_member && !ShimSocket::is_live(socket_path)) {
-            refuse(line_, grouping_, false);
+        if (pod_.is_member && !ShimSocket::is_live(socket_path)) {
+            refuse(line_, pod_, false);
         }
         const config::Config config = load_config(input_);
         auto socket = ShimSocket::bind(identity, socket_dir);
-        if (!socket && grouping_.id == line_.id) {
-            refuse(line_, grouping_, true);
+        if (!socket && pod_.sandbox_id == line_.id) {
+            refuse(line_, pod_, true);
         }
-        if (socket && grouping_.pod_member) { // it died since we looked
-            refuse(line_, grouping_, false);
+        if (socket && pod_.is_member) { // it died since we looked
+            refuse(line_, pod_, false);
         }
         write_record(config, socket_path);
         ScopeExit remove_record([&] { ::unlink(start_record_path(line_.bundle).c_str()); });
@@ -130,7 +130,7 @@ class Start {
     void write_record(const config::Config& config, const std::filesystem::path& socket_path) {
         StartRecord record;
         record.id = line_.id;
-        record.grouping = grouping_;
+        record.pod = pod_;
         record.socket = socket_path.native();
         record.ttrpc_address =
             input_.ttrpc_address.empty() ? environment_.ttrpc_address : input_.ttrpc_address;
@@ -179,7 +179,7 @@ class Start {
     CommandLine line_;
     const StartEnvironment& environment_;
     BootstrapInput input_;
-    Grouping grouping_;
+    pod::PodSpec pod_;
 };
 
 } // namespace

@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "host/pod/pod_spec_json.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -13,14 +14,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t max_record_bytes = 4UL * 1024 * 1024;
+// Of config.json, of which the pod may be a large part, each byte can become six.
+constexpr std::size_t max_record_bytes = 128UL * 1024 * 1024;
 
 // The members that are texts, by name: one list for both directions.
 template <class Record, class Function>
 void for_each_text(Record& record, Function function) {
     function("id", record.id);
-    function("sandbox_id", record.grouping.id);
-    function("cgroups_path", record.grouping.cgroups_path);
     function("socket", record.socket);
     function("ttrpc_address", record.ttrpc_address);
     function("publish_binary", record.publish_binary);
@@ -38,9 +38,9 @@ std::filesystem::path start_record_path(const std::filesystem::path& bundle) {
 void write_start_record(const std::filesystem::path& bundle, const StartRecord& record) {
     Json json;
     for_each_text(record, [&](const char* name, const std::string& text) { json[name] = text; });
-    json["pod_member"] = record.grouping.pod_member;
     std::string text;
     try {
+        json["pod"] = record.pod;
         text = json.dump(2) + "\n";
     } catch (const Json::exception&) { // what it got is not UTF-8
         throw Error(Code::invalid_argument, "write cppvm-start.json: a setting is not UTF-8 text");
@@ -52,17 +52,23 @@ StartRecord read_start_record(const std::filesystem::path& bundle) {
     const auto path = start_record_path(bundle);
     const Json json = Json::parse(read_file(path, max_record_bytes), nullptr, false);
     StartRecord record;
-    bool whole = json.is_object() && json.contains("pod_member") && json["pod_member"].is_boolean();
+    bool whole = json.is_object() && json.contains("pod");
     for_each_text(record, [&](const char* name, std::string& text) {
         whole = whole && json.contains(name) && json[name].is_string();
         if (whole) {
             text = json[name].get<std::string>();
         }
     });
+    try {
+        if (whole) {
+            json["pod"].get_to(record.pod);
+        }
+    } catch (const Json::exception&) {
+        whole = false;
+    }
     if (!whole) {
         throw Error(Code::data_loss, "read " + path.native() + ": damaged");
     }
-    record.grouping.pod_member = json["pod_member"].get<bool>();
     return record;
 }
 

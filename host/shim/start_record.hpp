@@ -1,6 +1,6 @@
 #pragma once
 
-#include "host/pod/grouping.hpp"
+#include "host/pod/pod_spec.hpp"
 
 #include <filesystem>
 #include <optional>
@@ -12,7 +12,7 @@ namespace cppvm::shim {
 /// know: neither of them is given the runtime options again. `<bundle>/cppvm-start.json`.
 struct StartRecord {
     std::string id; ///< of the container that was started
-    Grouping grouping;
+    pod::PodSpec pod;
     std::string socket;         ///< path
     std::string ttrpc_address;  ///< containerd's, for events; empty: there is none
     std::string publish_binary; ///< containerd's executable

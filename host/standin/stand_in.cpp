@@ -57,10 +57,9 @@ ChildSpec make_spec(const StandInSpec& stand_in, int program) {
     }
     spec.working_directory = stand_in.working_directory;
     spec.new_session = true; // no terminal's signals
-    spec.network_namespace = stand_in.network.namespace_fd;
+    spec.network_namespace = stand_in.network_namespace;
     spec.mount_namespace = stand_in.mount_namespace;
     spec.confinement = confine(stand_in.user);
-    spec.confinement.namespaces |= stand_in.network.new_namespace ? CLONE_NEWNET : 0;
     return spec;
 }
 

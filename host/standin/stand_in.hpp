@@ -11,15 +11,9 @@ namespace cppvm {
 
 /// What a stand-in lives in and looks like. Plain data.
 struct StandInSpec {
-    /// The network namespace that it lives in.
-    struct Network {
-        int namespace_fd = -1;      ///< borrowed; -1: none to enter
-        bool new_namespace = false; ///< a new one of its own
-    };
-
     std::filesystem::path program; ///< what config::find_program gives for "cppvm-standin"
-    Network network;
-    int mount_namespace = -1; ///< borrowed; -1: ours
+    int network_namespace = -1;    ///< borrowed; -1: ours
+    int mount_namespace = -1;      ///< borrowed; -1: ours
     /// What ps and /proc show of it, as of its guest process. More than 64 KiB is left out.
     std::vector<std::string> arguments; ///< empty: the program's
     std::vector<std::string> environment;

@@ -154,7 +154,7 @@ Share::open_view(std::string container_id, ContainerView view, Deadline deadline
         [&](ParentLink& parent) { show_in_child(parent, view, namespaces()); }
     );
     co_await child.receive(deadline);
-    UniqueFd name_space = child.open_mount_namespace();
+    UniqueFd name_space = child.open_namespace("mnt");
     child.send("opened");
     co_await child.finish(deadline);
     co_return name_space;

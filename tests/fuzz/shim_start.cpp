@@ -4,7 +4,7 @@
 #include "common/base/assert.hpp"
 #include "common/base/error.hpp"
 #include "host/config/config.hpp"
-#include "host/pod/grouping.hpp"
+#include "host/pod/pod_spec.hpp"
 #include "host/shim/bootstrap.hpp"
 
 #include <google/protobuf/stubs/logging.h>
@@ -21,8 +21,8 @@ void parse(std::string_view bytes) {
     bytes.remove_prefix(1);
     switch (kind) {
     case 'j': {
-        const auto grouping = shim::parse_grouping(bytes, "config.json", "id");
-        CPPVM_ASSERT(!grouping.id.empty() && grouping.id.find('/') == std::string::npos);
+        const auto pod = pod::parse_pod_spec(bytes, "config.json", "id");
+        CPPVM_ASSERT(!pod.sandbox_id.empty() && pod.sandbox_id.find('/') == std::string::npos);
         return;
     }
     case 't': {

@@ -82,6 +82,7 @@ class SandboxTest : public ::testing::Test {
     SandboxSpec sandbox_spec() const {
         return {
             Identity("/run/test.sock", "tests", "s1"),
+            pod::PodSpec(),
             config::Config(),
             path("run"),
             CPPVM_STANDIN_PROGRAM

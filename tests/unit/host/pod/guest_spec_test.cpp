@@ -12,7 +12,6 @@ namespace cppvm::sandbox {
 namespace {
 
 using nlohmann::json;
-using Kind = network::NamespaceSpec::Kind;
 
 json minimal() {
     return json::parse(R"({
@@ -169,19 +168,18 @@ TEST(GuestSpecTest, BoundsTheNumberOfVolumes) {
 
 TEST(GuestSpecTest, SplitsNamespacesBetweenHostAndGuest) {
     auto config = minimal();
-    EXPECT_EQ(translate(config).network.kind, Kind::host);
     config["linux"]["namespaces"] = json::parse(R"([
         {"type": "pid"}, {"type": "network"}, {"type": "mount"}, {"type": "uts", "path": "/proc/1/ns/uts"}
     ])");
     GuestSpec spec = translate(config);
-    EXPECT_EQ(spec.network.kind, Kind::fresh);
+    EXPECT_EQ(spec.network_path, "");
     EXPECT_EQ(
         json::parse(spec.text)["linux"]["namespaces"],
         json::parse(R"([{"type": "pid"}, {"type": "mount"}])")
     );
     config["linux"]["namespaces"][1]["path"] = "/var/run/netns/n1";
     spec = translate(config);
-    EXPECT_EQ(spec.network, (network::NamespaceSpec{Kind::path, "/var/run/netns/n1"}));
+    EXPECT_EQ(spec.network_path, "/var/run/netns/n1");
 }
 
 TEST(GuestSpecTest, RefusesWhatItCannotTranslate) {

@@ -2,6 +2,7 @@
 #include "common/async/first_of.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "host/network/namespace.hpp"
 #include "host/standin/stand_in.hpp"
 #include "tests/support/co_test.hpp"
 
@@ -22,10 +23,10 @@ std::string proc(pid_t pid, const std::string& file) {
     return "/proc/" + std::to_string(pid) + "/" + file;
 }
 
-StandInSpec spec(StandInSpec::Network network = {}) {
+StandInSpec spec(int network_namespace = -1) {
     StandInSpec result;
     result.program = CPPVM_STANDIN;
-    result.network = network;
+    result.network_namespace = network_namespace;
     return result;
 }
 
@@ -148,10 +149,14 @@ TEST(StandInTest, LivesInTheNetworkNamespaceThatItIsGiven) {
     }
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        StandIn first(executor, spec({-1, true}));
+        const UniqueFd fresh = co_await network::open_namespace(
+            executor,
+            {network::NamespaceSpec::Kind::fresh, {}},
+            deadline_in(std::chrono::seconds(10))
+        );
+        StandIn first(executor, spec(fresh.get()));
         EXPECT_NE(network_namespace(first.pid()), network_namespace(::getpid()));
-        const UniqueFd fd = open_file(proc(first.pid(), "ns/net"), O_RDONLY);
-        StandIn second(executor, spec({fd.get(), false}));
+        StandIn second(executor, spec(fresh.get()));
         EXPECT_EQ(network_namespace(second.pid()), network_namespace(first.pid()));
         second.end();
         first.end();

@@ -1,0 +1,59 @@
+#include "host/network/namespace.hpp"
+
+#include "common/base/error.hpp"
+#include "common/os/file.hpp"
+#include "common/os/forked_child.hpp"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+namespace cppvm::network {
+
+namespace {
+
+UniqueFd open_existing(const std::filesystem::path& path) {
+    // Not blocking: it may be a fifo.
+    UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
+    if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWNET) {
+        throw Error(
+            Code::invalid_argument, "network namespace " + path.native() + ": it is not one"
+        );
+    }
+    return file;
+}
+
+// In a child, for unshare(2) would move ourselves; and a host with many namespaces can take long.
+Awaitable<UniqueFd> make_fresh(const asio::any_io_executor& executor, Deadline deadline) {
+    ForkedChild child(executor, "make a network namespace", {}, [](ParentLink& parent) {
+        if (::unshare(CLONE_NEWNET) != 0) {
+            throw_errno("unshare", "network namespace");
+        }
+        parent.send("made");
+        parent.receive();
+    });
+    co_await child.receive(deadline);
+    UniqueFd made = child.open_namespace("net");
+    child.send("opened");
+    co_await child.finish(deadline);
+    co_return made;
+}
+
+} // namespace
+
+Awaitable<UniqueFd>
+open_namespace(const asio::any_io_executor& executor, NamespaceSpec spec, Deadline deadline) {
+    using Kind = NamespaceSpec::Kind;
+    switch (spec.kind) {
+    case Kind::fresh:
+        co_return co_await make_fresh(executor, deadline);
+    case Kind::path:
+        co_return open_existing(spec.path);
+    case Kind::host:
+        break;
+    }
+    co_return open_existing("/proc/self/ns/net");
+}
+
+} // namespace cppvm::network

@@ -1,0 +1,36 @@
+#pragma once
+
+#include "host/network/namespace_spec.hpp"
+
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace cppvm::pod {
+
+/// What a pod asks of its sandbox, or a stand-alone container, which is a pod of its own: known
+/// before anything is made for it, and the same for every container that comes later. Plain data.
+struct PodSpec {
+    std::string sandbox_id;
+    /// The container is one that CRI put into a pod: its sandbox must exist already.
+    bool is_member = false;
+    std::string cgroups_path; ///< linux.cgroupsPath of the container that starts it; empty: none
+    network::NamespaceSpec network;
+    std::string hostname; ///< empty: none is asked for
+    std::map<std::string, std::string> sysctls;
+    std::map<std::string, std::string> annotations;
+
+    friend bool operator==(const PodSpec&, const PodSpec&) = default;
+};
+
+/// By `<bundle>/config.json`. The sandbox is named by the annotations io.containerd.runc.v2.group,
+/// else io.kubernetes.cri.sandbox-id, else it is the container's own id (so does containerd's shim
+/// for runc). Without a config.json (bundles of the Sandbox API have none): only the own id.
+/// Throws: Error naming the file if it is too large, not JSON, or the id breaks containerd's rule.
+PodSpec read_pod_spec(const std::filesystem::path& bundle, const std::string& id);
+
+/// The same from the text; `name` is the file's, for errors.
+PodSpec parse_pod_spec(std::string_view config, const std::string& name, const std::string& id);
+
+} // namespace cppvm::pod

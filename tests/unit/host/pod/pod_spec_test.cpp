@@ -1,0 +1,166 @@
+#include "common/base/error.hpp"
+#include "host/pod/pod_spec.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace cppvm::pod {
+namespace {
+
+using ::testing::HasSubstr;
+
+PodSpec pod_of(const std::string& config) {
+    const testing::TempDir dir;
+    dir.write("config.json", config);
+    return read_pod_spec(dir.path(), "me");
+}
+
+/// What says to which sandbox a container belongs.
+struct Group {
+    std::string sandbox_id;
+    bool is_member = false;
+    std::string cgroups_path = {};
+};
+
+bool operator==(const PodSpec& pod, const Group& group) {
+    return pod.sandbox_id == group.sandbox_id && pod.is_member == group.is_member &&
+           pod.cgroups_path == group.cgroups_path;
+}
+
+std::string error_of(const std::string& config) {
+    try {
+        pod_of(config);
+    } catch (const Error& error) {
+        return error.message();
+    }
+    return {};
+}
+
+TEST(PodSpecTest, StandAloneContainerIsItsOwnSandbox) {
+    EXPECT_EQ(pod_of("{}"), (Group{"me", false}));
+    EXPECT_EQ(pod_of(R"({"annotations": {}})"), (Group{"me", false}));
+    EXPECT_EQ(pod_of(R"({"annotations": null})"), (Group{"me", false}));
+}
+
+TEST(PodSpecTest, BundleWithoutConfigIsItsOwnSandbox) {
+    const testing::TempDir dir;
+    EXPECT_EQ(read_pod_spec(dir.path(), "me"), (Group{"me", false}));
+}
+
+TEST(PodSpecTest, SandboxContainerIsItsOwnSandbox) {
+    EXPECT_EQ(
+        pod_of(R"({"annotations": {"io.kubernetes.cri.container-type": "sandbox",
+                                       "io.kubernetes.cri.sandbox-id": "me"}})"),
+        (Group{"me", false})
+    );
+}
+
+TEST(PodSpecTest, ContainerOfAPodBelongsToItsSandbox) {
+    EXPECT_EQ(
+        pod_of(R"({"process": {"args": ["x"]}, "annotations": {
+            "other": "value", "io.kubernetes.cri.sandbox-id": "pod1",
+            "io.kubernetes.cri.container-type": "container"}, "root": {"path": "rootfs"}})"),
+        (Group{"pod1", true})
+    );
+}
+
+TEST(PodSpecTest, ExplicitGroupGoesFirst) {
+    EXPECT_EQ(
+        pod_of(R"({"annotations": {"io.kubernetes.cri.sandbox-id": "pod1",
+                                       "io.containerd.runc.v2.group": "g"}})"),
+        (Group{"g", false})
+    );
+    EXPECT_EQ(
+        pod_of(R"({"annotations": {"io.containerd.runc.v2.group": ""}})"), (Group{"me", false})
+    );
+}
+
+TEST(PodSpecTest, TellsTheContainersCgroup) {
+    EXPECT_EQ(
+        pod_of(R"({"cgroupsPath": "/no1", "linux": {"resources": {"cgroupsPath": "/no2"},
+            "cgroupsPath": "/e2e/me", "maskedPaths": ["cgroupsPath", "/no3"]},
+            "annotations": {"cgroupsPath": "/no4"}})"),
+        (Group{"me", false, "/e2e/me"})
+    );
+    EXPECT_EQ(
+        pod_of(R"({"annotations": {"io.kubernetes.cri.sandbox-id": "pod1"},
+            "linux": {"cgroupsPath": "kubepods-podx.slice:cri-containerd:me"}})"),
+        (Group{"pod1", false, "kubepods-podx.slice:cri-containerd:me"})
+    );
+    EXPECT_EQ(pod_of(R"({"linux": {"cgroupsPath": 5}})"), (Group{"me", false}));
+}
+
+TEST(PodSpecTest, TellsWhatThePodIs) {
+    const PodSpec pod = pod_of(R"({"hostname": "web", "process": {"hostname": "no"},
+        "annotations": {"a": "1", "b": "2"},
+        "linux": {"sysctl": {"net.ipv4.ip_forward": "1"}, "namespaces": [
+            {"type": "pid", "path": "/no"}, {"path": "/run/netns/n1", "type": "network"},
+            {"type": "ipc"}]}})");
+    EXPECT_EQ(pod.hostname, "web");
+    EXPECT_EQ(pod.annotations, (std::map<std::string, std::string>{{"a", "1"}, {"b", "2"}}));
+    EXPECT_EQ(pod.sysctls, (std::map<std::string, std::string>{{"net.ipv4.ip_forward", "1"}}));
+    EXPECT_EQ(
+        pod.network, (network::NamespaceSpec{network::NamespaceSpec::Kind::path, "/run/netns/n1"})
+    );
+}
+
+TEST(PodSpecTest, TellsANewNetworkNamespaceFromNone) {
+    using Kind = network::NamespaceSpec::Kind;
+    EXPECT_EQ(pod_of("{}").network.kind, Kind::host);
+    EXPECT_EQ(pod_of(R"({"linux": {"namespaces": [{"type": "pid"}]}})").network.kind, Kind::host);
+    EXPECT_EQ(
+        pod_of(R"({"linux": {"namespaces": [{"type": "network"}]}})").network.kind, Kind::fresh
+    );
+    EXPECT_EQ(
+        pod_of(R"({"x": {"namespaces": [{"type": "network"}]},
+                   "linux": {"namespaces": {"type": "network"}, "x": [[{"type": "network"}]]}})")
+            .network.kind,
+        Kind::host
+    );
+}
+
+TEST(PodSpecTest, LooksOnlyAtTheAnnotationsOfTheTopLevel) {
+    EXPECT_EQ(
+        pod_of(R"({
+            "io.kubernetes.cri.sandbox-id": "no1",
+            "process": {"annotations": {"io.kubernetes.cri.sandbox-id": "no2"}},
+            "x": [{"annotations": {"io.kubernetes.cri.sandbox-id": "no3"}}],
+            "annotations": {"deep": {"io.kubernetes.cri.sandbox-id": "no4"},
+                            "list": ["io.kubernetes.cri.sandbox-id", "no5"],
+                            "io.kubernetes.cri.sandbox-id": 5},
+            "after": {"io.kubernetes.cri.sandbox-id": "no6"}})"),
+        (Group{"me", false})
+    );
+}
+
+TEST(PodSpecTest, NamesFileAndPlaceOfBrokenJson) {
+    EXPECT_THAT(error_of("{\"a\": x}"), HasSubstr("config.json: not valid JSON at byte 7"));
+    EXPECT_THAT(error_of(""), HasSubstr("config.json: not valid JSON at byte 1"));
+    EXPECT_THAT(error_of("{} {}"), HasSubstr("config.json: not valid JSON"));
+    EXPECT_THAT(error_of("[1]"), HasSubstr("config.json: not a JSON object"));
+    EXPECT_THAT(error_of("\"x\""), HasSubstr("config.json: not a JSON object"));
+}
+
+TEST(PodSpecTest, ReadsDeeplyNestedInput) {
+    EXPECT_THAT(error_of(std::string(1'000'000, '[')), HasSubstr("not valid JSON"));
+}
+
+TEST(PodSpecTest, RefusesAHugeFile) {
+    EXPECT_THAT(
+        error_of(std::string(20UL * 1024 * 1024, ' ')),
+        HasSubstr("config.json: larger than the limit of 16777216 bytes")
+    );
+}
+
+TEST(PodSpecTest, RefusesASandboxIdThatIsNone) {
+    EXPECT_THAT(
+        error_of(R"({"annotations": {"io.kubernetes.cri.sandbox-id": "../../etc"}})"),
+        ::testing::AllOf(
+            HasSubstr("annotation io.kubernetes.cri.sandbox-id in "), HasSubstr("\"../../etc\"")
+        )
+    );
+}
+
+} // namespace
+} // namespace cppvm::pod

@@ -30,6 +30,7 @@ target_compile_options(cppvm_options INTERFACE
 target_compile_definitions(cppvm_options INTERFACE
     _FILE_OFFSET_BITS=64
     BOOST_ASIO_NO_DEPRECATED
+    BOOST_ASIO_SEPARATE_COMPILATION
     BOOST_ASIO_DISABLE_VISIBILITY)
 target_link_options(cppvm_options INTERFACE -Wl,--gc-sections)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")

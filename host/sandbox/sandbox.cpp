@@ -36,8 +36,9 @@ Sandbox::Sandbox(
     TaskEventSink& events
 )
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
-      hypervisor_(hypervisor), events_(events), network_ready_(executor), share_ready_(executor),
-      agent_ready_(executor), machine_gone_(executor), creates_ended_(executor), stopped_(executor),
+      hypervisor_(hypervisor), events_(events), network_ready_(executor),
+      state_(spec_.identity.sandbox_id()), share_ready_(executor), booted_(executor),
+      machine_gone_(executor), creates_ended_(executor), stopped_(executor),
       coroutines_(executor, logger_) {
     creates_ended_.set();
 }
@@ -77,19 +78,15 @@ Awaitable<> Sandbox::run_boot() {
     } catch (...) {
         failure = std::current_exception();
     }
-    if (failure && !stopping_) {
-        fail_boot(failure);
+    if (failure && !state_.is<SandboxState::Stopping>()) {
+        state_.fail(with_context(failure, "boot sandbox " + spec_.identity.sandbox_id()));
+        logger_.error("Sandbox did not boot", {{"error", state_.reason()}});
+        share_ready_.set();
+        booted_.set();
         // `stop` may cancel this task now that the failure is known; the undo still runs to its
         // end.
         co_await shielded(destroy_machine(), deadline_in(stop_timeout), "destroy machine");
     }
-}
-
-void Sandbox::fail_boot(const std::exception_ptr& failure) {
-    boot_failure_ = with_context(failure, "boot sandbox " + spec_.identity.sandbox_id());
-    logger_.error("Sandbox did not boot", {{"error", to_status(boot_failure_).message}});
-    share_ready_.set();
-    agent_ready_.set();
 }
 
 Awaitable<> Sandbox::start_machine() {
@@ -129,18 +126,20 @@ Awaitable<> Sandbox::connect_agent() {
                 "version"
         );
     }
-    agent_ = co_await agent::AgentConnection::open(
+    AgentHandle agent = co_await agent::AgentConnection::open(
         *machine_, logger_, deadline_in(agent_connect_timeout)
     );
-    co_await set_clock();
+    state_.connect(agent);
+    co_await set_clock(agent);
     note_boot(hello);
-    coroutines_.spawn("watch agent", watch_agent());
-    agent_ready_.set();
+    coroutines_.spawn("watch agent", watch_agent(agent));
+    state_.run();
+    booted_.set();
 }
 
 // Before any container: its files would come from the past.
-Awaitable<> Sandbox::set_clock() {
-    clock_keeper_.emplace(*agent_);
+Awaitable<> Sandbox::set_clock(AgentHandle agent) {
+    clock_keeper_.emplace(*agent);
     try {
         const auto ahead = co_await clock_keeper_->set(deadline_in(set_clock_timeout));
         logger_.debug("Guest's clock set", {{"ahead_us", ahead.count() / 1000}});
@@ -173,30 +172,28 @@ void Sandbox::note_boot(const vm::AgentHello& hello) {
 }
 
 // The machine's end is the end of every process in it: closing the connection makes each pending
-// wait fail, which the containers report as exits.
+// wait fail, which the tasks report as exits.
 Awaitable<> Sandbox::watch_machine() {
     co_await machine_->wait_gone();
-    if (!stopping_ && !machine_end_) {
-        machine_end_ = "it ended by itself";
+    if (state_.end("it ended by itself")) { // else whoever ends it, or boots it, reports it
         logger_.warn("The VM has ended", {{"last_words", machine_->last_words()}});
     }
     machine_gone_.set();
-    if (agent_) { // else the boot reports it
-        co_await agent_->stop();
+    if (const AgentHandle agent = state_.connection()) {
+        co_await agent->stop();
     }
 }
 
 // Without its connection nothing of what goes on in the machine can be known.
-Awaitable<> Sandbox::watch_agent() {
-    co_await agent_->wait_closed();
+Awaitable<> Sandbox::watch_agent(AgentHandle agent) {
+    co_await agent->wait_closed();
     if (!co_await ends_by(machine_gone_.wait(), deadline_in(spec_.timeouts.machine_end))) {
         co_await end_machine("the connection to its agent is lost");
     }
 }
 
 Awaitable<> Sandbox::end_machine(std::string reason) {
-    if (!machine_end_ && !stopping_) {
-        machine_end_ = reason;
+    if (state_.end(reason)) {
         logger_.error(
             "Destroying the VM", {{"reason", reason}, {"last_words", machine_->last_words()}}
         );
@@ -208,7 +205,7 @@ Awaitable<> Sandbox::end_machine(std::string reason) {
 // In its own frame, for `stop` may drop the members meanwhile.
 Awaitable<> Sandbox::destroy_machine() {
     const auto machine = machine_;
-    const auto agent = agent_;
+    const AgentHandle agent = state_.connection();
     if (machine) {
         co_await machine->stop();
     }
@@ -220,25 +217,13 @@ Awaitable<> Sandbox::destroy_machine() {
 
 Awaitable<storage::Share*> Sandbox::wait_share() {
     co_await share_ready_.wait();
-    if (boot_failure_) {
-        std::rethrow_exception(boot_failure_);
-    }
+    state_.check_usable();
     co_return share_.get();
 }
 
 Awaitable<AgentHandle> Sandbox::wait_agent() {
-    co_await agent_ready_.wait();
-    if (!agent_) {
-        std::rethrow_exception(boot_failure_);
-    }
-    if (machine_end_) {
-        throw Error(
-            Code::unavailable,
-            "the VM of sandbox " + spec_.identity.sandbox_id() +
-                " has been ended: " + *machine_end_ + "; recreate the pod or container"
-        );
-    }
-    co_return agent_;
+    co_await booted_.wait();
+    co_return state_.agent();
 }
 
 TaskEnvironment Sandbox::task_environment() {
@@ -261,9 +246,7 @@ TaskEnvironment Sandbox::task_environment() {
 Awaitable<pid_t> Sandbox::create(TaskSpec spec) {
     const std::string id = spec.id;
     check_identifier("container id", id);
-    if (stopping_) {
-        throw Error(Code::failed_precondition, "create task " + id + ": the sandbox is stopping");
-    }
+    state_.check_takes_tasks("create task " + id);
     if (!tasks_.emplace(id, nullptr).second) {
         throw Error(Code::already_exists, "create task " + id + ": already exists");
     }
@@ -303,15 +286,16 @@ std::shared_ptr<Task> Sandbox::task(const std::string& id) const {
 SandboxReport Sandbox::report() const {
     using State = SandboxReport::State;
     SandboxReport report;
-    if (machine_end_) {
-        report.state = State::ended;
-        report.reason = *machine_end_;
-    } else if (boot_failure_) {
-        report.state = State::failed;
-        report.reason = to_status(boot_failure_).message;
-    } else if (agent_) {
+    if (state_.is<SandboxState::Booting>()) {
+        report.state = State::booting;
+    } else if (state_.is<SandboxState::Running>()) {
         report.state = State::running;
+    } else if (state_.is<SandboxState::Failed>()) {
+        report.state = State::failed;
+    } else {
+        report.state = State::ended;
     }
+    report.reason = state_.reason();
     report.boot = boot_phases_;
     if (machine_) {
         report.machine = machine_->pid();
@@ -339,28 +323,24 @@ Awaitable<> Sandbox::stop() {
 }
 
 Awaitable<> Sandbox::do_stop() {
-    stopping_ = true;
+    state_.stop();
     if (share_) {
         share_->stop(); // a create that waits for a volume need not do so any longer
     }
     // The boot may be under way: cancelled, it leaves nothing.
     co_await coroutines_.stop();
-    if (!boot_failure_) {
-        boot_failure_ = std::make_exception_ptr(
+    if (!network_ && !network_failure_) {
+        network_failure_ = std::make_exception_ptr(
             Error(Code::cancelled, "sandbox " + spec_.identity.sandbox_id() + " was stopped")
         );
     }
-    if (!network_ && !network_failure_) {
-        network_failure_ = boot_failure_;
-    }
     network_ready_.set();
     share_ready_.set();
-    agent_ready_.set();
+    booted_.set();
     co_await destroy_machine();
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
     co_await abandon_tasks();
-    agent_.reset();
     machine_.reset();
     share_.reset();
     network_.reset();

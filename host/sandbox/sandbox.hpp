@@ -5,6 +5,7 @@
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
 #include "host/sandbox/report.hpp"
+#include "host/sandbox/sandbox_state.hpp"
 #include "host/sandbox/task.hpp"
 #include "host/vm/virtual_machine.hpp"
 
@@ -70,12 +71,11 @@ class Sandbox {
 
   private:
     Awaitable<> run_boot();
-    void fail_boot(const std::exception_ptr& failure);
     Awaitable<> start_machine();
     Awaitable<> connect_agent();
-    Awaitable<> set_clock();
+    Awaitable<> set_clock(AgentHandle agent);
     Awaitable<> watch_machine();
-    Awaitable<> watch_agent();
+    Awaitable<> watch_agent(AgentHandle agent);
     Awaitable<> end_machine(std::string reason);
     Awaitable<> destroy_machine();
     Awaitable<> do_stop();
@@ -98,21 +98,18 @@ class Sandbox {
     Event network_ready_; ///< network_ is open, or network_failure_ says why not
     UniqueFd network_;    ///< the pod's namespace on the host
     std::exception_ptr network_failure_;
-    Event share_ready_; ///< share_ is open, or boot_failure_ says why not
-    Event agent_ready_; ///< agent_ is there, or boot_failure_ says why not
-    std::exception_ptr boot_failure_;
+    SandboxState state_;
+    Event share_ready_; ///< share_ is open, or state_ says why not
+    Event booted_;      ///< state_ is no longer booting
     std::unique_ptr<storage::Share> share_;
     std::shared_ptr<vm::VirtualMachine> machine_; ///< shared with whoever waits for its end
-    AgentHandle agent_;
     std::optional<ClockKeeper> clock_keeper_;
-    Event machine_gone_;                     ///< nothing runs in it, as far as can be known
-    std::optional<std::string> machine_end_; ///< why it has ended or is being ended
+    Event machine_gone_; ///< nothing runs in it, as far as can be known
 
     /// A null pointer reserves the id of a container that is being created.
     std::map<std::string, std::shared_ptr<Task>> tasks_;
     int creates_ = 0; ///< that are under way
     Event creates_ended_;
-    bool stopping_ = false;
     RunOnce stopped_;
     TaskGroup coroutines_;
 };

@@ -4,6 +4,7 @@
 #include "common/async/task_group.hpp"
 #include "host/agent/agent_connection.hpp"
 #include "host/pod/guest_spec.hpp"
+#include "host/sandbox/agent_handle.hpp"
 #include "host/sandbox/process.hpp"
 #include "host/sandbox/rollback.hpp"
 #include "host/sandbox/timeouts.hpp"
@@ -25,9 +26,6 @@ struct TaskSpec {
     std::vector<storage::MountSpec> rootfs;
     io::StdioSpec stdio;
 };
-
-/// The connection to the agent, held by whoever makes a call on it.
-using AgentHandle = std::shared_ptr<agent::AgentConnection>;
 
 /// An exec's conversation with the agent. The stream goes before the connection that it is on.
 struct ExecChannel {

@@ -1,9 +1,9 @@
 #include "vmimage/kernel_modules.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 
-#include <algorithm>
 #include <cstring>
 #include <elf.h>
 
@@ -75,17 +75,13 @@ std::vector<std::string> module_dependencies(std::string_view elf, const std::st
     std::string_view info = find_section(elf, ".modinfo", name);
     constexpr std::string_view key = "depends=";
     while (!info.empty()) {
-        const std::size_t end = std::min(info.find('\0'), info.size());
-        std::string_view entry = info.substr(0, end);
-        info.remove_prefix(std::min(end + 1, info.size()));
+        std::string_view entry = take_part(info, '\0');
         if (!entry.starts_with(key)) {
             continue;
         }
         entry.remove_prefix(key.size());
         while (!entry.empty()) {
-            const std::size_t comma = std::min(entry.find(','), entry.size());
-            dependencies.push_back(canonical(entry.substr(0, comma)));
-            entry.remove_prefix(std::min(comma + 1, entry.size()));
+            dependencies.push_back(canonical(take_part(entry, ',')));
         }
     }
     return dependencies;
@@ -106,9 +102,7 @@ KernelModules::KernelModules(std::filesystem::path directory) : directory_(std::
     constexpr std::size_t max_list_bytes = std::size_t{4} * 1024 * 1024;
     std::string list = read_file(directory_ / "modules.builtin", max_list_bytes);
     for (std::string_view rest = list; !rest.empty();) {
-        const std::size_t end = std::min(rest.find('\n'), rest.size());
-        built_in_.insert(module_name(std::filesystem::path(rest.substr(0, end))));
-        rest.remove_prefix(std::min(end + 1, rest.size()));
+        built_in_.insert(module_name(std::filesystem::path(take_part(rest, '\n'))));
     }
 }
 

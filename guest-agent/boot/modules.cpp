@@ -1,9 +1,9 @@
 #include "guest-agent/boot/modules.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/module.h>
@@ -37,12 +37,11 @@ void load_modules(const std::filesystem::path& list) {
         }
         throw;
     }
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find('\n', at), text.size());
-        if (end > at) {
-            load(text.substr(at, end - at));
+    for (std::string_view rest = text; !rest.empty();) {
+        const std::string_view module = take_part(rest, '\n');
+        if (!module.empty()) {
+            load(std::string(module));
         }
-        at = end + 1;
     }
 }
 

@@ -1,11 +1,11 @@
 #include "guest-agent/cgroup/memory_watch.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
-#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <fcntl.h>
@@ -29,15 +29,13 @@ constexpr std::chrono::seconds in_a_row{3};
 
 /// "name 123" in the lines of a file such as memory.stat; 0 if it is not there or no number.
 std::int64_t value_of(std::string_view text, std::string_view name) {
-    for (std::size_t at = 0; at < text.size();) {
-        const std::size_t end = std::min(text.find('\n', at), text.size());
-        const std::string_view line = text.substr(at, end - at);
+    while (!text.empty()) {
+        const std::string_view line = take_part(text, '\n');
         if (line.starts_with(name) && line.size() > name.size() && line[name.size()] == ' ') {
             std::int64_t value = 0;
             std::from_chars(line.data() + name.size() + 1, line.data() + line.size(), value);
             return value;
         }
-        at = end + 1;
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "guest-agent/setup/passwd.hpp"
 
-#include <algorithm>
+#include "common/base/take_part.hpp"
+
 #include <charconv>
 #include <system_error>
 
@@ -13,13 +14,9 @@ constexpr int home_field = 5;
 
 std::string_view field(std::string_view line, int number) {
     for (; number > 0; --number) {
-        const std::size_t colon = line.find(':');
-        if (colon == std::string_view::npos) {
-            return {};
-        }
-        line.remove_prefix(colon + 1);
+        take_part(line, ':');
     }
-    return line.substr(0, line.find(':'));
+    return take_part(line, ':');
 }
 
 bool is_entry_of(uid_t uid, std::string_view line) {
@@ -33,13 +30,11 @@ bool is_entry_of(uid_t uid, std::string_view line) {
 } // namespace
 
 std::string home_of(uid_t uid, std::string_view passwd) {
-    for (std::size_t at = 0; at < passwd.size();) {
-        const std::size_t end = std::min(passwd.find('\n', at), passwd.size());
-        const std::string_view line = passwd.substr(at, end - at);
+    while (!passwd.empty()) {
+        const std::string_view line = take_part(passwd, '\n');
         if (is_entry_of(uid, line)) {
             return std::string(field(line, home_field));
         }
-        at = end + 1;
     }
     return {};
 }

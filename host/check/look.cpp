@@ -1,8 +1,8 @@
 #include "host/check/look.hpp"
 
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 
-#include <algorithm>
 #include <system_error>
 
 namespace cppvm::check {
@@ -25,11 +25,10 @@ std::string read_kernel_file(const std::filesystem::path& path) noexcept {
 
 std::string_view find_line(std::string_view text, std::string_view key) {
     while (!text.empty()) {
-        const std::size_t end = std::min(text.find('\n'), text.size());
-        if (text.substr(0, end).starts_with(key)) {
-            return text.substr(0, end);
+        const std::string_view line = take_part(text, '\n');
+        if (line.starts_with(key)) {
+            return line;
         }
-        text.remove_prefix(std::min(end + 1, text.size()));
     }
     return {};
 }

@@ -1,6 +1,7 @@
 #include "host/config/programs.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 
 #include <cstdlib>
 #include <string>
@@ -41,9 +42,7 @@ std::filesystem::path find_program(
     const char* const path = std::getenv("PATH");
     std::string_view rest = path != nullptr ? path : "";
     while (!rest.empty()) {
-        const std::size_t end = std::min(rest.find(':'), rest.size());
-        places.emplace_back(rest.substr(0, end));
-        rest.remove_prefix(std::min(end + 1, rest.size()));
+        places.emplace_back(take_part(rest, ':'));
     }
     std::string tried;
     for (const auto& place : places) {

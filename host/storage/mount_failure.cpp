@@ -1,9 +1,9 @@
 #include "host/storage/mount_failure.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/base/unique_fd.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <string_view>
@@ -43,8 +43,7 @@ std::string ask_kernel(const std::string& type, std::string_view data) {
         return "";
     }
     while (!data.empty()) {
-        const std::string option(data.substr(0, data.find(',')));
-        data.remove_prefix(std::min(data.size(), option.size() + 1));
+        const std::string option(take_part(data, ','));
         const std::size_t equals = option.find('=');
         const std::string key = option.substr(0, equals);
         const int result =

@@ -1,6 +1,7 @@
 #include "host/storage/mountinfo.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 
 #include <algorithm>
@@ -39,9 +40,7 @@ std::string decode_octal(std::string_view text) {
 std::optional<MountPoint> parse_line(std::string_view line) {
     std::vector<std::string_view> fields;
     while (!line.empty()) {
-        const std::size_t end = std::min(line.find(' '), line.size());
-        fields.push_back(line.substr(0, end));
-        line.remove_prefix(std::min(end + 1, line.size()));
+        fields.push_back(take_part(line, ' '));
     }
     // id parent major:minor root path options tag… - type source super-options
     const auto dash =
@@ -66,13 +65,11 @@ std::optional<MountPoint> parse_line(std::string_view line) {
 boost::system::result<std::vector<MountPoint>> parse_mountinfo(std::string_view text) {
     std::vector<MountPoint> mounts;
     while (!text.empty()) {
-        const std::size_t end = std::min(text.find('\n'), text.size());
-        auto mount = parse_line(text.substr(0, end));
+        auto mount = parse_line(take_part(text, '\n'));
         if (!mount) {
             return boost::system::errc::make_error_code(boost::system::errc::bad_message);
         }
         mounts.push_back(std::move(*mount));
-        text.remove_prefix(std::min(end + 1, text.size()));
     }
     return mounts;
 }

@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
 #include "common/os/pipe.hpp"
@@ -58,16 +59,9 @@ std::optional<T> parse_number(std::string_view text) noexcept {
     return value;
 }
 
-std::string_view take_word(std::string_view& text) noexcept {
-    const std::size_t space = std::min(text.find(' '), text.size());
-    const std::string_view word = text.substr(0, space);
-    text.remove_prefix(std::min(space + 1, text.size()));
-    return word;
-}
-
 [[noreturn]] void throw_libvirt_error(std::string_view value, std::string_view operation) {
-    const int number = parse_number<int>(take_word(value)).value_or(0);
-    take_word(value); // the domain: which part of libvirt
+    const int number = parse_number<int>(take_part(value, ' ')).value_or(0);
+    take_part(value, ' '); // the domain: which part of libvirt
     std::string message = std::string(operation) + ": ";
     message.append(number == 0 ? "" : "libvirt: ").append(value);
     throw Error(
@@ -157,10 +151,8 @@ std::vector<std::string> HelperAnswer::find_all(std::string_view key) const {
 HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation) {
     HelperAnswer answer;
     while (!text.empty()) {
-        const std::size_t end = std::min(text.find('\n'), text.size());
-        std::string_view line = text.substr(0, end);
-        text.remove_prefix(std::min(end + 1, text.size()));
-        const std::string_view key = take_word(line);
+        std::string_view line = take_part(text, '\n');
+        const std::string_view key = take_part(line, ' ');
         if (key == "error") {
             throw_libvirt_error(line, operation);
         }

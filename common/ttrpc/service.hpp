@@ -19,7 +19,7 @@ class Service {
     Service& operator=(const Service&) = delete;
     virtual ~Service();
 
-    /// With its package: "cppvm.agent.v1.Agent".
+    /// With its package: "cppvm.agent.v2.Agent".
     virtual std::string_view name() const = 0;
 
     /// A unary method: takes and gives serialised messages. `context`, `method` and `payload` live

@@ -19,4 +19,15 @@ decode_frame_header(std::span<const std::uint8_t, frame_header_size> bytes) noex
     return length;
 }
 
+std::array<std::uint8_t, confirmation_size> encode_confirmation(std::uint64_t received) noexcept {
+    std::array<std::uint8_t, confirmation_size> bytes{};
+    boost::endian::store_big_u64(bytes.data(), received);
+    return bytes;
+}
+
+std::uint64_t
+decode_confirmation(std::span<const std::uint8_t, confirmation_size> bytes) noexcept {
+    return boost::endian::load_big_u64(bytes.data());
+}
+
 } // namespace cppvm::wire

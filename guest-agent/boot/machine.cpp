@@ -1,5 +1,6 @@
 #include "guest-agent/boot/machine.hpp"
 
+#include "common/async/event.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/wire/ports.hpp"
@@ -230,6 +231,11 @@ void Machine::change_clock(const ClockChange& change) {
     if (::clock_adjtime(CLOCK_REALTIME, &words) < 0) {
         throw_errno("change", "clock");
     }
+}
+
+Awaitable<> Machine::wait_end(asio::any_io_executor executor) {
+    Event never(executor);
+    co_await never.wait();
 }
 
 void Machine::power_off() {

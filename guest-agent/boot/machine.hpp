@@ -25,6 +25,7 @@ class Machine : public Environment {
     std::vector<BootPhase> phases() const override { return phases_; }
     void change_clock(const ClockChange& change) override;
     /// Does not return.
+    Awaitable<> wait_end(asio::any_io_executor executor) override;
     void power_off() override;
 
   private:

@@ -3,7 +3,9 @@
 #include "common/base/error.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
 
+#include <csignal>
 #include <cstring>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -50,6 +52,11 @@ Awaitable<std::optional<StreamSocket>> ProcessEnvironment::dial_host() {
         asio::local::stream_protocol::endpoint(options_.hello_path);
     co_await socket.async_connect(address, asio::use_awaitable);
     co_return socket;
+}
+
+Awaitable<> ProcessEnvironment::wait_end(asio::any_io_executor executor) {
+    asio::signal_set signals(executor, SIGTERM, SIGINT);
+    co_await signals.async_wait(asio::use_awaitable);
 }
 
 } // namespace cppvm::guest

@@ -25,6 +25,8 @@ class ProcessEnvironment : public Environment {
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return {}; }
     void change_clock(const ClockChange&) override {}
+    /// SIGTERM or SIGINT.
+    Awaitable<> wait_end(asio::any_io_executor executor) override;
     void power_off() override {}
 
   private:

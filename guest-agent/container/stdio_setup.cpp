@@ -12,19 +12,18 @@ namespace cppvm::guest {
 
 namespace {
 
-std::optional<StreamSocket> take(StdioTable& table, std::uint64_t token, const char* name) {
-    if (token == 0) {
-        return std::nullopt;
+std::shared_ptr<StdioStream> take(StdioTable& table, std::uint64_t id, const char* name) {
+    if (id == 0) {
+        return nullptr;
     }
-    auto connection = table.take(token);
-    if (!connection) {
+    auto stream = table.take(id);
+    if (!stream) {
         throw Error(
             Code::failed_precondition,
-            std::string("open ") + name + ": no connection waits under token " +
-                std::to_string(token)
+            std::string("open ") + name + ": no stream is parked under id " + std::to_string(id)
         );
     }
-    return connection;
+    return stream;
 }
 
 void join(UniqueFd& reader, UniqueFd& writer) {
@@ -48,9 +47,9 @@ int first_of(const UniqueFd& fd, const UniqueFd& otherwise) {
 } // namespace
 
 StdioSetup::StdioSetup(StdioTable& table, const StdioRequest& request, bool terminal)
-    : input_(take(table, request.input_token, "stdin")),
-      output_(take(table, request.output_token, "stdout")),
-      error_(take(table, request.error_token, "stderr")), null_(open_file("/dev/null", O_RDWR)) {
+    : input_(take(table, request.input_stream, "stdin")),
+      output_(take(table, request.output_stream, "stdout")),
+      error_(take(table, request.error_stream, "stderr")), null_(open_file("/dev/null", O_RDWR)) {
     if (terminal && error_) {
         throw Error(
             Code::invalid_argument, "open stderr: a process with a terminal has one output stream"
@@ -89,13 +88,13 @@ void StdioSetup::connect(ProcessIo& io, const UniqueFd& terminal) {
     child_output_.reset();
     child_error_.reset();
     if (input_) {
-        io.add_input(std::move(*input_), std::move(our_input_));
+        io.add_input(std::move(input_), std::move(our_input_));
     }
     if (output_) {
-        io.add_output(std::move(*output_), std::move(our_output_));
+        io.add_output(std::move(output_), std::move(our_output_));
     }
     if (error_) {
-        io.add_output(std::move(*error_), std::move(our_error_));
+        io.add_output(std::move(error_), std::move(our_error_));
     }
 }
 

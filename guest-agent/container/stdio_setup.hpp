@@ -5,28 +5,27 @@
 #include "guest-agent/stdio/stdio_table.hpp"
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 
 namespace cppvm::guest {
 
-/// Which parked connections a process uses; 0 is /dev/null. Plain data, from the host's request.
+/// Which parked streams a process uses; 0 is /dev/null. Plain data, from the host's request.
 struct StdioRequest {
     bool terminal = false;
-    std::uint64_t input_token = 0;
-    std::uint64_t output_token = 0;
-    std::uint64_t error_token = 0;
+    std::uint64_t input_stream = 0;
+    std::uint64_t output_stream = 0;
+    std::uint64_t error_stream = 0;
     unsigned console_width = 0;
     unsigned console_height = 0;
 };
 
-/// The stdio of a process that is about to be made: connections taken from the table, and the ends
+/// The stdio of a process that is about to be made: streams taken from the table, and the ends
 /// of its pipes.
 /// Owns: all of it, until `connect`.
 class StdioSetup {
   public:
-    /// Throws: Error (failed_precondition) naming a token under which no connection is parked, or a
-    /// request that does not fit the terminal flag of the spec; then the other connections are
-    /// closed.
+    /// Throws: Error (failed_precondition) naming an id under which no stream is parked, or a request
+    /// that does not fit the terminal flag of the spec; then the other streams are closed.
     StdioSetup(StdioTable& table, const StdioRequest& request, bool terminal);
 
     /// What the child gets; with a terminal /dev/null, until it opens its own. Valid until
@@ -38,9 +37,9 @@ class StdioSetup {
     void connect(ProcessIo& io, const UniqueFd& terminal);
 
   private:
-    std::optional<StreamSocket> input_;
-    std::optional<StreamSocket> output_;
-    std::optional<StreamSocket> error_;
+    std::shared_ptr<StdioStream> input_;
+    std::shared_ptr<StdioStream> output_;
+    std::shared_ptr<StdioStream> error_;
     UniqueFd null_;
     // Ends of pipes: the child's and ours.
     UniqueFd child_input_, child_output_, child_error_;

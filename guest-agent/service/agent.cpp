@@ -35,8 +35,8 @@ std::uint64_t now_us() {
            static_cast<std::uint64_t>(now.tv_nsec) / 1000;
 }
 
-agent::v1::Hello make_hello(const std::vector<BootPhase>& phases) {
-    agent::v1::Hello hello;
+agent::v2::Hello make_hello(const std::vector<BootPhase>& phases) {
+    agent::v2::Hello hello;
     hello.set_protocol_version(wire::protocol_version);
     hello.set_build_id(std::string(build_id()));
     utsname system{};
@@ -51,12 +51,13 @@ agent::v1::Hello make_hello(const std::vector<BootPhase>& phases) {
     return hello;
 }
 
-/// The answer to a preamble. One byte always fits into the buffer of a new connection, so this does
-/// not wait: nothing can happen between the answer and what follows it.
-bool answer(StreamSocket& socket, std::uint8_t byte) {
+/// The answer to a preamble. A few bytes always fit into the buffer of a new connection, so this
+/// does not wait: nothing can happen between the answer and what follows it.
+bool answer(StreamSocket& socket, const wire::PreambleAnswer& answer) {
+    const auto bytes = wire::encode(answer);
     boost::system::error_code error;
     socket.non_blocking(true, error);
-    return !error && socket.write_some(asio::buffer(&byte, 1), error) == 1;
+    return !error && socket.write_some(asio::buffer(bytes), error) == bytes.size();
 }
 
 Awaitable<> exchange_hello(StreamSocket socket, std::string message) {
@@ -79,9 +80,8 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
       containers_(
           {executor, reaper_, stdio_, environment.share(), environment.cgroup_root(), logger}
       ),
-      power_off_(executor),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
-      service_(containers_, clock_, power_off_), server_(executor, logger),
+      service_(executor, containers_, clock_, logger), server_(executor, logger),
       reaping_(executor, logger), tasks_(executor, std::move(logger)) {
     server_.add(service_);
 }
@@ -91,8 +91,7 @@ Awaitable<> Agent::run() {
     reaping_.spawn("reaper", reaper_.run());
     tasks_.spawn("listener", accept(environment_.listen()));
     tasks_.spawn("hello", say_hello());
-    co_await power_off_.wait();
-    environment_.power_off();
+    co_await environment_.wait_end(executor_);
     co_await stop();
 }
 
@@ -100,6 +99,7 @@ Awaitable<> Agent::stop() {
     co_await server_.stop();
     co_await tasks_.stop();
     co_await containers_.stop();
+    co_await service_.stop();
     co_await stdio_.stop();
     co_await reaping_.stop();
 }
@@ -197,24 +197,40 @@ Awaitable<> Agent::serve(StreamSocket socket) {
         wire::decode_preamble(std::span<const std::uint8_t, wire::preamble_size>(head));
     if (!preamble) {
         logger_.warn("Bad preamble", {{"error", preamble.error().message()}});
-        answer(socket, wire::refused);
+        answer(socket, {});
         co_return;
     }
-    if (preamble->kind == wire::ConnectionKind::rpc) {
-        if (answer(socket, wire::accepted)) {
+    switch (preamble->kind) {
+    case wire::ConnectionKind::rpc:
+        if (answer(socket, {true, 0})) {
             co_await server_.serve_connection(std::move(socket));
         }
-        co_return;
+        break;
+    case wire::ConnectionKind::stdio:
+        park(preamble->stream, std::move(socket));
+        break;
+    case wire::ConnectionKind::resume:
+        resume(*preamble, std::move(socket));
+        break;
     }
-    if (!stdio_.accepts(preamble->token)) {
-        logger_.warn("Stdio stream refused", {{"token", preamble->token}});
-        answer(socket, wire::refused);
-        co_return;
+}
+
+// Answered and parked in one turn: the request that names the stream may follow the answer at once.
+void Agent::park(std::uint64_t id, StreamSocket socket) {
+    if (!stdio_.accepts(id)) {
+        logger_.warn("Stdio stream refused", {{"stream", id}});
+        answer(socket, {});
+    } else if (answer(socket, {true, 0})) {
+        stdio_.park(id, std::move(socket));
     }
-    // Answered and parked in one turn: the request that names the token may follow the answer at
-    // once.
-    if (answer(socket, wire::accepted)) {
-        stdio_.park(preamble->token, std::move(socket));
+}
+
+void Agent::resume(const wire::Preamble& preamble, StreamSocket socket) {
+    const auto stream = stdio_.find(preamble.stream);
+    if (!stream) { // it is over, and the host has not heard of that
+        answer(socket, {});
+    } else if (answer(socket, {true, stream->received})) {
+        stream->resume(std::move(socket), preamble.received);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include "common/async/task_group.hpp"
 #include "common/ttrpc/server.hpp"
+#include "common/wire/preamble.hpp"
 #include "guest-agent/container/containers.hpp"
 #include "guest-agent/service/container_service.hpp"
 #include "guest-agent/service/environment.hpp"
@@ -15,14 +16,15 @@ class Agent {
   public:
     Agent(const asio::any_io_executor& executor, Environment& environment, Logger logger);
 
-    /// Listens, says hello, serves until the host asks to power off; then ends the machine, or,
-    /// where there is none, takes everything down and returns.
+    /// Listens, says hello, serves until `Environment::wait_end` returns; then takes everything down.
     /// Throws: Error when it cannot listen.
     Awaitable<> run();
 
   private:
     Awaitable<> accept(UniqueFd listener);
     Awaitable<> serve(StreamSocket socket);
+    void park(std::uint64_t id, StreamSocket socket);
+    void resume(const wire::Preamble& preamble, StreamSocket socket);
     Awaitable<> say_hello();
     Awaitable<bool> try_hello(Deadline deadline);
     Awaitable<> stop();
@@ -33,7 +35,6 @@ class Agent {
     Reaper reaper_;
     StdioTable stdio_;
     Containers containers_;
-    Event power_off_;
     Clock clock_;
     ContainerService service_;
     ttrpc::Server server_;

@@ -1,6 +1,7 @@
 #include "guest-agent/service/container_service.hpp"
 
-#include <boost/asio/steady_timer.hpp>
+#include "common/async/first_of.hpp"
+#include "common/async/timeout.hpp"
 
 #include <chrono>
 
@@ -12,18 +13,18 @@ namespace {
 // a suspend. Each comparison wakes the guest for some 0.1 ms.
 constexpr std::chrono::seconds clock_interval{10};
 
-StdioRequest to_request(const agent::v1::Stdio& stdio) {
+StdioRequest to_request(const agent::v2::Stdio& stdio) {
     StdioRequest request;
     request.terminal = stdio.terminal();
-    request.input_token = stdio.stdin_token();
-    request.output_token = stdio.stdout_token();
-    request.error_token = stdio.stderr_token();
+    request.input_stream = stdio.stdin_stream();
+    request.output_stream = stdio.stdout_stream();
+    request.error_stream = stdio.stderr_stream();
     request.console_width = stdio.console_width();
     request.console_height = stdio.console_height();
     return request;
 }
 
-ProcessName to_name(const agent::v1::ProcessRef& reference) {
+ProcessName to_name(const agent::v2::ProcessRef& reference) {
     return {reference.container_id(), reference.exec_id()};
 }
 
@@ -37,67 +38,126 @@ Response to_response(const CreateResult& result) {
     return response;
 }
 
+agent::v2::SetClockResponse hear(Clock& clock, const agent::v2::SetClockRequest& request) {
+    clock.hear(request.unix_ns(), request.adjust_ns());
+    agent::v2::SetClockResponse response;
+    response.set_unix_ns(wall_clock_ns());
+    return response;
+}
+
 } // namespace
 
-Awaitable<agent::v1::CreateContainerResponse> ContainerService::create_container(
-    ttrpc::CallContext&, const agent::v1::CreateContainerRequest& request
-) {
-    const CreateResult result = co_await containers_.create(
-        request.container_id(), request.spec(), to_request(request.stdio())
-    );
-    co_return to_response<agent::v1::CreateContainerResponse>(result);
+ContainerService::ContainerService(
+    const asio::any_io_executor& executor, Containers& containers, Clock& clock, Logger logger
+)
+    : containers_(containers), clock_(clock), log_(executor), watches_(executor, std::move(logger)) {}
+
+Awaitable<> ContainerService::stop() {
+    co_await watches_.stop();
 }
 
-Awaitable<agent::v1::Empty> ContainerService::start_container(
-    ttrpc::CallContext&, const agent::v1::StartContainerRequest& request
-) {
-    co_await containers_.start(request.container_id());
-    co_return agent::v1::Empty();
-}
-
-Awaitable<> ContainerService::run_exec(
-    ttrpc::CallContext&,
-    const agent::v1::RunExecRequest& request,
-    ttrpc::ReplyWriter<agent::v1::ExecEvent>& events
-) {
-    const ProcessName name{request.container_id(), request.exec_id()};
-    const CreateResult result =
-        co_await containers_.exec(name, request.process(), to_request(request.stdio()));
-    agent::v1::ExecEvent event;
-    *event.mutable_started() = to_response<agent::v1::ExecEvent::Started>(result);
-    co_await events.send(event);
-    const unsigned status = co_await containers_.wait(name);
-    event.mutable_exited()->set_exit_status(status);
-    co_await events.send(event);
-    co_await containers_.forget_exec(name);
-}
-
-Awaitable<agent::v1::WaitProcessResponse>
-ContainerService::wait_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) {
-    agent::v1::WaitProcessResponse response;
-    const unsigned status = co_await containers_.wait(to_name(request));
-    response.set_exit_status(status);
+Awaitable<agent::v2::ConfigureResponse>
+ContainerService::configure(ttrpc::CallContext&, const agent::v2::ConfigureRequest& request) {
+    agent::v2::ConfigureResponse response;
+    *response.mutable_clock() = hear(clock_, request.clock());
     co_return response;
 }
 
-Awaitable<agent::v1::Empty> ContainerService::signal_process(
-    ttrpc::CallContext&, const agent::v1::SignalProcessRequest& request
+Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container(
+    ttrpc::CallContext&, const agent::v2::CreateContainerRequest& request
+) {
+    log_.confirm(request.events_seen());
+    const CreateResult result = co_await containers_.create(
+        request.container_id(), request.spec(), to_request(request.stdio())
+    );
+    watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));
+    co_return to_response<agent::v2::CreateContainerResponse>(result);
+}
+
+Awaitable<agent::v2::Empty> ContainerService::start_container(
+    ttrpc::CallContext&, const agent::v2::StartContainerRequest& request
+) {
+    co_await containers_.start(request.container_id());
+    co_return agent::v2::Empty();
+}
+
+Awaitable<agent::v2::ExecResponse>
+ContainerService::exec(ttrpc::CallContext&, const agent::v2::ExecRequest& request) {
+    log_.confirm(request.events_seen());
+    const ProcessName name{request.container_id(), request.exec_id()};
+    const CreateResult result =
+        co_await containers_.exec(name, request.process(), to_request(request.stdio()));
+    watches_.spawn("watch exec", watch_exec(name, request.process_number()));
+    co_return to_response<agent::v2::ExecResponse>(result);
+}
+
+Awaitable<> ContainerService::watch_init(std::string container_id, std::uint64_t number) {
+    append_exit(number, co_await containers_.wait({std::move(container_id), ""}));
+}
+
+Awaitable<> ContainerService::watch_exec(ProcessName name, std::uint64_t number) {
+    append_exit(number, co_await containers_.wait(name));
+    co_await containers_.forget_exec(name);
+}
+
+void ContainerService::append_exit(std::uint64_t number, unsigned status) {
+    agent::v2::Event event;
+    event.mutable_exited()->set_process_number(number);
+    event.mutable_exited()->set_exit_status(status);
+    log_.append(std::move(event));
+}
+
+Awaitable<> ContainerService::events(
+    ttrpc::CallContext&,
+    const agent::v2::EventsRequest& request,
+    ttrpc::ReplyWriter<agent::v2::Event>& events
+) {
+    if (superseded_) {
+        superseded_->set(); // the call before, whose connection may be dead
+    }
+    const auto superseded = std::make_shared<Event>(co_await asio::this_coro::executor);
+    superseded_ = superseded;
+    std::uint64_t seen = request.seen();
+    log_.confirm(seen);
+    Deadline next_word = deadline_in(clock_interval);
+    for (;;) {
+        bool by_then = false;
+        const auto wait = [&]() -> Awaitable<> {
+            by_then = co_await ends_by(log_.wait_after(seen), next_word);
+        };
+        if (co_await first_of(wait(), superseded->wait()) == 1) {
+            co_return;
+        }
+        agent::v2::Event event;
+        if (by_then) {
+            event = *log_.after(seen);
+            seen = event.sequence();
+        } else {
+            event.mutable_clock_wanted();
+            next_word = deadline_in(clock_interval);
+        }
+        co_await events.send(event);
+    }
+}
+
+Awaitable<agent::v2::Empty> ContainerService::signal_process(
+    ttrpc::CallContext&, const agent::v2::SignalProcessRequest& request
 ) {
     containers_.signal(to_name(request.process()), request.signal(), request.all());
-    co_return agent::v1::Empty();
+    co_return agent::v2::Empty();
 }
 
-Awaitable<agent::v1::Empty> ContainerService::resize_console(
-    ttrpc::CallContext&, const agent::v1::ResizeConsoleRequest& request
+Awaitable<agent::v2::Empty> ContainerService::resize_console(
+    ttrpc::CallContext&, const agent::v2::ResizeConsoleRequest& request
 ) {
     containers_.resize(to_name(request.process()), request.width(), request.height());
-    co_return agent::v1::Empty();
+    co_return agent::v2::Empty();
 }
 
-Awaitable<agent::v1::ListProcessesResponse> ContainerService::list_processes(
-    ttrpc::CallContext&, const agent::v1::ListProcessesRequest& request
+Awaitable<agent::v2::ListProcessesResponse> ContainerService::list_processes(
+    ttrpc::CallContext&, const agent::v2::ListProcessesRequest& request
 ) {
-    agent::v1::ListProcessesResponse response;
+    agent::v2::ListProcessesResponse response;
     for (const ProcessEntry& process : containers_.list(request.container_id())) {
         auto* entry = response.add_processes();
         entry->set_pid(process.pid);
@@ -107,39 +167,15 @@ Awaitable<agent::v1::ListProcessesResponse> ContainerService::list_processes(
     co_return response;
 }
 
-Awaitable<agent::v1::Empty>
-ContainerService::delete_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) {
+Awaitable<agent::v2::Empty>
+ContainerService::delete_process(ttrpc::CallContext&, const agent::v2::ProcessRef& request) {
     co_await containers_.remove(to_name(request));
-    co_return agent::v1::Empty();
+    co_return agent::v2::Empty();
 }
 
-Awaitable<agent::v1::SetClockResponse>
-ContainerService::set_clock(ttrpc::CallContext&, const agent::v1::SetClockRequest& request) {
-    clock_.hear(request.unix_ns(), request.adjust_ns());
-    agent::v1::SetClockResponse response;
-    response.set_unix_ns(wall_clock_ns());
-    co_return response;
-}
-
-Awaitable<> ContainerService::watch_clock(
-    ttrpc::CallContext&, const agent::v1::Empty&, ttrpc::ReplyWriter<agent::v1::Empty>& words
-) {
-    auto executor = co_await asio::this_coro::executor;
-    for (;;) {
-        asio::steady_timer pause(executor, clock_interval);
-        co_await pause.async_wait(asio::use_awaitable);
-        co_await words.send(agent::v1::Empty());
-    }
-}
-
-Awaitable<agent::v1::Empty> ContainerService::ping(ttrpc::CallContext&, const agent::v1::Empty&) {
-    co_return agent::v1::Empty();
-}
-
-Awaitable<agent::v1::Empty>
-ContainerService::power_off(ttrpc::CallContext& context, const agent::v1::Empty&) {
-    context.after_reply = [this] { power_off_.set(); };
-    co_return agent::v1::Empty();
+Awaitable<agent::v2::SetClockResponse>
+ContainerService::set_clock(ttrpc::CallContext&, const agent::v2::SetClockRequest& request) {
+    co_return hear(clock_, request);
 }
 
 } // namespace cppvm::guest

@@ -1,60 +1,66 @@
 #pragma once
 
-#include "common/async/event.hpp"
+#include "common/async/task_group.hpp"
 #include "guest-agent/container/containers.hpp"
 #include "guest-agent/service/clock.hpp"
+#include "guest-agent/service/event_log.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
+
+#include <memory>
 
 namespace cppvm::guest {
 
-/// The RPC service: messages to calls of Containers, and back.
-/// Borrows: the containers and the clock. Thread: the loop's only.
-class ContainerService : public agent::v1::AgentService {
+/// The RPC service: messages to calls of Containers, and back; exits to events.
+/// Borrows: the containers and the clock. `stop` must have been awaited before the destructor.
+/// Thread: the loop's only.
+class ContainerService : public agent::v2::AgentService {
   public:
-    /// `power_off` is set once PowerOff has been answered.
-    ContainerService(Containers& containers, Clock& clock, Event& power_off)
-        : containers_(containers), clock_(clock), power_off_(power_off) {}
+    ContainerService(
+        const asio::any_io_executor& executor, Containers& containers, Clock& clock, Logger logger
+    );
 
-    Awaitable<agent::v1::CreateContainerResponse> create_container(
-        ttrpc::CallContext& context, const agent::v1::CreateContainerRequest& request
+    /// Watches processes no longer. After it nothing may be called.
+    Awaitable<> stop();
+
+    Awaitable<agent::v2::ConfigureResponse>
+    configure(ttrpc::CallContext& context, const agent::v2::ConfigureRequest& request) override;
+    Awaitable<agent::v2::CreateContainerResponse> create_container(
+        ttrpc::CallContext& context, const agent::v2::CreateContainerRequest& request
     ) override;
-    Awaitable<agent::v1::Empty> start_container(
-        ttrpc::CallContext& context, const agent::v1::StartContainerRequest& request
+    Awaitable<agent::v2::Empty> start_container(
+        ttrpc::CallContext& context, const agent::v2::StartContainerRequest& request
     ) override;
-    Awaitable<> run_exec(
+    Awaitable<agent::v2::ExecResponse>
+    exec(ttrpc::CallContext& context, const agent::v2::ExecRequest& request) override;
+    Awaitable<> events(
         ttrpc::CallContext& context,
-        const agent::v1::RunExecRequest& request,
-        ttrpc::ReplyWriter<agent::v1::ExecEvent>& events
+        const agent::v2::EventsRequest& request,
+        ttrpc::ReplyWriter<agent::v2::Event>& events
     ) override;
-    Awaitable<agent::v1::WaitProcessResponse>
-    wait_process(ttrpc::CallContext& context, const agent::v1::ProcessRef& request) override;
-    Awaitable<agent::v1::Empty> signal_process(
-        ttrpc::CallContext& context, const agent::v1::SignalProcessRequest& request
+    Awaitable<agent::v2::Empty> signal_process(
+        ttrpc::CallContext& context, const agent::v2::SignalProcessRequest& request
     ) override;
-    Awaitable<agent::v1::Empty> resize_console(
-        ttrpc::CallContext& context, const agent::v1::ResizeConsoleRequest& request
+    Awaitable<agent::v2::Empty> resize_console(
+        ttrpc::CallContext& context, const agent::v2::ResizeConsoleRequest& request
     ) override;
-    Awaitable<agent::v1::ListProcessesResponse> list_processes(
-        ttrpc::CallContext& context, const agent::v1::ListProcessesRequest& request
+    Awaitable<agent::v2::ListProcessesResponse> list_processes(
+        ttrpc::CallContext& context, const agent::v2::ListProcessesRequest& request
     ) override;
-    Awaitable<agent::v1::Empty>
-    delete_process(ttrpc::CallContext& context, const agent::v1::ProcessRef& request) override;
-    Awaitable<agent::v1::SetClockResponse>
-    set_clock(ttrpc::CallContext& context, const agent::v1::SetClockRequest& request) override;
-    Awaitable<> watch_clock(
-        ttrpc::CallContext& context,
-        const agent::v1::Empty& request,
-        ttrpc::ReplyWriter<agent::v1::Empty>& words
-    ) override;
-    Awaitable<agent::v1::Empty>
-    ping(ttrpc::CallContext& context, const agent::v1::Empty& request) override;
-    Awaitable<agent::v1::Empty>
-    power_off(ttrpc::CallContext& context, const agent::v1::Empty& request) override;
+    Awaitable<agent::v2::Empty>
+    delete_process(ttrpc::CallContext& context, const agent::v2::ProcessRef& request) override;
+    Awaitable<agent::v2::SetClockResponse>
+    set_clock(ttrpc::CallContext& context, const agent::v2::SetClockRequest& request) override;
 
   private:
+    Awaitable<> watch_init(std::string container_id, std::uint64_t number);
+    Awaitable<> watch_exec(ProcessName name, std::uint64_t number);
+    void append_exit(std::uint64_t number, unsigned status);
+
     Containers& containers_;
     Clock& clock_;
-    Event& power_off_;
+    EventLog log_;
+    std::shared_ptr<Event> superseded_; ///< by a later call of Events than the present one
+    TaskGroup watches_;
 };
 
 } // namespace cppvm::guest

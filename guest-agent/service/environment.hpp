@@ -46,7 +46,10 @@ class Environment {
     /// Changes the machine's wall clock; where there is none of its own, nothing happens.
     virtual void change_clock(const ClockChange& change) = 0;
 
-    /// Ends the machine; where there is none it returns, and the agent takes down what it made.
+    /// Until the agent is to end in order. A machine has no such end: the host takes it away.
+    virtual Awaitable<> wait_end(asio::any_io_executor executor) = 0;
+
+    /// Ends the machine after a failure; where there is none it returns.
     virtual void power_off() = 0;
 };
 

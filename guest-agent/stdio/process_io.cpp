@@ -1,12 +1,14 @@
 #include "guest-agent/stdio/process_io.hpp"
 
+#include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "common/stream/confirmation_writer.hpp"
+#include "common/stream/stream_sender.hpp"
 #include "common/wire/stream_frame.hpp"
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
@@ -14,7 +16,7 @@
 #include <algorithm>
 #include <array>
 #include <memory>
-#include <span>
+#include <optional>
 
 namespace cppvm::guest {
 
@@ -22,8 +24,11 @@ namespace {
 
 using Descriptor = asio::posix::stream_descriptor;
 
-/// How long the host may take to close its side after the end of an output stream.
+/// How long the host may take to close a connection after the end of an input stream.
 constexpr auto end_grace = std::chrono::seconds(10);
+
+/// Of an output stream: what may be on its way to the host. As much as a vsock connection holds.
+constexpr std::size_t output_capacity = 128UL * 1024;
 
 Descriptor adopt(const asio::any_io_executor& executor, UniqueFd fd) {
     set_nonblocking(fd.get(), true);
@@ -43,44 +48,25 @@ Awaitable<> wait_closed(StreamSocket& connection) {
     }
 }
 
-Awaitable<> send_end(StreamSocket& connection) {
-    const auto end = wire::encode_frame_header(0);
-    auto [error, size] = co_await asio::async_write(connection, asio::buffer(end), use_tuple);
-    if (!error) {
-        co_await wait_closed(connection);
+/// A terminal whose other side is closed gives EIO: the end, as for a pipe.
+Awaitable<bool> read_output(Descriptor& source, stream::SentBytes& bytes) {
+    const auto room = bytes.room();
+    auto [error, size] =
+        co_await source.async_read_some(asio::buffer(room.data(), room.size()), use_tuple);
+    if (error) {
+        co_return false;
     }
+    bytes.commit(size);
+    co_return true;
 }
 
-/// Reads and sends until the source ends (true) or the host hangs up (false).
-Awaitable<bool> copy_out(StreamSocket& connection, Descriptor& source) {
-    // Header and payload go out in one write.
-    const auto buffer =
-        std::make_unique<std::uint8_t[]>(wire::frame_header_size + wire::max_frame_payload);
-    for (;;) {
-        // A terminal whose other side is closed gives EIO: the end, as for a pipe.
-        auto [read_error, size] = co_await source.async_read_some(
-            asio::buffer(buffer.get() + wire::frame_header_size, wire::max_frame_payload), use_tuple
-        );
-        if (read_error) {
-            co_return true;
-        }
-        const auto header = wire::encode_frame_header(static_cast<std::uint32_t>(size));
-        std::copy(header.begin(), header.end(), buffer.get());
-        auto [write_error, written] = co_await asio::async_write(
-            connection, asio::buffer(buffer.get(), wire::frame_header_size + size), use_tuple
-        );
-        if (write_error) {
-            co_return false;
-        }
-    }
-}
-
-Awaitable<> run_output(StreamSocket connection, Descriptor source) {
-    const bool ended = co_await copy_out(connection, source);
-    source.close();
-    if (ended) {
-        static_cast<void>(co_await ends_by(send_end(connection), deadline_in(end_grace)));
-    }
+Awaitable<> run_output(std::shared_ptr<StdioStream> stream, Descriptor source) {
+    auto executor = co_await asio::this_coro::executor;
+    stream::StreamSender sender(executor, output_capacity);
+    co_await sender.run(
+        [&source](stream::SentBytes& bytes) { return read_output(source, bytes); },
+        [&stream] { return stream->next(); }
+    );
 }
 
 Awaitable<> run_discard(Descriptor source) {
@@ -93,33 +79,84 @@ Awaitable<> run_discard(Descriptor source) {
     }
 }
 
-/// Receives and writes until the stream ends, the host hangs up or the process closes its end.
-Awaitable<> copy_in(StreamSocket& connection, Descriptor& sink) {
-    const auto payload = std::make_unique<std::uint8_t[]>(wire::max_frame_payload);
-    for (;;) {
-        std::array<std::uint8_t, wire::frame_header_size> header{};
-        auto [header_error, header_size] =
-            co_await asio::async_read(connection, asio::buffer(header), use_tuple);
-        if (header_error) {
-            co_return;
-        }
-        const auto length =
-            wire::decode_frame_header(std::span<const std::uint8_t, wire::frame_header_size>(header)
-            );
-        if (!length || *length == 0) {
-            co_return;
-        }
-        const auto body = asio::buffer(payload.get(), *length);
-        auto [body_error, body_size] = co_await asio::async_read(connection, body, use_tuple);
-        if (body_error) {
-            co_return;
-        }
-        auto [write_error, written] = co_await asio::async_write(sink, body, use_tuple);
-        if (write_error) {
-            co_return;
+enum class InputEnd {
+    disconnected, ///< there may be another connection
+    ended,        ///< the host has sent the end
+    refused,      ///< the process takes no more, or the host sends nonsense
+};
+
+/// One connection's part of an input stream.
+class InputConnection {
+  public:
+    InputConnection(StdioStream& stream, stream::Connection connection)
+        : stream_(stream), connection_(std::move(connection)) {}
+
+    Awaitable<InputEnd> copy_to(Descriptor& sink) {
+        for (;;) {
+            std::array<std::uint8_t, wire::frame_header_size> header{};
+            auto [error, size] =
+                co_await asio::async_read(socket(), asio::buffer(header), use_tuple);
+            if (error) {
+                co_return InputEnd::disconnected;
+            }
+            const auto length = wire::decode_frame_header(header);
+            if (!length) {
+                co_return InputEnd::refused;
+            }
+            if (*length == 0) {
+                co_return InputEnd::ended;
+            }
+            const InputEnd end = co_await copy_payload(*length, sink);
+            if (end != InputEnd::ended) {
+                co_return end;
+            }
         }
     }
-}
+
+    /// Says how the stream has ended, and lets the host close first: the other way round
+    /// vhost-device-vsock may lose the word.
+    Awaitable<> finish(InputEnd end) {
+        if (end == InputEnd::ended) {
+            confirmations_.end(socket(), stream_.received);
+        } else {
+            confirmations_.refuse(socket());
+        }
+        co_await ends_by(wait_closed(socket()), deadline_in(end_grace));
+    }
+
+  private:
+    StreamSocket& socket() noexcept { return *connection_.socket; }
+
+    // Ended: the payload has.
+    Awaitable<InputEnd> copy_payload(std::uint32_t length, Descriptor& sink) {
+        std::size_t left = length;
+        while (left > 0) {
+            auto [error, size] = co_await socket().async_read_some(
+                asio::buffer(buffer_.get(), std::min(left, buffer_size)), use_tuple
+            );
+            if (error) {
+                co_return InputEnd::disconnected;
+            }
+            left -= size;
+            stream_.received += size;
+            auto [write_error, written] =
+                co_await asio::async_write(sink, asio::buffer(buffer_.get(), size), use_tuple);
+            if (write_error) {
+                co_return InputEnd::refused;
+            }
+            confirmations_.received(socket(), stream_.received);
+        }
+        co_return InputEnd::ended;
+    }
+
+    static constexpr std::size_t buffer_size = wire::max_frame_payload;
+
+    StdioStream& stream_;
+    stream::Connection connection_;
+    stream::ConfirmationWriter confirmations_;
+    std::unique_ptr<std::uint8_t[]> buffer_ =
+        std::make_unique_for_overwrite<std::uint8_t[]>(buffer_size);
+};
 
 /// Until the process has closed its end of a pipe, or all have left the terminal: poll(2) reports
 /// that without anything being written.
@@ -127,15 +164,28 @@ Awaitable<> wait_sink_closed(Descriptor& sink) {
     co_await sink.async_wait(asio::posix::descriptor_base::wait_error, asio::use_awaitable);
 }
 
-Awaitable<> run_input(StreamSocket connection, Descriptor sink) {
-    auto executor = co_await asio::this_coro::executor;
-    auto group = asio::experimental::make_parallel_group(
-        asio::co_spawn(executor, copy_in(connection, sink), asio::deferred),
-        asio::co_spawn(executor, wait_sink_closed(sink), asio::deferred)
-    );
-    co_await group.async_wait(asio::experimental::wait_for_one(), use_tuple);
-    // Closed before the connection: who sees that end knows that the process has its end of file.
+Awaitable<> run_input(std::shared_ptr<StdioStream> stream, Descriptor sink) {
+    std::optional<InputConnection> connection;
+    InputEnd end = InputEnd::refused; // if the process closes its end first
+    const auto receive = [&]() -> Awaitable<> {
+        do {
+            auto next = co_await stream->next();
+            if (!next) {
+                co_return;
+            }
+            connection.emplace(*stream, std::move(*next));
+            end = co_await connection->copy_to(sink);
+        } while (end == InputEnd::disconnected);
+    };
+    const std::size_t first = co_await first_of(receive(), wait_sink_closed(sink));
+    if (first == 1) {
+        end = InputEnd::refused;
+    }
+    // Before the host hears of it: then it knows that the process has its end of file.
     sink.close();
+    if (connection) {
+        co_await connection->finish(end);
+    }
 }
 
 } // namespace
@@ -143,15 +193,13 @@ Awaitable<> run_input(StreamSocket connection, Descriptor sink) {
 ProcessIo::ProcessIo(const asio::any_io_executor& executor, Logger logger)
     : executor_(executor), tasks_(executor, std::move(logger)) {}
 
-void ProcessIo::add_input(StreamSocket connection, UniqueFd sink) {
-    tasks_.spawn(
-        "input stream", run_input(std::move(connection), adopt(executor_, std::move(sink)))
-    );
+void ProcessIo::add_input(std::shared_ptr<StdioStream> stream, UniqueFd sink) {
+    tasks_.spawn("input stream", run_input(std::move(stream), adopt(executor_, std::move(sink))));
 }
 
-void ProcessIo::add_output(StreamSocket connection, UniqueFd source) {
+void ProcessIo::add_output(std::shared_ptr<StdioStream> stream, UniqueFd source) {
     tasks_.spawn(
-        "output stream", run_output(std::move(connection), adopt(executor_, std::move(source)))
+        "output stream", run_output(std::move(stream), adopt(executor_, std::move(source)))
     );
 }
 

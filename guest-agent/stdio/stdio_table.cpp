@@ -11,32 +11,39 @@ StdioTable::StdioTable(
     std::size_t capacity,
     std::chrono::milliseconds lifetime
 )
-    : logger_(logger), capacity_(capacity), lifetime_(lifetime),
+    : executor_(executor), logger_(logger), capacity_(capacity), lifetime_(lifetime),
       tasks_(executor, std::move(logger)) {}
 
-bool StdioTable::accepts(std::uint64_t token) const {
-    return token != 0 && parked_.size() < capacity_ && parked_.find(token) == parked_.end();
+bool StdioTable::accepts(std::uint64_t id) const {
+    return id != 0 && parked_.size() < capacity_ && !parked_.contains(id) && !find(id);
 }
 
-bool StdioTable::park(std::uint64_t token, StreamSocket connection) {
-    if (!accepts(token)) {
+bool StdioTable::park(std::uint64_t id, StreamSocket connection) {
+    if (!accepts(id)) {
         return false;
     }
     auto entry = std::make_shared<StreamSocket>(std::move(connection));
-    parked_.emplace(token, entry);
-    tasks_.spawn("parked stdio connection", watch(token, std::move(entry)));
+    parked_.emplace(id, entry);
+    tasks_.spawn("parked stdio connection", watch(id, std::move(entry)));
     return true;
 }
 
-std::optional<StreamSocket> StdioTable::take(std::uint64_t token) {
-    const auto found = parked_.find(token);
+std::shared_ptr<StdioStream> StdioTable::take(std::uint64_t id) {
+    const auto found = parked_.find(id);
     if (found == parked_.end()) {
-        return std::nullopt;
+        return nullptr;
     }
     found->second->cancel(); // ends `watch`
-    StreamSocket connection = std::move(*found->second);
+    auto stream = std::make_shared<StdioStream>(executor_, std::move(*found->second));
     parked_.erase(found);
-    return connection;
+    std::erase_if(in_use_, [](const auto& entry) { return entry.second.expired(); });
+    in_use_.emplace(id, stream);
+    return stream;
+}
+
+std::shared_ptr<StdioStream> StdioTable::find(std::uint64_t id) const {
+    const auto found = in_use_.find(id);
+    return found == in_use_.end() ? nullptr : found->second.lock();
 }
 
 namespace {
@@ -48,11 +55,11 @@ Awaitable<> wait_hang_up(StreamSocket& connection) {
 
 } // namespace
 
-Awaitable<> StdioTable::watch(std::uint64_t token, Parked connection) {
+Awaitable<> StdioTable::watch(std::uint64_t id, Parked connection) {
     if (!co_await ends_by(wait_hang_up(*connection), deadline_in(lifetime_))) {
-        logger_.warn("Nobody claimed a stdio stream", {{"token", token}});
+        logger_.warn("Nobody claimed a stdio stream", {{"id", id}});
     }
-    const auto found = parked_.find(token);
+    const auto found = parked_.find(id);
     if (found != parked_.end() && found->second == connection) {
         parked_.erase(found);
     }

@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/cgroup/hierarchy.hpp"
+#include "host/check/host_checks.hpp"
 
 #include <algorithm>
 #include <cctype>

@@ -7,6 +7,7 @@
 #include "host/io/fifo.hpp"
 
 #include <array>
+#include <csignal>
 #include <fcntl.h>
 
 namespace cppvm::io {

@@ -11,12 +11,8 @@ namespace cppvm::io {
 
 namespace {
 
-void close(std::optional<StreamSocket>& socket) noexcept {
-    if (socket) {
-        boost::system::error_code ignored;
-        socket->close(ignored);
-    }
-}
+// Of an input stream: what may be on its way to the guest.
+constexpr std::size_t input_capacity = 64UL * 1024;
 
 // A plain path of an output stream: its sink, by what the path is. `other` is the file that the
 // other stream writes to, if it does; the same file is opened once.
@@ -122,12 +118,10 @@ ProcessIo::open_outputs(StdioSpec spec, std::string containerd_namespace, std::s
 }
 
 void ProcessIo::attach(
-    std::optional<StreamSocket> in, std::optional<StreamSocket> out, std::optional<StreamSocket> err
+    std::optional<GuestStream> in, std::optional<GuestStream> out, std::optional<GuestStream> err
 ) {
-    input_socket_ = std::move(in);
-    if (input_ && input_socket_) {
-        tasks_.spawn("stdin", run_input());
-        tasks_.spawn("stdin watch", watch_input());
+    if (input_ && in) {
+        tasks_.spawn("stdin", run_input(std::move(*in)));
     } else {
         end_input();
     }
@@ -136,14 +130,14 @@ void ProcessIo::attach(
 }
 
 void ProcessIo::attach_output(
-    Output& output, std::optional<StreamSocket> socket, const char* stream
+    Output& output, std::optional<GuestStream> stream, const char* name
 ) {
-    if (output.sink && socket) {
+    if (output.sink && stream) {
         output.pump = std::make_unique<OutputPump>(
-            std::move(*socket), std::move(output.sink), logger_.with({{"stream", stream}})
+            std::move(*stream), std::move(output.sink), logger_.with({{"stream", name}})
         );
         ++running_outputs_;
-        tasks_.spawn(stream, run_output(output));
+        tasks_.spawn(name, run_output(output));
     }
     output.sink.reset();
 }
@@ -158,21 +152,46 @@ void ProcessIo::end_input() noexcept {
     if (input_) {
         input_->close();
     }
-    close(input_socket_);
 }
 
-Awaitable<> ProcessIo::run_input() {
-    const bool ended = co_await pump_input(*input_, *input_socket_, logger_);
-    if (!ended) {
-        end_input();
+// Until the guest has all of it, or the process reads no more; then writers shall see that as they
+// would on a pipe.
+Awaitable<> ProcessIo::run_input(GuestStream stream) {
+    stream::StreamSender sender(executor_, input_capacity);
+    std::optional<stream::Connection> first = stream::Connection{stream.socket, 0};
+    try {
+        const auto end = co_await sender.run(
+            [this](stream::SentBytes& bytes) { return read_input(bytes); },
+            [&]() -> Awaitable<std::optional<stream::Connection>> {
+                if (first) {
+                    co_return std::exchange(first, std::nullopt);
+                }
+                co_return co_await stream.resume(0);
+            }
+        );
+        if (end == stream::StreamSender::End::broken) {
+            logger_.warn("Guest confirmed input that it cannot have got, input stream ended");
+        }
+    } catch (const boost::system::system_error& error) {
+        // Closed by the owner: an ordinary way for an input stream to end. Also the abort of a
+        // cancellation, after which nothing is awaited any more.
+        logger_.debug("Input stream ended", {{"reason", error.code().message()}});
+    } catch (const Error& error) {
+        logger_.warn("Cannot read a process's input", {{"error", error.message()}});
     }
+    end_input();
 }
 
-Awaitable<> ProcessIo::watch_input() {
-    // The guest closes when it has read the end, or when the process reads no more; then writers
-    // shall see that as they would on a pipe.
-    co_await wait_closed(*input_socket_);
-    end_input();
+Awaitable<bool> ProcessIo::read_input(stream::SentBytes& bytes) {
+    for (;;) {
+        co_await input_->wait_readable();
+        const auto room = bytes.room();
+        const auto count = input_->read_some(room);
+        bytes.commit(count.value_or(0));
+        if (count) {
+            co_return *count > 0;
+        }
+    }
 }
 
 Awaitable<> ProcessIo::run_output(Output& output) {

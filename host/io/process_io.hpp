@@ -6,9 +6,10 @@
 #include "common/async/task_group.hpp"
 #include "common/log/logger.hpp"
 #include "host/io/fifo.hpp"
+#include "host/io/guest_stream.hpp"
 #include "host/io/logging_process.hpp"
 #include "host/io/output_sink.hpp"
-#include "host/io/stream_pump.hpp"
+#include "host/io/output_pump.hpp"
 
 #include <memory>
 #include <optional>
@@ -62,11 +63,9 @@ class ProcessIo {
     bool has_stdout() const noexcept { return outputs_[0].wanted; }
     bool has_stderr() const noexcept { return outputs_[1].wanted; }
 
-    /// Starts to copy. Once. A stream without its connection ends at once.
+    /// Starts to copy. Call once. A stream that the guest was not given ends at once.
     void attach(
-        std::optional<StreamSocket> in,
-        std::optional<StreamSocket> out,
-        std::optional<StreamSocket> err
+        std::optional<GuestStream> in, std::optional<GuestStream> out, std::optional<GuestStream> err
     );
 
     /// CloseIO: the guest's input ends once every client has closed the fifo and it is empty.
@@ -95,11 +94,11 @@ class ProcessIo {
 
     ProcessIo(const asio::any_io_executor& executor, Logger logger);
 
-    void attach_output(Output& output, std::optional<StreamSocket> socket, const char* stream);
+    void attach_output(Output& output, std::optional<GuestStream> stream, const char* name);
     Awaitable<> open_outputs(StdioSpec spec, std::string containerd_namespace, std::string id);
     void open_input(const std::string& uri);
-    Awaitable<> run_input();
-    Awaitable<> watch_input();
+    Awaitable<> run_input(GuestStream stream);
+    Awaitable<bool> read_input(stream::SentBytes& bytes);
     Awaitable<> run_output(Output& output);
     void end_input() noexcept;
     Awaitable<> do_stop();
@@ -107,7 +106,6 @@ class ProcessIo {
     asio::any_io_executor executor_;
     Logger logger_;
     std::unique_ptr<InputFifo> input_;
-    std::optional<StreamSocket> input_socket_;
     Output outputs_[2]; // stdout, stderr
     std::unique_ptr<LoggingProcess> logging_process_;
     int running_outputs_ = 0;

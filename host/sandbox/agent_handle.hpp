@@ -3,12 +3,12 @@
 #include <memory>
 
 namespace cppvm::agent {
-class AgentConnection;
+class Link;
 }
 
 namespace cppvm::sandbox {
 
-/// The connection to the agent, held by whoever makes a call on it.
-using AgentHandle = std::shared_ptr<agent::AgentConnection>;
+/// The link to the agent, held by whoever makes a call on it.
+using AgentHandle = std::shared_ptr<agent::Link>;
 
 } // namespace cppvm::sandbox

@@ -2,6 +2,8 @@
 
 #include "common/base/error.hpp"
 
+#include <utility>
+
 namespace cppvm::sandbox {
 
 namespace {
@@ -21,15 +23,31 @@ std::int64_t wall_clock_ns() {
 
 } // namespace
 
-Awaitable<ClockKeeper::Comparison> ClockKeeper::compare(Deadline deadline) {
-    agent::v1::SetClockRequest request;
+Awaitable<agent::v2::SetClockResponse>
+ClockKeeper::configure(agent::v2::SetClockRequest request, Deadline deadline) {
+    agent::v2::ConfigureRequest configuration;
+    *configuration.mutable_clock() = std::move(request);
+    auto response = co_await agent_.call(
+        &agent::v2::AgentClient::configure, std::move(configuration), deadline
+    );
+    co_return std::move(*response.mutable_clock());
+}
+
+Awaitable<agent::v2::SetClockResponse>
+ClockKeeper::set_clock(agent::v2::SetClockRequest request, Deadline deadline) {
+    co_return co_await agent_.call(
+        &agent::v2::AgentClient::set_clock, std::move(request), deadline
+    );
+}
+
+Awaitable<ClockKeeper::Comparison> ClockKeeper::compare(Ask ask, Deadline deadline) {
+    agent::v2::SetClockRequest request;
     request.set_adjust_ns(adjust_ns_);
     adjust_ns_ = 0;
     const auto begin = std::chrono::steady_clock::now();
     const std::int64_t sent_ns = wall_clock_ns();
     request.set_unix_ns(sent_ns);
-    const auto response =
-        co_await agent_.rpc().set_clock(request, {.deadline = deadline, .metadata = {}});
+    const auto response = co_await (this->*ask)(request, deadline);
     const auto took = duration_cast<nanoseconds>(std::chrono::steady_clock::now() - begin);
     // The guest's word is a number like any other: what overflows is only its own clock's error.
     const auto ahead = static_cast<std::int64_t>(
@@ -40,14 +58,14 @@ Awaitable<ClockKeeper::Comparison> ClockKeeper::compare(Deadline deadline) {
 }
 
 Awaitable<nanoseconds> ClockKeeper::set(Deadline deadline) {
-    const Comparison result = co_await compare(deadline);
+    const Comparison result = co_await compare(&ClockKeeper::configure, deadline);
     co_return nanoseconds(result.ahead_ns);
 }
 
 // Without a deadline: the end of the machine ends the connection.
 Awaitable<> ClockKeeper::correct() {
     for (int tries = 0; tries < max_tries; ++tries) {
-        const Comparison result = co_await compare(no_deadline);
+        const Comparison result = co_await compare(&ClockKeeper::set_clock, no_deadline);
         if (result.round_trip_ns <= good_round_trip_ns) {
             const std::int64_t sure = result.round_trip_ns / 2 + tolerance_ns;
             const bool wrong = result.ahead_ns > sure || result.ahead_ns < -sure;
@@ -58,13 +76,14 @@ Awaitable<> ClockKeeper::correct() {
 }
 
 Awaitable<> ClockKeeper::keep() {
-    try {
-        auto words = co_await agent_.rpc().watch_clock(agent::v1::Empty());
-        while (co_await words.receive()) {
+    for (;;) {
+        co_await wanted_.wait();
+        wanted_.clear();
+        try {
             co_await correct();
+        } catch (const Error&) { // NOLINT(bugprone-empty-catch)
+            // The connection, which others see to, or a guest that will ask again.
         }
-    } catch (const Error&) { // NOLINT(bugprone-empty-catch)
-        // The end of the connection, which others report.
     }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-#include "host/agent/agent_connection.hpp"
+#include "common/async/event.hpp"
+#include "host/agent/link.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -9,16 +10,20 @@ namespace cppvm::sandbox {
 
 /// Keeps the guest's wall clock at the host's. A guest does not notice that it stood still (a
 /// suspend of the VM or of the host), but it asks for the time every few seconds of its own.
-/// Borrows: the connection. Thread: the loop's only.
+/// Borrows: the link. Thread: the loop's only.
 class ClockKeeper {
   public:
-    explicit ClockKeeper(agent::AgentConnection& agent) : agent_(agent) {}
+    ClockKeeper(const asio::any_io_executor& executor, agent::Link& agent)
+        : agent_(agent), wanted_(executor) {}
 
     /// Once, before anything runs in the guest; gives how wrong its clock is afterwards (positive:
     /// ahead), to within half of the round trip. Throws: Error.
     Awaitable<std::chrono::nanoseconds> set(Deadline deadline);
 
-    /// From then on, until a call fails: the connection has ended, then. Cancels: nothing is left.
+    /// The guest asks for the time.
+    void want() noexcept { wanted_.set(); }
+
+    /// Answers that, until it is cancelled. Cancels: nothing is left.
     Awaitable<> keep();
 
   private:
@@ -26,10 +31,19 @@ class ClockKeeper {
         std::int64_t ahead_ns = 0; ///< the guest's clock
         std::int64_t round_trip_ns = 0;
     };
-    Awaitable<Comparison> compare(Deadline deadline);
+    using Ask = Awaitable<agent::v2::SetClockResponse> (ClockKeeper::*)(
+        agent::v2::SetClockRequest, Deadline
+    );
+
+    Awaitable<Comparison> compare(Ask ask, Deadline deadline);
+    Awaitable<agent::v2::SetClockResponse>
+    configure(agent::v2::SetClockRequest request, Deadline deadline);
+    Awaitable<agent::v2::SetClockResponse>
+    set_clock(agent::v2::SetClockRequest request, Deadline deadline);
     Awaitable<> correct();
 
-    agent::AgentConnection& agent_;
+    agent::Link& agent_;
+    Event wanted_;
     std::int64_t adjust_ns_ = 0;
 };
 

@@ -31,8 +31,8 @@ ProcessStatus Process::status() const {
     return status;
 }
 
-agent::v1::ProcessRef Process::reference() const {
-    agent::v1::ProcessRef reference;
+agent::v2::ProcessRef Process::reference() const {
+    agent::v2::ProcessRef reference;
     reference.set_container_id(container_id);
     reference.set_exec_id(exec_id);
     return reference;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "host/agent/guest_process.hpp"
 #include "host/io/process_io.hpp"
 #include "host/sandbox/process_state.hpp"
 #include "host/standin/stand_in.hpp"
@@ -39,7 +40,7 @@ struct Process {
     /// "container c1" or "exec e1 of container c1", for error texts.
     std::string name() const;
     ProcessStatus status() const;
-    agent::v1::ProcessRef reference() const;
+    agent::v2::ProcessRef reference() const;
     /// Kills and reaps the stand-in, if there still is one.
     void end_stand_in() noexcept;
 
@@ -48,6 +49,8 @@ struct Process {
     io::StdioSpec stdio;
     std::string exec_spec; ///< of an exec: the process object of the OCI spec (JSON)
     ProcessState state;
+    std::shared_ptr<agent::GuestProcess> in_guest; ///< from the request that makes it there on
+    bool maybe_in_guest = false; ///< of an exec: the guest was asked for it, and did not refuse
     pid_t pid = 0;
     Event ended;                       ///< its end is known, and will be reported without the guest
     Event deleted;                     ///< of an exec: containerd has deleted it

@@ -114,20 +114,35 @@ Awaitable<> Sandbox::start_machine() {
     coroutines_.spawn("watch machine", watch_machine());
 }
 
+void Sandbox::check_protocol(const vm::AgentHello& hello) const {
+    if (hello.protocol_version != wire::protocol_version) {
+        throw Error(
+            Code::failed_precondition,
+            "guest image " + spec_.config.vm.initramfs.native() + " speaks protocol version " +
+                std::to_string(hello.protocol_version) + ", this shim version " +
+                std::to_string(wire::protocol_version) +
+                ": rebuild the image with `cppvm image build`, or install the one of this version"
+        );
+    }
+    if (hello.build_id != build_id()) {
+        logger_.debug("Guest image is of another build", {{"image", hello.build_id}});
+    }
+}
+
 Awaitable<> Sandbox::connect_agent() {
     const vm::AgentHello hello =
         co_await machine_->wait_hello(deadline_in(spec_.config.vm.boot_timeout));
-    if (hello.protocol_version != wire::protocol_version || hello.build_id != build_id()) {
-        throw Error(
-            Code::failed_precondition,
-            "guest agent " + hello.build_id + " does not match this shim " +
-                std::string(build_id()) +
-                ": rebuild the guest image with `cppvm image build`, or install the image of this "
-                "version"
-        );
-    }
-    AgentHandle agent = co_await agent::AgentConnection::open(
-        *machine_, logger_, deadline_in(agent_connect_timeout)
+    check_protocol(hello);
+    AgentHandle agent = co_await agent::Link::open(
+        *machine_,
+        logger_,
+        spec_.timeouts.link,
+        [this] {
+            if (clock_keeper_) {
+                clock_keeper_->want();
+            }
+        },
+        deadline_in(agent_connect_timeout)
     );
     state_.connect(agent);
     co_await set_clock(agent);
@@ -139,7 +154,7 @@ Awaitable<> Sandbox::connect_agent() {
 
 // Before any container: its files would come from the past.
 Awaitable<> Sandbox::set_clock(AgentHandle agent) {
-    clock_keeper_.emplace(*agent);
+    clock_keeper_.emplace(executor_, *agent);
     try {
         const auto ahead = co_await clock_keeper_->set(deadline_in(set_clock_timeout));
         logger_.debug("Guest's clock set", {{"ahead_us", ahead.count() / 1000}});
@@ -184,12 +199,9 @@ Awaitable<> Sandbox::watch_machine() {
     }
 }
 
-// Without its connection nothing of what goes on in the machine can be known.
+// Without its agent nothing of what goes on in the machine can be known.
 Awaitable<> Sandbox::watch_agent(AgentHandle agent) {
-    co_await agent->wait_closed();
-    if (!co_await ends_by(machine_gone_.wait(), deadline_in(spec_.timeouts.machine_end))) {
-        co_await end_machine("the connection to its agent is lost");
-    }
+    co_await end_machine(co_await agent->wait_lost());
 }
 
 Awaitable<> Sandbox::end_machine(std::string reason) {
@@ -206,13 +218,13 @@ Awaitable<> Sandbox::end_machine(std::string reason) {
 Awaitable<> Sandbox::destroy_machine() {
     const auto machine = machine_;
     const AgentHandle agent = state_.connection();
+    if (agent) {
+        co_await agent->stop(); // first, or it would dial again
+    }
     if (machine) {
         co_await machine->stop();
     }
     machine_gone_.set();
-    if (agent) {
-        co_await agent->stop();
-    }
 }
 
 Awaitable<storage::Share*> Sandbox::wait_share() {

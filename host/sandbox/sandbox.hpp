@@ -72,6 +72,7 @@ class Sandbox {
   private:
     Awaitable<> run_boot();
     Awaitable<> start_machine();
+    void check_protocol(const vm::AgentHello& hello) const;
     Awaitable<> connect_agent();
     Awaitable<> set_clock(AgentHandle agent);
     Awaitable<> watch_machine();

@@ -59,13 +59,18 @@ Awaitable<> Task::prepare() {
     start_stand_in(init_, guest_spec_.process);
 
     const AgentHandle agent = co_await environment_.agent();
-    agent::v1::CreateContainerRequest request;
+    agent::v2::CreateContainerRequest request;
     request.set_container_id(spec_.id);
     request.set_spec(text_for(guest_spec_, names));
     *request.mutable_stdio() = co_await open_stdio(init_, agent);
+    init_->in_guest = agent->new_process();
+    request.set_process_number(init_->in_guest->number);
+    request.set_events_seen(agent->events_seen());
     asked_guest_ = true;
-    const auto response = co_await agent->rpc().create_container(
-        request, {.deadline = deadline_in(environment_.timeouts.create), .metadata = {}}
+    const auto response = co_await agent->call(
+        &agent::v2::AgentClient::create_container,
+        std::move(request),
+        deadline_in(environment_.timeouts.create)
     );
     auto unsupported = guest_spec_.unsupported;
     unsupported.insert(
@@ -167,9 +172,11 @@ Awaitable<> Task::do_abandon() {
 Awaitable<> Task::delete_in_guest(ProcessHandle process) {
     try {
         const AgentHandle agent = co_await environment_.agent();
-        co_await agent->rpc().delete_process(
+        co_await agent->call(
+            &agent::v2::AgentClient::delete_process,
             process->reference(),
-            {.deadline = deadline_in(environment_.timeouts.delete_in_guest), .metadata = {}}
+            deadline_in(environment_.timeouts.delete_in_guest),
+            agent::Repeat::yes
         );
     } catch (...) {
         const Status status = to_status(std::current_exception());

@@ -2,7 +2,7 @@
 
 #include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
-#include "host/agent/agent_connection.hpp"
+#include "host/agent/link.hpp"
 #include "host/pod/guest_spec.hpp"
 #include "host/sandbox/agent_handle.hpp"
 #include "host/sandbox/process.hpp"
@@ -25,12 +25,6 @@ struct TaskSpec {
     std::filesystem::path bundle;
     std::vector<storage::MountSpec> rootfs;
     io::StdioSpec stdio;
-};
-
-/// An exec's conversation with the agent. The stream goes before the connection that it is on.
-struct ExecChannel {
-    AgentHandle agent;
-    agent::ExecEvents events;
 };
 
 /// What a container needs of its sandbox, which outlives it.
@@ -118,7 +112,7 @@ class Task {
 
     ProcessHandle find(const std::string& exec_id) const;
     ProcessHandle find_running_init(std::string_view operation) const;
-    std::vector<ProcessEntry> to_entries(const agent::v1::ListProcessesResponse& listed);
+    std::vector<ProcessEntry> to_entries(const agent::v2::ListProcessesResponse& listed);
 
     // task.cpp: create, delete
     Awaitable<> prepare();
@@ -130,7 +124,7 @@ class Task {
     Awaitable<> do_abandon();
 
     // task_start.cpp
-    Awaitable<agent::v1::Stdio> open_stdio(const ProcessHandle& process, AgentHandle agent);
+    Awaitable<agent::v2::Stdio> open_stdio(const ProcessHandle& process, AgentHandle agent);
     void report_unsupported(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
     void start_stand_in(const ProcessHandle& process, const oci::Process& shown);
@@ -138,17 +132,16 @@ class Task {
     Awaitable<> start_init();
     Awaitable<> start_in_guest();
     Awaitable<> start_exec(ProcessHandle process);
-    Awaitable<ExecChannel> run_exec(ProcessHandle process);
+    Awaitable<> exec_in_guest(ProcessHandle process);
+    Awaitable<> end_in_guest(ProcessHandle process);
 
     // task_exit.cpp
     Awaitable<> watch_init();
-    Awaitable<> watch_exec(ProcessHandle process, ExecChannel channel);
-    Awaitable<std::uint32_t> ask_status_of_init();
-    Awaitable<Exit> exit_of(ProcessHandle process, Awaitable<std::uint32_t> answer);
-    Awaitable<> lose(ProcessHandle process, Status why);
+    Awaitable<> watch_exec(ProcessHandle process);
+    Awaitable<Exit> exit_of(ProcessHandle process);
     void finish(const ProcessHandle& process, Exit exit);
     Awaitable<> finish_execs();
-    Awaitable<> finish_io(ProcessHandle process);
+    Awaitable<bool> finish_io(ProcessHandle process);
     Awaitable<> stop_io(ProcessHandle process, std::chrono::milliseconds grace);
 
     // task_kill.cpp

@@ -10,83 +10,30 @@
 
 namespace cppvm::sandbox {
 
-namespace {
-
-Awaitable<std::uint32_t> receive_exit(agent::ExecEvents& events) {
-    const auto event = co_await events.receive();
-    if (!event || !event->has_exited()) {
-        throw Error(Code::internal, "the guest agent did not report how the process has ended");
-    }
-    co_return event->exited().exit_status();
-}
-
-Awaitable<> receive_end(agent::ExecEvents& events) {
-    while (co_await events.receive()) {
-    }
-}
-
-Awaitable<> store(Awaitable<std::uint32_t> answer, std::uint32_t& status) {
-    status = co_await std::move(answer);
-}
-
-} // namespace
-
 Awaitable<Exit> Task::wait(std::string exec_id) {
     const ProcessHandle process = find(exec_id);
     co_return co_await process->state.wait();
 }
 
-Awaitable<std::uint32_t> Task::ask_status_of_init() {
-    const AgentHandle agent = co_await environment_.agent();
-    const auto response = co_await agent->rpc().wait_process(init_->reference());
-    co_return response.exit_status();
-}
-
-// The exit of a process: what the guest answers, or what the host has decided meanwhile. Without an
-// answer that makes sense it is killed, and only then dead. Throws: only the abort of `abandon`.
-Awaitable<Exit> Task::exit_of(ProcessHandle process, Awaitable<std::uint32_t> answer) {
-    std::uint32_t status = 0;
-    Status failure;
-    try {
-        co_await first_of(store(std::move(answer), status), process->state.wait_stopped());
-    } catch (...) {
-        failure = to_status(std::current_exception());
-    }
-    if (failure.code == Code::cancelled) { // the guest cannot answer that: see agent::from_guest
-        throw Error(failure.code, failure.message);
-    }
+// The exit of a process: what the guest tells, or what the host has decided meanwhile, or the end of
+// the machine.
+Awaitable<Exit> Task::exit_of(ProcessHandle process) {
+    const auto in_guest = process->in_guest;
+    const auto decided_here = [&]() -> Awaitable<> {
+        co_await first_of(process->state.wait_stopped(), environment_.machine_gone());
+    };
+    co_await first_of(in_guest->exited.wait(), decided_here());
     if (process->state.exit()) {
         co_return *process->state.exit();
     }
-    if (failure.code != Code::ok) {
-        co_await lose(process, failure);
-        status = killed_status;
-    }
     process->ended.set();
-    co_return Exit{status & 0xff, WallClock::now()};
-}
-
-// A process that the guest cannot tell about any more must not live on unseen.
-Awaitable<> Task::lose(ProcessHandle process, Status why) {
-    if (why.code == Code::unavailable) {
-        co_await environment_.machine_gone();
-        co_return;
-    }
-    logger_.error(
-        "The guest does not tell the exit of a process",
-        {{"process", process->name()}, {"error", why.message}}
-    );
-    if (process->is_init()) {
-        co_await environment_.end_machine(
-            "its agent did not tell the exit of " + process->name() + ": " + why.message
-        );
-    } else {
-        co_await signal_in_guest(process, SIGKILL, false);
-    }
+    const std::uint32_t status =
+        in_guest->exited.is_set() ? in_guest->exit_status & 0xff : killed_status;
+    co_return Exit{status, WallClock::now()};
 }
 
 Awaitable<> Task::watch_init() {
-    const Exit exit = co_await exit_of(init_, ask_status_of_init());
+    const Exit exit = co_await exit_of(init_);
     // The start is told before the exit, where the guest tells both.
     co_await ends_by(
         init_->state.wait_start_settled(), deadline_in(environment_.timeouts.start_answer)
@@ -96,23 +43,16 @@ Awaitable<> Task::watch_init() {
     co_await finish_io(init_);
 }
 
-// The guest forgets an exec when its streams have ended; one that is deleted sooner is deleted
-// there.
-Awaitable<> Task::watch_exec(ProcessHandle process, ExecChannel channel) {
-    const Exit exit = co_await exit_of(process, receive_exit(channel.events));
+// The guest forgets an exec when its streams have ended; where a process of the container holds them
+// open, that is when containerd deletes it.
+Awaitable<> Task::watch_exec(ProcessHandle process) {
+    const Exit exit = co_await exit_of(process);
     finish(process, exit);
-    co_await finish_io(process);
-    bool forgotten = false;
-    try {
-        forgotten = co_await first_of(receive_end(channel.events), process->deleted.wait()) == 0;
-    } catch (const Error& error) {
-        logger_.debug(
-            "Exec's stream failed", {{"process", process->name()}, {"error", error.message()}}
-        );
+    if (co_await finish_io(process)) {
+        co_return;
     }
-    if (!forgotten) {
-        co_await delete_in_guest(process);
-    }
+    co_await process->deleted.wait();
+    co_await delete_in_guest(process);
 }
 
 // Init's exit ends every process of the container; theirs are reported first.
@@ -153,10 +93,12 @@ void Task::finish(const ProcessHandle& process, Exit exit) {
 // containerd's clients wait for the end of stdio before they send Delete, so it is closed here and
 // not there. A process of the container that still holds the streams (the child of an exec) is cut
 // off; whatever it had sent until then is kept until containerd has read it.
-Awaitable<> Task::finish_io(ProcessHandle process) {
-    if (process->io) {
-        co_await process->io->drained(deadline_in(environment_.timeouts.stream_grace));
+// False: some were cut off.
+Awaitable<bool> Task::finish_io(ProcessHandle process) {
+    if (!process->io) {
+        co_return true;
     }
+    co_return co_await process->io->drained(deadline_in(environment_.timeouts.stream_grace));
 }
 
 Awaitable<> Task::stop_io(ProcessHandle process, std::chrono::milliseconds grace) {

@@ -94,13 +94,18 @@ Awaitable<> Task::run_kill_clock(ProcessHandle process) {
 // The guest's answer, or why there is none. Throws: only the abort of `abandon`.
 Awaitable<Status> Task::signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all) {
     try {
-        agent::v1::SignalProcessRequest request;
+        agent::v2::SignalProcessRequest request;
         *request.mutable_process() = process->reference();
         request.set_signal(signal);
         request.set_all(all && process->is_init());
         const AgentHandle agent = co_await environment_.agent();
-        co_await agent->rpc().signal_process(
-            request, {.deadline = deadline_in(environment_.timeouts.signal), .metadata = {}}
+        // Who is killed twice is no more dead than before; other signals count.
+        const auto repeat = signal == SIGKILL ? agent::Repeat::yes : agent::Repeat::no;
+        co_await agent->call(
+            &agent::v2::AgentClient::signal_process,
+            std::move(request),
+            deadline_in(environment_.timeouts.signal),
+            repeat
         );
         co_return Status{};
     } catch (...) {

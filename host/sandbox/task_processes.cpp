@@ -56,13 +56,16 @@ Awaitable<> Task::resize_console(std::string exec_id, std::uint32_t width, std::
     if (!process->stdio.terminal || process->state.exit()) {
         co_return;
     }
-    agent::v1::ResizeConsoleRequest request;
+    agent::v2::ResizeConsoleRequest request;
     *request.mutable_process() = process->reference();
     request.set_width(width);
     request.set_height(height);
     const AgentHandle agent = co_await environment_.agent();
-    co_await agent->rpc().resize_console(
-        request, {.deadline = deadline_in(environment_.timeouts.signal), .metadata = {}}
+    co_await agent->call(
+        &agent::v2::AgentClient::resize_console,
+        std::move(request),
+        deadline_in(environment_.timeouts.signal),
+        agent::Repeat::yes
     );
 }
 
@@ -77,13 +80,16 @@ Awaitable<std::vector<ProcessEntry>> Task::processes() {
     if (init_->state.exit()) {
         co_return std::vector<ProcessEntry>{{init_->pid, ""}};
     }
-    agent::v1::ListProcessesResponse listed;
+    agent::v2::ListProcessesResponse listed;
     try {
-        agent::v1::ListProcessesRequest request;
+        agent::v2::ListProcessesRequest request;
         request.set_container_id(spec_.id);
         const AgentHandle agent = co_await environment_.agent();
-        listed = co_await agent->rpc().list_processes(
-            request, {.deadline = deadline_in(environment_.timeouts.list), .metadata = {}}
+        listed = co_await agent->call(
+            &agent::v2::AgentClient::list_processes,
+            std::move(request),
+            deadline_in(environment_.timeouts.list),
+            agent::Repeat::yes
         );
     } catch (const Error& error) {
         logger_.warn("Guest processes not listed", {{"error", error.message()}});
@@ -93,7 +99,7 @@ Awaitable<std::vector<ProcessEntry>> Task::processes() {
 
 // The guest may list anything: each exec and each pid counts once, and others than the first are no
 // news. Stand-ins of processes that are gone go; new ones get theirs.
-std::vector<ProcessEntry> Task::to_entries(const agent::v1::ListProcessesResponse& listed) {
+std::vector<ProcessEntry> Task::to_entries(const agent::v2::ListProcessesResponse& listed) {
     std::vector<ProcessEntry> entries = {{init_->pid, ""}};
     std::set<std::string> execs;
     auto known = std::exchange(other_stand_ins_, {});

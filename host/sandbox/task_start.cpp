@@ -7,6 +7,7 @@
 #include "common/oci/parse.hpp"
 #include "host/sandbox/task.hpp"
 
+#include <csignal>
 #include <utility>
 
 namespace cppvm::sandbox {
@@ -16,20 +17,30 @@ namespace {
 // What runc's clients see when a process could not be executed.
 constexpr std::uint32_t start_failed_status = 255;
 
-Awaitable<agent::v1::ExecEvent::Started> receive_started(agent::ExecEvents& events) {
-    auto event = co_await events.receive();
-    if (!event || !event->has_started()) {
-        throw Error(
-            Code::internal, "the guest agent did not report whether the process has started"
-        );
-    }
-    co_return event->started();
-}
-
+// Made again where the answer was lost: that the init has been started before then means that this
+// did it.
 Awaitable<> call_start(AgentHandle agent, std::string container_id, Deadline deadline) {
-    agent::v1::StartContainerRequest request;
+    agent::v2::StartContainerRequest request;
     request.set_container_id(std::move(container_id));
-    co_await agent->rpc().start_container(request, {.deadline = deadline, .metadata = {}});
+    bool lost_answer = false;
+    try {
+        co_await agent->call(&agent::v2::AgentClient::start_container, request, deadline);
+    } catch (const Error& error) {
+        if (error.code() != Code::unavailable) {
+            throw;
+        }
+        lost_answer = true;
+    }
+    if (!lost_answer) {
+        co_return;
+    }
+    try {
+        co_await agent->call(&agent::v2::AgentClient::start_container, request, deadline);
+    } catch (const Error& error) {
+        if (error.code() != Code::failed_precondition) {
+            throw;
+        }
+    }
 }
 
 } // namespace
@@ -105,13 +116,13 @@ Awaitable<> Task::start_in_guest() {
 Awaitable<> Task::start_exec(ProcessHandle process) {
     std::exception_ptr failure;
     try {
-        ExecChannel channel = co_await run_exec(process);
+        co_await exec_in_guest(process);
         if (process->state.exit()) {
             throw Error(
                 Code::failed_precondition, "start " + process->name() + ": the container has ended"
             );
         }
-        coroutines_.spawn("watch " + process->name(), watch_exec(process, std::move(channel)));
+        coroutines_.spawn("watch " + process->name(), watch_exec(process));
     } catch (...) {
         failure = std::current_exception();
     }
@@ -119,6 +130,7 @@ Awaitable<> Task::start_exec(ProcessHandle process) {
     if (failure) {
         process->state.stop({start_failed_status, WallClock::now()});
         process->end_stand_in();
+        co_await end_in_guest(process);
         co_await stop_io(process, std::chrono::milliseconds(0));
         std::rethrow_exception(failure);
     }
@@ -127,23 +139,40 @@ Awaitable<> Task::start_exec(ProcessHandle process) {
     process->state.finish_start();
 }
 
-Awaitable<ExecChannel> Task::run_exec(ProcessHandle process) {
+Awaitable<> Task::exec_in_guest(ProcessHandle process) {
     co_await open_io(process);
     start_stand_in(process, oci::parse_process(process->exec_spec).value);
-    AgentHandle agent = co_await environment_.agent();
-    agent::v1::RunExecRequest request;
+    const AgentHandle agent = co_await environment_.agent();
+    agent::v2::ExecRequest request;
     request.set_container_id(spec_.id);
     request.set_exec_id(process->exec_id);
     request.set_process(process->exec_spec);
     *request.mutable_stdio() = co_await open_stdio(process, agent);
-    ExecChannel channel{agent, co_await agent->rpc().run_exec(request)};
-    const auto started = co_await with_timeout(
-        receive_started(channel.events),
-        deadline_in(environment_.timeouts.start),
-        "start " + process->name()
-    );
-    report_unsupported(*process, {started.unsupported().begin(), started.unsupported().end()});
-    co_return channel;
+    process->in_guest = agent->new_process();
+    request.set_process_number(process->in_guest->number);
+    request.set_events_seen(agent->events_seen());
+    const Deadline deadline = deadline_in(environment_.timeouts.start);
+    process->maybe_in_guest = true;
+    try {
+        const auto response =
+            co_await agent->call(&agent::v2::AgentClient::exec, std::move(request), deadline);
+        report_unsupported(
+            *process, {response.unsupported().begin(), response.unsupported().end()}
+        );
+    } catch (const Error& error) {
+        // Where the guest has answered, it has nothing of the process.
+        process->maybe_in_guest =
+            error.code() == Code::unavailable || error.code() == Code::deadline_exceeded;
+        throw;
+    }
+}
+
+// After a start whose outcome is not known, or not wanted any more. The guest forgets an exec that
+// has ended and whose streams are closed.
+Awaitable<> Task::end_in_guest(ProcessHandle process) {
+    if (process->maybe_in_guest) {
+        co_await signal_in_guest(process, SIGKILL, false);
+    }
 }
 
 Awaitable<> Task::open_io(ProcessHandle process) {
@@ -184,29 +213,32 @@ std::unique_ptr<StandIn> Task::make_stand_in(const oci::Process& shown) const {
     return std::make_unique<StandIn>(environment_.executor, spec);
 }
 
-Awaitable<agent::v1::Stdio> Task::open_stdio(const ProcessHandle& process, AgentHandle agent) {
-    agent::v1::Stdio stdio;
+Awaitable<agent::v2::Stdio> Task::open_stdio(const ProcessHandle& process, AgentHandle agent) {
+    agent::v2::Stdio stdio;
     stdio.set_terminal(process->stdio.terminal);
-    std::optional<StreamSocket> in;
-    std::optional<StreamSocket> out;
-    std::optional<StreamSocket> err;
+    std::optional<io::GuestStream> in;
+    std::optional<io::GuestStream> out;
+    std::optional<io::GuestStream> err;
     const Deadline deadline = deadline_in(environment_.timeouts.create);
-    const auto open = [&](std::uint64_t token, std::optional<StreamSocket>& socket) -> Awaitable<> {
-        socket = co_await agent->open_stream(token, deadline);
+    const auto open = [&](std::uint64_t id, std::optional<io::GuestStream>& stream) -> Awaitable<> {
+        stream.emplace(
+            co_await agent->open_stream(id, deadline),
+            [agent, id](std::uint64_t received) { return agent->resume_stream(id, received); }
+        );
     };
     // Beside each other: each is a round trip or two to the guest.
     std::vector<Awaitable<>> streams;
     if (process->io->has_stdin()) {
-        stdio.set_stdin_token(agent->next_token());
-        streams.push_back(open(stdio.stdin_token(), in));
+        stdio.set_stdin_stream(agent->new_stream_id());
+        streams.push_back(open(stdio.stdin_stream(), in));
     }
     if (process->io->has_stdout()) {
-        stdio.set_stdout_token(agent->next_token());
-        streams.push_back(open(stdio.stdout_token(), out));
+        stdio.set_stdout_stream(agent->new_stream_id());
+        streams.push_back(open(stdio.stdout_stream(), out));
     }
     if (process->io->has_stderr()) {
-        stdio.set_stderr_token(agent->next_token());
-        streams.push_back(open(stdio.stderr_token(), err));
+        stdio.set_stderr_stream(agent->new_stream_id());
+        streams.push_back(open(stdio.stderr_stream(), err));
     }
     co_await all_of(std::move(streams));
     process->io->attach(std::move(in), std::move(out), std::move(err));

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "host/agent/link.hpp"
+
 #include <chrono>
 
 namespace cppvm::sandbox {
@@ -25,9 +27,8 @@ struct Timeouts {
     Duration exec_exit{2'000};
     /// After a process's exit, for what is left of its output.
     Duration stream_grace{2'000};
-    /// From the loss of the agent's connection to the end of the machine: usually it is how the
-    /// machine's own end shows first.
-    Duration machine_end{1'000};
+    /// Of the link to the agent: `reconnect` after its loss the machine is destroyed.
+    agent::Link::Limits link = {};
 };
 
 } // namespace cppvm::sandbox

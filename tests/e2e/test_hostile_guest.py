@@ -75,7 +75,8 @@ def _life(trial, streams=None):
     trial.check(trial.bundle.name)
 
 
-GUESTS = ("hello=two", "redial=1", "rpc=close", "console=flood")
+GUESTS = ("hello=two", "redial=1", "rpc=close", "console=flood",
+          "Events=hang", "Events=garbage", "Events=1", "Configure=hang", "Configure=14")  # fmt: skip
 
 
 @pytest.mark.parametrize("guest", GUESTS)
@@ -90,12 +91,10 @@ INITS = (
     ("StartContainer=5",),
     ("SignalProcess=hang",),
     ("SignalProcess=garbage",),
-    ("WaitProcess=hang",),
-    ("WaitProcess=garbage",),
-    ("WaitProcess=1",),
+    ("exit=silent",),
     ("DeleteProcess=hang",),
     ("DeleteProcess=garbage",),
-    ("SignalProcess=hang", "WaitProcess=hang", "DeleteProcess=hang", "ListProcesses=hang"),
+    ("SignalProcess=hang", "exit=silent", "DeleteProcess=hang", "ListProcesses=hang"),
 )
 
 
@@ -153,9 +152,9 @@ def _drop(fifo):
 
 
 EXECS = (
-    *(f"RunExec={code}" for code in range(1, 17)),
+    *(f"Exec={code}" for code in range(1, 17)),
     *(f"SignalProcess={code}" for code in range(1, 17)),
-    "RunExec=garbage", "SignalProcess=hang", "SignalProcess=garbage",
+    "Exec=garbage", "SignalProcess=hang", "SignalProcess=garbage",
     "exit=early", "exit=twice", "exit=never", "exit=silent",
 )  # fmt: skip
 

@@ -1,7 +1,7 @@
 // An output stream of the guest: whatever it carries, the pump ends, and writes no more than came.
 
 #include "common/base/assert.hpp"
-#include "host/io/stream_pump.hpp"
+#include "host/io/output_pump.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/local/connect_pair.hpp>
@@ -42,8 +42,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     guest.close();
 
     std::size_t total = 0;
+    const auto no_other = [](std::uint64_t) -> Awaitable<std::optional<stream::Connection>> {
+        co_return std::nullopt;
+    };
     io::OutputPump pump(
-        StreamSocket(std::move(host)), std::make_unique<CountingSink>(total), Logger()
+        {StreamSocket(std::move(host)), no_other}, std::make_unique<CountingSink>(total), Logger()
     );
     bool ended = false;
     asio::co_spawn(loop, pump.copy(), [&ended](const std::exception_ptr& failure) {

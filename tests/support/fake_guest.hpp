@@ -6,6 +6,7 @@
 #include "common/base/error.hpp"
 #include "common/ttrpc/server.hpp"
 #include "common/wire/ports.hpp"
+#include "common/wire/preamble.hpp"
 #include "host/vm/virtual_machine.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
 #include "tests/support/fake_share_server.hpp"
@@ -19,14 +20,16 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 namespace cppvm::testing {
 
 /// An agent without a guest: keeps the life of processes as the real one does, and fails or hangs
 /// where a test says so. Runs on the test's own loop.
-class FakeAgent : public agent::v1::AgentService {
+class FakeAgent : public agent::v2::AgentService {
   public:
-    explicit FakeAgent(const asio::any_io_executor& executor) : executor_(executor) {}
+    explicit FakeAgent(const asio::any_io_executor& executor)
+        : executor_(executor), more_events_(executor) {}
 
     /// Called first in each RPC with its name; may throw, or return false to never answer.
     std::function<bool(const std::string& rpc)> on_call = [](const std::string&) { return true; };
@@ -42,30 +45,44 @@ class FakeAgent : public agent::v1::AgentService {
         return processes_.contains({container, exec});
     }
     std::size_t process_count() const { return processes_.size(); }
-    const agent::v1::Stdio& stdio(const std::string& container, const std::string& exec) const {
+    const agent::v2::Stdio& stdio(const std::string& container, const std::string& exec) const {
         return processes_.at({container, exec})->stdio;
     }
 
     /// Ends a process with `status`, as the guest's kernel would.
     void exit_process(const std::string& container, const std::string& exec, std::uint32_t status) {
         auto& process = *processes_.at({container, exec});
-        process.status = status;
-        process.exited.set();
+        process.exited = true;
+        agent::v2::Event event;
+        event.set_sequence(events_.size() + 1);
+        event.mutable_exited()->set_process_number(process.number);
+        event.mutable_exited()->set_exit_status(status);
+        events_.push_back(std::move(event));
+        more_events_.set();
+        if (!exec.empty() && !keep_execs) {
+            processes_.erase({container, exec});
+        }
     }
 
-    Awaitable<agent::v1::CreateContainerResponse> create_container(
-        ttrpc::CallContext&, const agent::v1::CreateContainerRequest& request
+    /// Tells an event of which the host has heard already, or another that no honest agent would.
+    void tell(agent::v2::Event event) {
+        events_.push_back(std::move(event));
+        more_events_.set();
+    }
+
+    Awaitable<agent::v2::CreateContainerResponse> create_container(
+        ttrpc::CallContext&, const agent::v2::CreateContainerRequest& request
     ) override {
         co_await enter("create_container");
-        add(request.container_id(), "", request.stdio());
-        agent::v1::CreateContainerResponse response;
+        add(request.container_id(), "", request.process_number(), request.stdio());
+        agent::v2::CreateContainerResponse response;
         response.set_pid(100);
         response.add_unsupported("linux.seccomp");
         co_return response;
     }
 
-    Awaitable<agent::v1::Empty>
-    start_container(ttrpc::CallContext&, const agent::v1::StartContainerRequest& request) override {
+    Awaitable<agent::v2::Empty>
+    start_container(ttrpc::CallContext&, const agent::v2::StartContainerRequest& request) override {
         bool failed = false;
         try {
             co_await enter("start_container");
@@ -76,65 +93,54 @@ class FakeAgent : public agent::v1::AgentService {
             exit_process(request.container_id(), "", 127);
             throw Error(Code::failed_precondition, "exec \"nope\": no such file or directory");
         }
-        co_return agent::v1::Empty();
+        co_return agent::v2::Empty();
     }
 
-    Awaitable<> run_exec(
+    Awaitable<agent::v2::ExecResponse>
+    exec(ttrpc::CallContext&, const agent::v2::ExecRequest& request) override {
+        co_await enter("exec");
+        add(request.container_id(), request.exec_id(), request.process_number(), request.stdio());
+        co_return agent::v2::ExecResponse();
+    }
+
+    Awaitable<> events(
         ttrpc::CallContext&,
-        const agent::v1::RunExecRequest& request,
-        ttrpc::ReplyWriter<agent::v1::ExecEvent>& events
+        const agent::v2::EventsRequest& request,
+        ttrpc::ReplyWriter<agent::v2::Event>& events
     ) override {
-        co_await enter("run_exec");
-        add(request.container_id(), request.exec_id(), request.stdio());
-        agent::v1::ProcessRef reference;
-        reference.set_container_id(request.container_id());
-        reference.set_exec_id(request.exec_id());
-        const auto process = find(reference);
-        agent::v1::ExecEvent event;
-        event.mutable_started();
-        co_await events.send(event);
-        co_await process->exited.wait();
-        event.mutable_exited()->set_exit_status(process->status);
-        co_await events.send(event);
-        if (keep_execs) {
-            co_await process->deleted.wait();
+        std::size_t told = request.seen(); // the first has number 1
+        for (;;) {
+            while (told < events_.size()) {
+                co_await events.send(events_[told++]);
+            }
+            more_events_.clear();
+            co_await more_events_.wait();
         }
-        processes_.erase({request.container_id(), request.exec_id()});
     }
 
-    Awaitable<agent::v1::WaitProcessResponse>
-    wait_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) override {
-        const auto process = find(request);
-        co_await enter("wait_process");
-        co_await process->exited.wait();
-        agent::v1::WaitProcessResponse response;
-        response.set_exit_status(process->status);
-        co_return response;
-    }
-
-    Awaitable<agent::v1::Empty>
-    signal_process(ttrpc::CallContext&, const agent::v1::SignalProcessRequest& request) override {
+    Awaitable<agent::v2::Empty>
+    signal_process(ttrpc::CallContext&, const agent::v2::SignalProcessRequest& request) override {
         co_await enter("signal_process");
         const auto process = find(request.process());
         if (request.signal() == 9) {
             exit_process(request.process().container_id(), request.process().exec_id(), 137);
         }
-        co_return agent::v1::Empty();
+        co_return agent::v2::Empty();
     }
 
-    Awaitable<agent::v1::Empty>
-    resize_console(ttrpc::CallContext&, const agent::v1::ResizeConsoleRequest&) override {
+    Awaitable<agent::v2::Empty>
+    resize_console(ttrpc::CallContext&, const agent::v2::ResizeConsoleRequest&) override {
         co_await enter("resize_console");
-        co_return agent::v1::Empty();
+        co_return agent::v2::Empty();
     }
 
-    Awaitable<agent::v1::ListProcessesResponse>
-    list_processes(ttrpc::CallContext&, const agent::v1::ListProcessesRequest& request) override {
+    Awaitable<agent::v2::ListProcessesResponse>
+    list_processes(ttrpc::CallContext&, const agent::v2::ListProcessesRequest& request) override {
         co_await enter("list_processes");
-        agent::v1::ListProcessesResponse response;
+        agent::v2::ListProcessesResponse response;
         std::int32_t pid = 100;
         for (const auto& [key, process] : processes_) {
-            if (key.first == request.container_id() && !process->exited.is_set()) {
+            if (key.first == request.container_id() && !process->exited) {
                 auto* entry = response.add_processes();
                 entry->set_pid(pid++);
                 entry->set_exec_id(key.second);
@@ -147,22 +153,19 @@ class FakeAgent : public agent::v1::AgentService {
         co_return response;
     }
 
-    Awaitable<agent::v1::Empty>
-    delete_process(ttrpc::CallContext&, const agent::v1::ProcessRef& request) override {
+    Awaitable<agent::v2::Empty>
+    delete_process(ttrpc::CallContext&, const agent::v2::ProcessRef& request) override {
         co_await enter("delete_process");
-        find(request)->deleted.set();
+        find(request);
         processes_.erase({request.container_id(), request.exec_id()});
-        co_return agent::v1::Empty();
+        co_return agent::v2::Empty();
     }
 
   private:
     struct Process {
-        explicit Process(const asio::any_io_executor& executor)
-            : exited(executor), deleted(executor) {}
-        agent::v1::Stdio stdio;
-        std::uint32_t status = 0;
-        Event exited;
-        Event deleted;
+        std::uint64_t number = 0;
+        agent::v2::Stdio stdio;
+        bool exited = false;
     };
 
     Awaitable<> enter(std::string rpc) {
@@ -173,13 +176,15 @@ class FakeAgent : public agent::v1::AgentService {
         }
     }
 
-    void add(const std::string& container, const std::string& exec, const agent::v1::Stdio& stdio) {
-        auto process = std::make_shared<Process>(executor_);
-        process->stdio = stdio;
-        processes_[{container, exec}] = std::move(process);
+    void
+    add(const std::string& container,
+        const std::string& exec,
+        std::uint64_t number,
+        const agent::v2::Stdio& stdio) {
+        processes_[{container, exec}] = std::make_shared<Process>(Process{number, stdio, false});
     }
 
-    std::shared_ptr<Process> find(const agent::v1::ProcessRef& reference) const {
+    std::shared_ptr<Process> find(const agent::v2::ProcessRef& reference) const {
         const auto found = processes_.find({reference.container_id(), reference.exec_id()});
         if (found == processes_.end()) {
             throw Error(Code::not_found, "no such process: not found");
@@ -189,6 +194,8 @@ class FakeAgent : public agent::v1::AgentService {
 
     asio::any_io_executor executor_;
     std::map<std::pair<std::string, std::string>, std::shared_ptr<Process>> processes_;
+    std::vector<agent::v2::Event> events_; ///< all that there ever were
+    Event more_events_;
 };
 
 /// A hypervisor whose machines are nothing but a FakeAgent, or what a test puts in its place,
@@ -203,6 +210,7 @@ class FakeHypervisor : public vm::Hypervisor {
     std::function<void()> on_hello = [] {}; ///< may throw: the guest does not come up
     std::function<void()> on_dial = [] {};  ///< may throw: the agent cannot be dialled
     std::string build_id = std::string(cppvm::build_id());
+    std::uint32_t protocol_version = wire::protocol_version;
     /// Serves the RPC connection instead of `agent`, until it is cut off.
     std::function<Awaitable<>(StreamSocket)> serve_rpc;
     std::function<void()> on_end = [] {}; ///< the machine ends: `serve_rpc` must
@@ -211,8 +219,11 @@ class FakeHypervisor : public vm::Hypervisor {
     int machines = 0; ///< that run now
     vm::VmSpec spec;  ///< of the last start
 
-    /// Stdio streams that the host opened, by token, until a test takes them.
+    /// Stdio streams that the host opened or resumed, by id, until a test takes them.
     std::map<std::uint64_t, StreamSocket> streams;
+    /// What the agent answers to an attempt to resume a stream.
+    std::function<wire::PreambleAnswer(const wire::Preamble&)> on_resume =
+        [](const wire::Preamble&) { return wire::PreambleAnswer{}; };
 
     /// Whether nothing is attached to the share of root file systems.
     bool roots_are_empty() const {
@@ -226,7 +237,7 @@ class FakeHypervisor : public vm::Hypervisor {
         tasks_.spawn("cut", cut());
     }
 
-    /// The RPC connection breaks; the machine lives on.
+    /// The RPC connection breaks; the machine lives on, and can be dialled.
     void cut_connection() { tasks_.spawn("cut", cut()); }
 
     /// Must be awaited at the end of a test.
@@ -243,8 +254,7 @@ class FakeHypervisor : public vm::Hypervisor {
         on_start();
         roots_server_.emplace(spec.share_dir);
         volumes_server_.emplace(spec.share_dir);
-        server_ = std::make_unique<ttrpc::Server>(executor_, Logger());
-        server_->add(agent);
+        make_server();
         ++machines;
         co_return std::make_unique<Machine>(*this);
     }
@@ -263,13 +273,16 @@ class FakeHypervisor : public vm::Hypervisor {
         Awaitable<vm::AgentHello> wait_hello(Deadline) override {
             owner_.on_hello();
             vm::AgentHello hello;
-            hello.protocol_version = wire::protocol_version;
+            hello.protocol_version = owner_.protocol_version;
             hello.build_id = owner_.build_id;
             hello.kernel_release = "6.1";
             co_return hello;
         }
 
         Awaitable<StreamSocket> dial(std::uint32_t, Deadline) override {
+            if (owner_.died_.is_set()) {
+                throw Error(Code::unavailable, "dial: the machine has ended");
+            }
             owner_.on_dial();
             asio::local::stream_protocol::socket ours(owner_.executor_);
             asio::local::stream_protocol::socket theirs(owner_.executor_);
@@ -302,7 +315,8 @@ class FakeHypervisor : public vm::Hypervisor {
     };
 
     Awaitable<> accept(StreamSocket socket);
-    Awaitable<> cut() { co_await server_->stop(); }
+    void make_server();
+    Awaitable<> cut();
 
     asio::any_io_executor executor_;
     std::unique_ptr<ttrpc::Server> server_;

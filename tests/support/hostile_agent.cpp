@@ -1,5 +1,7 @@
 #include "tests/support/hostile_agent.hpp"
 
+#include "common/async/first_of.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -22,11 +24,6 @@ std::string data_frame(std::uint32_t stream, const google::protobuf::MessageLite
     return ttrpc::encode_frame(stream, ttrpc::FrameType::data, 0, message.SerializeAsString());
 }
 
-std::string end_frame(std::uint32_t stream) {
-    constexpr std::uint8_t end = ttrpc::flag_remote_closed | ttrpc::flag_no_data;
-    return ttrpc::encode_frame(stream, ttrpc::FrameType::data, end, {});
-}
-
 } // namespace
 
 HostileAgent::HostileAgent(
@@ -37,13 +34,19 @@ HostileAgent::HostileAgent(
 
 Awaitable<> HostileAgent::serve(StreamSocket socket) {
     socket_.emplace(std::move(socket));
-    tasks_.spawn("write", write());
+    outgoing_.clear();
+    events_stream_ = 0;
+    co_await first_of(read(), write());
+    cut();
+}
+
+Awaitable<> HostileAgent::read() {
     ttrpc::FrameDecoder decoder;
     std::array<char, 4096> buffer{};
     for (;;) {
         auto [error, size] = co_await socket_->async_read_some(asio::buffer(buffer), use_tuple);
         if (error) {
-            break;
+            co_return;
         }
         std::string_view rest(buffer.data(), size);
         while (auto frame = decoder.next(rest)) {
@@ -56,7 +59,6 @@ Awaitable<> HostileAgent::serve(StreamSocket socket) {
             }
         }
     }
-    cut();
 }
 
 void HostileAgent::cut() noexcept {
@@ -119,13 +121,10 @@ HostileAgent::send_reply(std::uint32_t stream, const google::protobuf::MessageLi
 }
 
 Awaitable<> HostileAgent::send_ok(const Call& call) {
-    if (call.method == "RunExec") {
-        agent::v1::ExecEvent event;
-        event.mutable_started();
-        co_await send(data_frame(call.stream, event));
-        co_return;
+    if (call.method == "Events") {
+        co_return; // and nothing is ever told
     }
-    co_await send_reply(call.stream, agent::v1::Empty());
+    co_await send_reply(call.stream, agent::v2::Empty());
 }
 
 Awaitable<> HostileAgent::pause(std::chrono::milliseconds duration) {
@@ -135,46 +134,43 @@ Awaitable<> HostileAgent::pause(std::chrono::milliseconds duration) {
 
 Awaitable<> HostileAgent::answer_honestly(Call call) {
     if (call.method == "CreateContainer") {
-        const auto request = parse<agent::v1::CreateContainerRequest>(call.payload);
-        processes_[{request.container_id(), ""}];
-        co_await send_reply(call.stream, agent::v1::CreateContainerResponse());
-    } else if (call.method == "RunExec") {
-        co_await run_exec(call);
-    } else if (call.method == "WaitProcess") {
-        const auto reference = parse<agent::v1::ProcessRef>(call.payload);
-        Process& process = processes_[{reference.container_id(), reference.exec_id()}];
-        process.waiting.push_back(call.stream);
-        if (process.status) {
-            co_await exit(reference.container_id(), reference.exec_id(), *process.status);
-        }
+        const auto request = parse<agent::v2::CreateContainerRequest>(call.payload);
+        processes_[{request.container_id(), ""}] = request.process_number();
+        co_await send_reply(call.stream, agent::v2::CreateContainerResponse());
+    } else if (call.method == "Exec") {
+        const auto request = parse<agent::v2::ExecRequest>(call.payload);
+        processes_[{request.container_id(), request.exec_id()}] = request.process_number();
+        co_await send_reply(call.stream, agent::v2::ExecResponse());
+    } else if (call.method == "Events") {
+        co_await start_telling(call);
     } else if (call.method == "SignalProcess") {
         co_await signal(call);
     } else if (call.method == "ListProcesses") {
         co_await list(call);
     } else {
-        co_await send_reply(call.stream, agent::v1::Empty());
+        co_await send_reply(call.stream, agent::v2::Empty());
     }
 }
 
-Awaitable<> HostileAgent::run_exec(const Call& call) {
-    const auto request = parse<agent::v1::RunExecRequest>(call.payload);
-    processes_[{request.container_id(), request.exec_id()}].exec_stream = call.stream;
-    agent::v1::ExecEvent event;
-    event.mutable_started();
-    co_await send(data_frame(call.stream, event));
+Awaitable<> HostileAgent::start_telling(const Call& call) {
+    events_stream_ = call.stream;
+    const auto seen = parse<agent::v2::EventsRequest>(call.payload).seen();
+    for (std::size_t i = seen; i < events_.size(); ++i) {
+        co_await send(data_frame(call.stream, events_[i]));
+    }
 }
 
 Awaitable<> HostileAgent::signal(const Call& call) {
-    const auto request = parse<agent::v1::SignalProcessRequest>(call.payload);
-    co_await send_reply(call.stream, agent::v1::Empty());
+    const auto request = parse<agent::v2::SignalProcessRequest>(call.payload);
+    co_await send_reply(call.stream, agent::v2::Empty());
     if (request.signal() == 9) {
         co_await exit(request.process().container_id(), request.process().exec_id(), 137);
     }
 }
 
 Awaitable<> HostileAgent::list(const Call& call) {
-    agent::v1::ListProcessesResponse response;
-    for (const auto& [key, process] : processes_) {
+    agent::v2::ListProcessesResponse response;
+    for (const auto& [key, number] : processes_) {
         auto* const entry = response.add_processes();
         entry->set_pid(100 + response.processes_size());
         entry->set_exec_id(key.second);
@@ -184,23 +180,19 @@ Awaitable<> HostileAgent::list(const Call& call) {
 }
 
 Awaitable<> HostileAgent::exit(std::string container, std::string exec, std::uint32_t status) {
-    Process& process = processes_[{container, exec}];
-    process.status = status;
-    agent::v1::WaitProcessResponse response;
-    response.set_exit_status(status);
-    for (const std::uint32_t stream : std::exchange(process.waiting, {})) {
-        co_await send_reply(stream, response);
-    }
-    if (const std::uint32_t stream = std::exchange(process.exec_stream, 0)) {
-        agent::v1::ExecEvent event;
-        event.mutable_exited()->set_exit_status(status);
-        co_await send(data_frame(stream, event) + end_frame(stream));
+    agent::v2::Event event;
+    event.set_sequence(events_.size() + 1);
+    event.mutable_exited()->set_process_number(processes_[{container, exec}]);
+    event.mutable_exited()->set_exit_status(status);
+    events_.push_back(event);
+    if (events_stream_ != 0) {
+        co_await send(data_frame(events_stream_, event));
     }
 }
 
 Awaitable<> HostileAgent::exit_all(std::uint32_t status) {
     const auto processes = processes_;
-    for (const auto& [key, process] : processes) {
+    for (const auto& [key, number] : processes) {
         co_await exit(key.first, key.second, status);
     }
 }

@@ -27,7 +27,7 @@ class HostileAgent {
 
     HostileAgent(const asio::any_io_executor& executor, std::string method, Behaviour behaviour);
 
-    /// Serves the connection until it ends or is cut off.
+    /// Serves a connection until it ends or is cut off; there may be others after it.
     Awaitable<> serve(StreamSocket socket);
     void cut() noexcept;
     /// After `serve` has returned.
@@ -42,23 +42,19 @@ class HostileAgent {
     Awaitable<> send_ok(const Call& call);
     Awaitable<> pause(std::chrono::milliseconds duration);
 
-    /// Ends a process, as its kernel would; a wait for it is answered.
+    /// Ends a process, as its kernel would, and tells of it.
     Awaitable<> exit(std::string container, std::string exec, std::uint32_t status);
     Awaitable<> exit_all(std::uint32_t status);
 
     std::size_t attacks = 0; ///< calls that the behaviour has answered
 
   private:
-    struct Process {
-        std::optional<std::uint32_t> status;
-        std::vector<std::uint32_t> waiting; ///< streams of WaitProcess
-        std::uint32_t exec_stream = 0;      ///< of RunExec
-    };
     using Key = std::pair<std::string, std::string>;
 
     Awaitable<> write();
     Awaitable<> handle(Call call);
-    Awaitable<> run_exec(const Call& call);
+    Awaitable<> read();
+    Awaitable<> start_telling(const Call& call);
     Awaitable<> signal(const Call& call);
     Awaitable<> list(const Call& call);
 
@@ -69,7 +65,9 @@ class HostileAgent {
     std::string outgoing_;
     Event more_;
     Event room_;
-    std::map<Key, Process> processes_;
+    std::map<Key, std::uint64_t> processes_; ///< with their numbers
+    std::vector<agent::v2::Event> events_;   ///< all that there ever were
+    std::uint32_t events_stream_ = 0;        ///< of Events, on the present connection
     TaskGroup tasks_;
 };
 

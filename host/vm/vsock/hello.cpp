@@ -68,7 +68,7 @@ Awaitable<> wait_close_for_a_while(StreamSocket& socket) {
 } // namespace
 
 AgentHello decode_hello(std::string_view body) {
-    agent::v1::Hello message;
+    agent::v2::Hello message;
     if (!message.ParseFromArray(body.data(), static_cast<int>(body.size())) ||
         message.phases_size() > max_phases) {
         throw Error(Code::unavailable, "read hello: malformed");

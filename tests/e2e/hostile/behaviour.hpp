@@ -11,17 +11,17 @@ namespace cppvm::hostile {
 /// the prefix "hostile.") counts for the whole guest, an argument of a process for that process.
 /// Whatever no word is about is done as the real agent would.
 ///
-///   hello=none|two|garbage|huge|drip|silent    the hello; silent: a good one, and nobody listens
-///   rpc=deaf|close                             the RPC connection is never read, or closed after
-///   Start console=flood redial=1                                   the boot port is dialled again
-///   and again frames=unknown|known|garbage               frames nobody asked for, without end,
-///   once created stdout=drip|flood|long|open                in place of the output; open: its end
-///   never comes exit=early|twice|never|silent              before the start; two answers; SIGKILL
-///   does nothing;
-///                                              (exec) the stream ends without an exit
-///   list=million|many|duplicate|negative|large what ListProcesses tells; million: of few numbers,
-///                                              many: all different, large: above the limit
-///   METHOD=hang|garbage|N                      never answered, no message, or status code N
+/// - hello=none|two|garbage|huge|drip|silent: the hello; silent: a good one, and nobody listens.
+/// - rpc=deaf|close: the RPC connection is never read, or is closed after Start.
+/// - console=flood.
+/// - redial=1: the boot port is dialled again and again.
+/// - frames=unknown|known|garbage: frames that nobody asked for, without end, once created.
+/// - stdout=drip|flood|long|open: in place of the output; open: its end never comes.
+/// - exit=early|twice|never|silent: told before the start; told two times; SIGKILL does nothing; never
+///   told.
+/// - list=million|many|duplicate|negative|large: what ListProcesses returns; million: of few numbers;
+///   many: all different; large: above the limit.
+/// - METHOD=hang|garbage|N: never answered, no message, or status code N.
 class Behaviour {
   public:
     static Behaviour of_kernel_command_line(std::string_view text);

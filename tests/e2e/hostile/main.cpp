@@ -25,7 +25,7 @@ using namespace cppvm;
 using namespace cppvm::hostile;
 
 std::string good_hello() {
-    agent::v1::Hello hello;
+    agent::v2::Hello hello;
     hello.set_protocol_version(wire::protocol_version);
     hello.set_build_id(std::string(build_id()));
     hello.set_kernel_release("6.6.6");
@@ -72,15 +72,25 @@ void serve(UniqueFd connection, const Behaviour& guest, Processes& processes) {
     if (!preamble) {
         return;
     }
-    if (preamble->kind == wire::ConnectionKind::stdio) {
+    const auto answer = [](int socket, bool accepted) {
+        const auto bytes = wire::encode(wire::PreambleAnswer{accepted, 0});
+        write_all(socket, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    };
+    const int socket = connection.get();
+    switch (preamble->kind) {
+    case wire::ConnectionKind::rpc:
+        answer(socket, true);
+        serve_rpc(std::move(connection), guest, processes);
+        break;
+    case wire::ConnectionKind::stdio:
         // Parked first: the request that names it follows the answer at once.
-        const int socket = connection.get();
-        processes.park(preamble->token, std::move(connection));
-        write_all(socket, std::string(1, static_cast<char>(wire::accepted)));
-        return;
+        processes.park(preamble->stream, std::move(connection));
+        answer(socket, true);
+        break;
+    case wire::ConnectionKind::resume:
+        answer(socket, false);
+        break;
     }
-    write_all(connection.get(), std::string(1, static_cast<char>(wire::accepted)));
-    serve_rpc(std::move(connection), guest, processes);
 }
 
 void flood_console() {

@@ -7,21 +7,23 @@
 
 namespace cppvm::hostile {
 
-void Processes::park(std::uint64_t token, UniqueFd connection) {
+void Processes::park(std::uint64_t stream, UniqueFd connection) {
     const std::lock_guard lock(mutex_);
-    parked_.insert_or_assign(token, std::move(connection));
+    parked_.insert_or_assign(stream, std::move(connection));
 }
 
 Processes::Handle Processes::add(
     const std::string& container,
     const std::string& exec,
+    std::uint64_t number,
     Behaviour behaviour,
-    std::uint64_t output_token
+    std::uint64_t output_stream
 ) {
     const std::lock_guard lock(mutex_);
     auto process = std::make_shared<Process>();
+    process->number = number;
     process->behaviour = std::move(behaviour);
-    if (const auto found = parked_.find(output_token); found != parked_.end()) {
+    if (const auto found = parked_.find(output_stream); found != parked_.end()) {
         process->output = std::move(found->second);
     }
     processes_[{container, exec}] = process;
@@ -35,15 +37,36 @@ Processes::Handle Processes::find(const std::string& container, const std::strin
 }
 
 void Processes::end(const Handle& process, unsigned status) {
+    const bool first = [&] {
+        const std::lock_guard lock(mutex_);
+        const bool ends = !process->status;
+        process->status = status;
+        changed_.notify_all();
+        return ends;
+    }();
+    if (first && !process->behaviour.is("exit", "silent")) {
+        tell(process, status);
+    }
+    if (first && process->behaviour.is("exit", "twice")) {
+        tell(process, 1);
+    }
+}
+
+void Processes::wait(const Handle& process) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return process->status.has_value(); });
+}
+
+void Processes::tell(const Handle& process, unsigned status) {
     const std::lock_guard lock(mutex_);
-    process->status = status;
+    told_.push_back({process->number, status});
     changed_.notify_all();
 }
 
-unsigned Processes::wait(const Handle& process) {
+ToldExit Processes::told_after(std::size_t count) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return process->status.has_value(); });
-    return *process->status;
+    changed_.wait(lock, [&] { return told_.size() > count; });
+    return told_[count];
 }
 
 void write_output(Processes& processes, const Processes::Handle& process) {
@@ -65,8 +88,8 @@ void write_output(Processes& processes, const Processes::Handle& process) {
         sleep_forever();
     }
     write_all(to, big_endian(0));
-    char end = 0;
-    read_all(to, &end, 1); // until the host closes
+    for (char byte = 0; read_all(to, &byte, 1);) { // until the host closes
+    }
 }
 
 } // namespace cppvm::hostile

@@ -20,7 +20,7 @@ namespace cppvm::hostile {
 
 namespace {
 
-namespace v1 = agent::v1;
+namespace v2 = agent::v2;
 using namespace ttrpc;
 
 std::vector<std::string> arguments_of(const nlohmann::json& process) {
@@ -37,10 +37,11 @@ class RpcConnection : public std::enable_shared_from_this<RpcConnection> {
 
   private:
     void handle(std::uint32_t stream, const Request& request);
-    void create(std::uint32_t stream, const v1::CreateContainerRequest& request);
-    void wait(std::uint32_t stream, const v1::ProcessRef& request);
-    void exec(std::uint32_t stream, const v1::RunExecRequest& request);
-    void signal(std::uint32_t stream, const v1::SignalProcessRequest& request);
+    void create(std::uint32_t stream, const v2::CreateContainerRequest& request);
+    void exec(std::uint32_t stream, const v2::ExecRequest& request);
+    void begin(const Processes::Handle& process);
+    void tell_events(std::uint32_t stream, std::uint64_t seen);
+    void signal(std::uint32_t stream, const v2::SignalProcessRequest& request);
     void list(std::uint32_t stream, const std::string& container);
     void flood(std::uint32_t stream, const Behaviour& behaviour);
     /// Where a word says so, `method` is answered by a lie; then there is nothing left to do.
@@ -96,24 +97,24 @@ Message parsed(const std::string& bytes) {
 void RpcConnection::handle(std::uint32_t stream, const Request& request) {
     const std::string& method = request.method;
     if (method == "CreateContainer") {
-        create(stream, parsed<v1::CreateContainerRequest>(request.payload));
-    } else if (method == "WaitProcess") {
-        wait(stream, parsed<v1::ProcessRef>(request.payload));
-    } else if (method == "RunExec") {
-        exec(stream, parsed<v1::RunExecRequest>(request.payload));
+        create(stream, parsed<v2::CreateContainerRequest>(request.payload));
+    } else if (method == "Exec") {
+        exec(stream, parsed<v2::ExecRequest>(request.payload));
+    } else if (method == "Events") {
+        tell_events(stream, parsed<v2::EventsRequest>(request.payload).seen());
     } else if (method == "SignalProcess") {
-        signal(stream, parsed<v1::SignalProcessRequest>(request.payload));
+        signal(stream, parsed<v2::SignalProcessRequest>(request.payload));
     } else if (method == "ListProcesses") {
-        list(stream, parsed<v1::ListProcessesRequest>(request.payload).container_id());
+        list(stream, parsed<v2::ListProcessesRequest>(request.payload).container_id());
     } else {
         // StartContainer's field 1 is the container's id, DeleteProcess' field 1 a reference to it.
         const auto container =
             method == "DeleteProcess"
-                ? parsed<v1::ProcessRef>(request.payload).container_id()
-                : parsed<v1::StartContainerRequest>(request.payload).container_id();
+                ? parsed<v2::ProcessRef>(request.payload).container_id()
+                : parsed<v2::StartContainerRequest>(request.payload).container_id();
         const auto init = processes_.find(container, "");
         if (!lied(stream, method, init ? init->behaviour : guest_)) {
-            answer(stream, v1::Empty());
+            answer(stream, v2::Empty());
         }
         if (method == "StartContainer" && guest_.is("rpc", "close")) {
             ::shutdown(socket_.get(), SHUT_RDWR);
@@ -149,80 +150,74 @@ void RpcConnection::flood(std::uint32_t stream, const Behaviour& behaviour) {
     }
 }
 
-void RpcConnection::create(std::uint32_t stream, const v1::CreateContainerRequest& request) {
+void RpcConnection::create(std::uint32_t stream, const v2::CreateContainerRequest& request) {
     const auto spec = nlohmann::json::parse(request.spec());
     const Behaviour behaviour = guest_.with(arguments_of(spec.at("process")));
-    const auto process =
-        processes_.add(request.container_id(), "", behaviour, request.stdio().stdout_token());
-    std::thread([this, self = shared_from_this(), process] { write_output(processes_, process); }
-    ).detach();
+    const auto process = processes_.add(
+        request.container_id(),
+        "",
+        request.process_number(),
+        behaviour,
+        request.stdio().stdout_stream()
+    );
+    begin(process);
     if (lied(stream, "CreateContainer", behaviour)) {
         return;
     }
-    answer(stream, v1::CreateContainerResponse());
+    answer(stream, v2::CreateContainerResponse());
     flood(stream, behaviour);
 }
 
-void RpcConnection::wait(std::uint32_t stream, const v1::ProcessRef& request) {
-    const auto process = processes_.find(request.container_id(), request.exec_id());
-    if (!process) {
-        answer_status(stream, Code::not_found);
-        return;
-    }
-    const Behaviour& behaviour = process->behaviour;
-    if (lied(stream, "WaitProcess", behaviour)) {
-        return;
-    }
-    v1::WaitProcessResponse response;
-    response.set_exit_status(behaviour.is("exit", "early") ? 7 : processes_.wait(process));
-    answer(stream, response);
-    if (behaviour.is("exit", "twice")) {
-        response.set_exit_status(1);
-        answer(stream, response);
-    }
-}
-
-void RpcConnection::exec(std::uint32_t stream, const v1::RunExecRequest& request) {
+void RpcConnection::exec(std::uint32_t stream, const v2::ExecRequest& request) {
     const auto spec = nlohmann::json::parse(request.process());
     const Behaviour behaviour = guest_.with(arguments_of(spec));
     const auto process = processes_.add(
-        request.container_id(), request.exec_id(), behaviour, request.stdio().stdout_token()
+        request.container_id(),
+        request.exec_id(),
+        request.process_number(),
+        behaviour,
+        request.stdio().stdout_stream()
     );
-    std::thread([this, self = shared_from_this(), process] { write_output(processes_, process); }
-    ).detach();
-    if (lied(stream, "RunExec", behaviour)) {
+    begin(process);
+    if (lied(stream, "Exec", behaviour)) {
         return;
     }
-    const auto send = [&](const v1::ExecEvent& event) {
-        write(encode_frame(stream, FrameType::data, 0, event.SerializeAsString()));
-    };
-    v1::ExecEvent started;
-    started.mutable_started();
-    v1::ExecEvent exited;
-    exited.mutable_exited()->set_exit_status(7);
-    if (behaviour.is("exit", "early")) {
-        send(exited);
-    }
-    send(started);
+    answer(stream, v2::ExecResponse());
     flood(stream, behaviour);
-    exited.mutable_exited()->set_exit_status(processes_.wait(process));
-    if (!behaviour.is("exit", "silent")) {
-        send(exited);
-    }
-    if (behaviour.is("exit", "twice")) {
-        send(exited);
-        sleep_forever();
-    }
-    answer_status(stream, Code::ok);
 }
 
-void RpcConnection::signal(std::uint32_t stream, const v1::SignalProcessRequest& request) {
+void RpcConnection::begin(const Processes::Handle& process) {
+    std::thread([this, self = shared_from_this(), process] { write_output(processes_, process); }
+    ).detach();
+    if (process->behaviour.is("exit", "early")) {
+        processes_.tell(process, 7);
+    }
+}
+
+// On whatever connection it is asked.
+void RpcConnection::tell_events(std::uint32_t stream, std::uint64_t seen) {
+    if (lied(stream, "Events", guest_)) {
+        return;
+    }
+    for (std::uint64_t told = seen;; ++told) {
+        const ToldExit exit = processes_.told_after(told);
+        v2::Event event;
+        event.set_sequence(told + 1);
+        event.mutable_exited()->set_process_number(exit.process_number);
+        event.mutable_exited()->set_exit_status(exit.status);
+        if (!write(encode_frame(stream, FrameType::data, 0, event.SerializeAsString()))) {
+            return;
+        }
+    }
+}
+
+void RpcConnection::signal(std::uint32_t stream, const v2::SignalProcessRequest& request) {
     const auto& name = request.process();
     const auto process = processes_.find(name.container_id(), name.exec_id());
     if (process && lied(stream, "SignalProcess", process->behaviour)) {
         return;
     }
-    answer(stream, v1::Empty());
+    answer(stream, v2::Empty());
     if (process && request.signal() == SIGKILL && !process->behaviour.is("exit", "never")) {
         processes_.end(process, 128 + SIGKILL);
     }
@@ -234,7 +229,7 @@ void RpcConnection::list(std::uint32_t stream, const std::string& container) {
     if (lied(stream, "ListProcesses", behaviour)) {
         return;
     }
-    v1::ListProcessesResponse response;
+    v2::ListProcessesResponse response;
     const std::string how = behaviour.get("list");
     if (how == "large") {
         constexpr std::uint32_t size = max_payload_bytes + 1;

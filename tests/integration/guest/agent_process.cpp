@@ -84,7 +84,7 @@ UniqueFd accept_hello(int listener) {
     return connection;
 }
 
-agent::v1::Hello receive_hello(int listener) {
+agent::v2::Hello receive_hello(int listener) {
     const UniqueFd connection = accept_hello(listener);
     std::array<std::uint8_t, 4> header{};
     wait_readable(connection.get());
@@ -101,7 +101,7 @@ agent::v1::Hello receive_hello(int listener) {
     std::uint8_t nothing = 0;
     wait_readable(connection.get());
     check(::recv(connection.get(), &nothing, 1, 0) == 0, "read the end of hello");
-    agent::v1::Hello hello;
+    agent::v2::Hello hello;
     if (!hello.ParseFromString(text)) {
         throw Error(Code::internal, "parse hello");
     }

@@ -4,10 +4,12 @@
 #include "proto/cppvm/agent.pb.h"
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <sys/types.h>
+#include <utility>
 
 namespace cppvm::testing {
 
@@ -28,7 +30,11 @@ class AgentProcess {
     std::string socket_path() const { return (directory_ / "agent.sock").native(); }
     std::filesystem::path share() const { return directory_ / "share"; }
     std::filesystem::path cgroup() const { return cgroup_; }
-    const agent::v1::Hello& hello() const noexcept { return hello_; }
+    const agent::v2::Hello& hello() const noexcept { return hello_; }
+
+    /// The host's numbers for processes, by container and exec id, over all its connections.
+    std::map<std::pair<std::string, std::string>, std::uint64_t> process_numbers;
+    std::uint64_t last_process_number = 0;
 
     /// Makes `<share>/<id>/rootfs` with busybox and its applets' links; gives its path.
     std::filesystem::path make_rootfs(const std::string& id) const;
@@ -54,7 +60,7 @@ class AgentProcess {
     std::filesystem::path cgroup_;
     pid_t pid_ = -1;
     UniqueFd pidfd_;
-    agent::v1::Hello hello_;
+    agent::v2::Hello hello_;
 };
 
 } // namespace cppvm::testing

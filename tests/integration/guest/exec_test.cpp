@@ -62,7 +62,7 @@ TEST_F(AgentExecTest, EndsExecsBeforeInit) {
     run_test([this](HostSide& host) -> Awaitable<> {
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
-        agent::v1::RunExecRequest request;
+        agent::v2::ExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         request.set_process(make_process({"sleep", "1000"}).dump());

@@ -32,9 +32,9 @@ TEST_P(AgentFailureTest, LeavesNothing) {
         Json spec = good;
         spec["process"]["terminal"] = false;
         broken.break_it(spec, agent);
-        auto [token, stream] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stdout_token(token);
+        auto [stream_id, stream] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stdout_stream(stream_id);
         const Status status = co_await failure_of(host.create("c1", spec, stdio));
         EXPECT_EQ(status.code, broken.code) << status.message;
         EXPECT_THAT(status.message, HasSubstr(broken.words));
@@ -267,7 +267,7 @@ TEST_F(AgentAbortTest, LeavesNothingOfACreateThatIsCutOff) {
             tasks.spawn("create", [](HostSide& from, Json spec) -> Awaitable<> {
                 co_await failure_of(from.create("c1", std::move(spec)));
             }(*second, make_spec(agent, "c1", {"sleep", "1000"})));
-            co_await second->rpc().ping({}); // the create is under way then
+            co_await second->rpc().set_clock({}); // the create is under way then
             co_await second->stop();
             co_await tasks.join();
             // It may have come to its end before; then the container is there, and can be removed.

@@ -1,8 +1,7 @@
 #include "tests/integration/guest/host_side.hpp"
 
 #include "common/async/timeout.hpp"
-#include "common/wire/preamble.hpp"
-#include "common/wire/stream_frame.hpp"
+#include "common/base/scope_exit.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read.hpp>
@@ -13,18 +12,17 @@
 
 namespace cppvm::testing {
 
-Awaitable<StreamSocket>
-HostSide::dial(const AgentProcess& agent, std::uint8_t kind, std::uint64_t token) {
+Awaitable<StreamSocket> HostSide::dial(const AgentProcess& agent, wire::Preamble preamble) {
     auto executor = co_await asio::this_coro::executor;
     StreamSocket socket(executor);
     const StreamSocket::endpoint_type address =
         asio::local::stream_protocol::endpoint(agent.socket_path());
     co_await socket.async_connect(address, asio::use_awaitable);
-    const auto head = wire::encode({static_cast<wire::ConnectionKind>(kind), token});
+    const auto head = wire::encode(preamble);
     co_await asio::async_write(socket, asio::buffer(head), asio::use_awaitable);
-    std::uint8_t answer = 0;
-    co_await asio::async_read(socket, asio::buffer(&answer, 1), asio::use_awaitable);
-    if (answer != wire::accepted) {
+    std::array<std::uint8_t, wire::preamble_answer_size> answer{};
+    co_await asio::async_read(socket, asio::buffer(answer), asio::use_awaitable);
+    if (!wire::decode_preamble_answer(answer).accepted) {
         throw Error(Code::failed_precondition, "the agent refused the connection");
     }
     co_return socket;
@@ -32,70 +30,101 @@ HostSide::dial(const AgentProcess& agent, std::uint8_t kind, std::uint64_t token
 
 Awaitable<std::unique_ptr<HostSide>> HostSide::connect(AgentProcess& agent) {
     auto executor = co_await asio::this_coro::executor;
-    StreamSocket socket = co_await dial(agent, 1, 0);
+    StreamSocket socket = co_await dial(agent, {wire::ConnectionKind::rpc, 0, 0});
     co_return std::make_unique<HostSide>(executor, agent, std::move(socket));
 }
 
 HostSide::HostSide(const asio::any_io_executor& executor, AgentProcess& agent, StreamSocket socket)
-    : agent_(agent), client_(std::move(socket), Logger()), rpc_(client_),
+    : agent_(agent), client_(std::move(socket), Logger()), rpc_(client_), heard_(executor),
       tasks_(executor, Logger()) {
     tasks_.spawn("client", client_.run());
 }
 
 Awaitable<std::pair<std::uint64_t, StreamSocket>> HostSide::open_stream() {
-    const std::uint64_t token = ++last_token_;
-    StreamSocket socket = co_await dial(agent_, 2, token);
-    co_return std::pair(token, std::move(socket));
+    const std::uint64_t id = ++last_stream_;
+    StreamSocket socket = co_await dial(agent_, {wire::ConnectionKind::stdio, id, 0});
+    co_return std::pair(id, std::move(socket));
 }
 
-Awaitable<agent::v1::CreateContainerResponse>
-HostSide::create(std::string id, Json spec, agent::v1::Stdio stdio) {
-    agent::v1::CreateContainerRequest request;
+std::uint64_t HostSide::new_process_number(const std::string& id, const std::string& exec_id) {
+    return agent_.process_numbers[{id, exec_id}] = ++agent_.last_process_number;
+}
+
+Awaitable<agent::v2::CreateContainerResponse>
+HostSide::create(std::string id, Json spec, agent::v2::Stdio stdio) {
+    agent::v2::CreateContainerRequest request;
     request.set_container_id(id);
     request.set_spec(spec.dump());
+    request.set_process_number(new_process_number(id, ""));
     *request.mutable_stdio() = stdio;
     co_return co_await rpc_.create_container(request);
 }
 
 Awaitable<> HostSide::start(std::string id) {
-    agent::v1::StartContainerRequest request;
+    agent::v2::StartContainerRequest request;
     request.set_container_id(id);
     co_await rpc_.start_container(request);
 }
 
-Awaitable<RunningExec> HostSide::start_exec(const agent::v1::RunExecRequest& request) {
-    auto events = co_await rpc_.run_exec(request);
-    auto event = co_await events.receive();
-    if (!event || !event->has_started()) {
-        throw Error(Code::internal, "the exec was not started");
-    }
-    co_return RunningExec(std::move(events), event->started());
+Awaitable<RunningExec> HostSide::start_exec(agent::v2::ExecRequest request) {
+    const std::uint64_t number = ++agent_.last_process_number;
+    request.set_process_number(number);
+    auto started = co_await rpc_.exec(request);
+    agent_.process_numbers[{request.container_id(), request.exec_id()}] = number;
+    co_return RunningExec(*this, request, std::move(started));
 }
 
 Awaitable<unsigned> RunningExec::wait() {
-    const auto event = co_await events_.receive();
-    if (!event || !event->has_exited()) {
-        throw Error(Code::internal, "the exec did not exit");
-    }
-    co_return event->exited().exit_status();
+    return host_.wait(container_id_, exec_id_);
 }
 
 Awaitable<> RunningExec::wait_forgotten() {
-    if (co_await events_.receive()) {
-        throw Error(Code::internal, "something came after the exec's exit");
+    agent::v2::ResizeConsoleRequest request;
+    request.mutable_process()->set_container_id(container_id_);
+    request.mutable_process()->set_exec_id(exec_id_);
+    Status known;
+    while (known.code != Code::not_found) {
+        known = co_await failure_of(host_.rpc().resize_console(request));
     }
 }
 
 Awaitable<unsigned> HostSide::wait(std::string id, std::string exec_id) {
-    agent::v1::ProcessRef reference;
-    reference.set_container_id(id);
-    reference.set_exec_id(exec_id);
-    const auto response = co_await rpc_.wait_process(reference);
-    co_return response.exit_status();
+    const std::uint64_t number = agent_.process_numbers.at({id, exec_id});
+    while (!exits_.contains(number)) {
+        if (hearing_) {
+            heard_.clear();
+            co_await heard_.wait();
+        } else {
+            co_await hear_next();
+        }
+    }
+    co_return exits_.at(number);
+}
+
+Awaitable<> HostSide::hear_next() {
+    hearing_ = true;
+    const ScopeExit done([this] {
+        hearing_ = false;
+        heard_.set();
+    });
+    if (!events_) {
+        agent::v2::EventsRequest request;
+        request.set_seen(events_seen_);
+        events_ = co_await rpc_.events(request);
+    }
+    const auto event = co_await events_->receive();
+    if (!event) {
+        events_.reset(); // another connection has them now
+        co_return;
+    }
+    if (event->has_exited()) {
+        events_seen_ = event->sequence();
+        exits_[event->exited().process_number()] = event->exited().exit_status();
+    }
 }
 
 Awaitable<> HostSide::signal(std::string id, unsigned signal, bool all, std::string exec_id) {
-    agent::v1::SignalProcessRequest request;
+    agent::v2::SignalProcessRequest request;
     request.mutable_process()->set_container_id(id);
     request.mutable_process()->set_exec_id(exec_id);
     request.set_signal(signal);
@@ -104,7 +133,7 @@ Awaitable<> HostSide::signal(std::string id, unsigned signal, bool all, std::str
 }
 
 Awaitable<> HostSide::remove(std::string id, std::string exec_id) {
-    agent::v1::ProcessRef reference;
+    agent::v2::ProcessRef reference;
     reference.set_container_id(id);
     reference.set_exec_id(exec_id);
     co_await rpc_.delete_process(reference);
@@ -121,8 +150,9 @@ struct Streams {
 Awaitable<> feed(StreamSocket& stream, std::string input) {
     // The process may close its end before it has read all.
     try {
+        const std::size_t size = input.size();
         co_await write_stream(stream, std::move(input));
-        co_await end_stream(stream);
+        co_await end_stream(stream, size);
     } catch (const std::exception&) {
         stream.close();
     }
@@ -146,13 +176,13 @@ Awaitable<> exchange(Streams& streams, std::string input, RunResult& result) {
 } // namespace
 
 Awaitable<RunResult> HostSide::run(std::string id, Json spec, std::string input) {
-    auto [input_token, input_stream] = co_await open_stream();
-    auto [output_token, output_stream] = co_await open_stream();
-    auto [errors_token, errors_stream] = co_await open_stream();
-    agent::v1::Stdio stdio;
-    stdio.set_stdin_token(input_token);
-    stdio.set_stdout_token(output_token);
-    stdio.set_stderr_token(errors_token);
+    auto [input_id, input_stream] = co_await open_stream();
+    auto [output_id, output_stream] = co_await open_stream();
+    auto [errors_id, errors_stream] = co_await open_stream();
+    agent::v2::Stdio stdio;
+    stdio.set_stdin_stream(input_id);
+    stdio.set_stdout_stream(output_id);
+    stdio.set_stderr_stream(errors_id);
     Streams streams{std::move(input_stream), std::move(output_stream), std::move(errors_stream)};
     RunResult result;
     const auto created = co_await create(id, std::move(spec), stdio);
@@ -174,17 +204,17 @@ Awaitable<RunResult> HostSide::run(std::string id, Json spec, std::string input)
 
 Awaitable<RunResult>
 HostSide::run_exec(std::string id, std::string exec_id, Json process, std::string input) {
-    auto [input_token, input_stream] = co_await open_stream();
-    auto [output_token, output_stream] = co_await open_stream();
-    auto [errors_token, errors_stream] = co_await open_stream();
+    auto [input_id, input_stream] = co_await open_stream();
+    auto [output_id, output_stream] = co_await open_stream();
+    auto [errors_id, errors_stream] = co_await open_stream();
     Streams streams{std::move(input_stream), std::move(output_stream), std::move(errors_stream)};
-    agent::v1::RunExecRequest request;
+    agent::v2::ExecRequest request;
     request.set_container_id(id);
     request.set_exec_id(exec_id);
     request.set_process(process.dump());
-    request.mutable_stdio()->set_stdin_token(input_token);
-    request.mutable_stdio()->set_stdout_token(output_token);
-    request.mutable_stdio()->set_stderr_token(errors_token);
+    request.mutable_stdio()->set_stdin_stream(input_id);
+    request.mutable_stdio()->set_stdout_stream(output_id);
+    request.mutable_stdio()->set_stderr_stream(errors_id);
     RunResult result;
     RunningExec exec = co_await start_exec(request);
     const auto& unsupported = exec.started().unsupported();
@@ -215,6 +245,8 @@ Awaitable<std::string> read_stream(StreamSocket& stream) {
     for (;;) {
         const std::string payload = co_await read_frame(stream);
         if (payload.empty()) {
+            const auto word = wire::encode_confirmation(wire::stream_refused);
+            co_await asio::async_write(stream, asio::buffer(word), asio::use_awaitable);
             stream.close();
             co_return data;
         }
@@ -234,12 +266,18 @@ Awaitable<> write_stream(StreamSocket& stream, std::string data) {
     }
 }
 
-Awaitable<> end_stream(StreamSocket& stream) {
+Awaitable<> end_stream(StreamSocket& stream, std::uint64_t written) {
     const auto header = wire::encode_frame_header(0);
     co_await asio::async_write(stream, asio::buffer(header), asio::use_awaitable);
-    std::uint8_t nothing = 0;
-    co_await asio::async_read(stream, asio::buffer(&nothing, 1), use_tuple);
+    while (co_await read_confirmation(stream) <= written) {
+    }
     stream.close();
+}
+
+Awaitable<std::uint64_t> read_confirmation(StreamSocket& stream) {
+    std::array<std::uint8_t, wire::confirmation_size> bytes{};
+    co_await asio::async_read(stream, asio::buffer(bytes), asio::use_awaitable);
+    co_return wire::decode_confirmation(bytes);
 }
 
 Json make_process(std::vector<std::string> args) {

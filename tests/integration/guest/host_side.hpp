@@ -1,13 +1,18 @@
 #pragma once
 
+#include "common/async/event.hpp"
 #include "common/async/task_group.hpp"
 #include "common/ttrpc/client.hpp"
+#include "common/wire/preamble.hpp"
+#include "common/wire/stream_frame.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
 #include "tests/integration/guest/agent_process.hpp"
 
 #include <nlohmann/json.hpp>
 
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,23 +28,28 @@ struct RunResult {
     std::vector<std::string> unsupported;
 };
 
+class HostSide;
+
 /// An exec that was started. Must not outlive the HostSide.
 class RunningExec {
   public:
     RunningExec(
-        ttrpc::ReplyReader<agent::v1::ExecEvent> events, agent::v1::ExecEvent::Started started
+        HostSide& host, const agent::v2::ExecRequest& request, agent::v2::ExecResponse started
     )
-        : events_(std::move(events)), started_(std::move(started)) {}
+        : host_(host), container_id_(request.container_id()), exec_id_(request.exec_id()),
+          started_(std::move(started)) {}
 
-    const agent::v1::ExecEvent::Started& started() const noexcept { return started_; }
-    /// Until it has exited; once.
+    const agent::v2::ExecResponse& started() const noexcept { return started_; }
+    /// Until it has exited.
     Awaitable<unsigned> wait();
     /// After `wait`: until the agent has forgotten it.
     Awaitable<> wait_forgotten();
 
   private:
-    ttrpc::ReplyReader<agent::v1::ExecEvent> events_;
-    agent::v1::ExecEvent::Started started_;
+    HostSide& host_;
+    std::string container_id_;
+    std::string exec_id_;
+    agent::v2::ExecResponse started_;
 };
 
 /// The shim's part towards an agent: RPC calls and stdio streams, as the real one makes them.
@@ -49,11 +59,10 @@ class HostSide {
     static Awaitable<std::unique_ptr<HostSide>> connect(AgentProcess& agent);
     HostSide(const asio::any_io_executor& executor, AgentProcess& agent, StreamSocket socket);
 
-    agent::v1::AgentClient& rpc() noexcept { return rpc_; }
+    agent::v2::AgentClient& rpc() noexcept { return rpc_; }
     /// A connection with its preamble sent and answered. Throws: Error when it was refused.
-    static Awaitable<StreamSocket>
-    dial(const AgentProcess& agent, std::uint8_t kind, std::uint64_t token);
-    /// A stdio stream under a new token.
+    static Awaitable<StreamSocket> dial(const AgentProcess& agent, wire::Preamble preamble);
+    /// A stdio stream under a new id.
     Awaitable<std::pair<std::uint64_t, StreamSocket>> open_stream();
 
     /// Create, start, feed, read everything, wait, delete. The rootfs of the id must be there.
@@ -62,10 +71,12 @@ class HostSide {
     Awaitable<RunResult>
     run_exec(std::string id, std::string exec_id, Json process, std::string input = "");
 
-    Awaitable<agent::v1::CreateContainerResponse>
-    create(std::string id, Json spec, agent::v1::Stdio stdio = {});
+    Awaitable<agent::v2::CreateContainerResponse>
+    create(std::string id, Json spec, agent::v2::Stdio stdio = {});
     Awaitable<> start(std::string id);
-    Awaitable<RunningExec> start_exec(const agent::v1::RunExecRequest& request);
+    Awaitable<RunningExec> start_exec(agent::v2::ExecRequest request);
+    /// Until the agent has told of its exit; on this connection or on another, which has no events
+    /// from then on.
     Awaitable<unsigned> wait(std::string id, std::string exec_id = "");
     Awaitable<> signal(std::string id, unsigned signal, bool all = false, std::string exec_id = "");
     Awaitable<> remove(std::string id, std::string exec_id = "");
@@ -75,18 +86,29 @@ class HostSide {
   private:
     AgentProcess& agent_;
     ttrpc::Client client_;
-    agent::v1::AgentClient rpc_;
-    std::uint64_t last_token_ = 0;
+    agent::v2::AgentClient rpc_;
+    Awaitable<> hear_next();
+    std::uint64_t new_process_number(const std::string& id, const std::string& exec_id);
+
+    std::uint64_t last_stream_ = 0;
+    std::optional<ttrpc::ReplyReader<agent::v2::Event>> events_;
+    std::uint64_t events_seen_ = 0;
+    bool hearing_ = false; ///< a `wait` reads for all of them
+    Event heard_;
+    std::map<std::uint64_t, unsigned> exits_; ///< by number
     TaskGroup tasks_;
 };
 
-/// Everything up to the end frame; closes the connection. A connection that ends without one fails.
+/// Everything up to the end frame; then refuses more and closes the connection. A connection that
+/// ends without an end frame fails.
 Awaitable<std::string> read_stream(StreamSocket& stream);
 /// The payload of one frame; empty at the end.
 Awaitable<std::string> read_frame(StreamSocket& stream);
 Awaitable<> write_stream(StreamSocket& stream, std::string data);
-/// The end frame; waits until the agent has closed the connection.
-Awaitable<> end_stream(StreamSocket& stream);
+/// The end frame, after `written` bytes; waits until the agent has confirmed it.
+Awaitable<> end_stream(StreamSocket& stream, std::uint64_t written);
+/// The agent's next word on an input stream.
+Awaitable<std::uint64_t> read_confirmation(StreamSocket& stream);
 
 /// A spec as containerd makes them, without the parts that a test does not care for.
 Json make_spec(const AgentProcess& agent, const std::string& id, std::vector<std::string> args);

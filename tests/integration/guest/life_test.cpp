@@ -63,9 +63,9 @@ TEST_F(AgentLifeTest, ReportsSignalsOfInitAndExec) {
 
 TEST_F(AgentLifeTest, DeliversSignalsToInit) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [token, stream] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stdout_token(token);
+        auto [stream_id, stream] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stdout_stream(stream_id);
         co_await host.create(
             "c1",
             make_script_spec(
@@ -217,9 +217,9 @@ TEST_F(AgentLifeTest, ListsProcesses) {
         const auto created =
             co_await host.create("c1", make_script_spec(agent, "c1", "sleep 1000 & wait"));
         co_await host.start("c1");
-        agent::v1::ListProcessesRequest request;
+        agent::v2::ListProcessesRequest request;
         request.set_container_id("c1");
-        agent::v1::ListProcessesResponse list;
+        agent::v2::ListProcessesResponse list;
         // The shell forks in its own time.
         while (list.processes_size() < 2) {
             list = co_await host.rpc().list_processes(request);
@@ -245,9 +245,9 @@ Json share_pid_namespace(Json spec) {
 
 TEST_F(AgentLifeTest, KillsTheRestWhenInitOfASharedPidNamespaceEnds) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [token, stream] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stdout_token(token);
+        auto [stream_id, stream] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stdout_stream(stream_id);
         const Json spec = share_pid_namespace(make_script_spec(
             agent, "c1", "sleep 1000 & echo ready; cat /proc/self/status >&2; sleep 1000"
         ));
@@ -255,7 +255,7 @@ TEST_F(AgentLifeTest, KillsTheRestWhenInitOfASharedPidNamespaceEnds) {
         co_await host.start("c1");
         const std::string ready = co_await read_frame(stream);
         EXPECT_EQ(ready, "ready\n");
-        agent::v1::RunExecRequest request;
+        agent::v2::ExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         request.set_process(make_process({"sleep", "1000"}).dump());
@@ -271,9 +271,9 @@ TEST_F(AgentLifeTest, KillsTheRestWhenInitOfASharedPidNamespaceEnds) {
 
 TEST_F(AgentLifeTest, SignalsEveryProcess) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [token, stream] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stdout_token(token);
+        auto [stream_id, stream] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stdout_stream(stream_id);
         co_await host.create(
             "c1",
             make_script_spec(
@@ -307,7 +307,7 @@ TEST_F(AgentLifeTest, SurvivesAHostThatGoesAway) {
                 const Status status = co_await failure_of(from.wait("c1"));
                 EXPECT_EQ(status.code, Code::unavailable);
             }(*second));
-            co_await second->rpc().ping({});
+            co_await second->rpc().set_clock({});
             co_await second->stop();
             co_await tasks.join();
         }
@@ -318,16 +318,16 @@ TEST_F(AgentLifeTest, SurvivesAHostThatGoesAway) {
     });
 }
 
-TEST(AgentEndTest, PowersOffWithContainersRunning) {
+TEST(AgentEndTest, EndsInOrderWithContainersRunning) {
     AgentProcess agent;
     agent.make_rootfs("c1");
     co_test([](AgentProcess& of) -> Awaitable<> {
         auto host = co_await HostSide::connect(of);
         co_await host->create("c1", make_spec(of, "c1", {"sleep", "1000"}));
         co_await host->start("c1");
-        co_await host->rpc().power_off({});
         co_await host->stop();
     }(agent));
+    ::kill(agent.pid(), SIGTERM);
     const int status = agent.wait_end();
     EXPECT_TRUE(WIFEXITED(status));
     EXPECT_EQ(WEXITSTATUS(status), 0);

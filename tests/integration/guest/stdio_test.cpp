@@ -57,11 +57,11 @@ TEST_F(AgentStdioTest, GivesDevNullForMissingStreams) {
 
 TEST_F(AgentStdioTest, SlowReaderHoldsUpOnlyItsOwnStream) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [output_token, output] = co_await host.open_stream();
-        auto [errors_token, errors] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stdout_token(output_token);
-        stdio.set_stderr_token(errors_token);
+        auto [output_id, output] = co_await host.open_stream();
+        auto [errors_id, errors] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stdout_stream(output_id);
+        stdio.set_stderr_stream(errors_id);
         co_await host.create(
             "c1",
             make_script_spec(
@@ -89,17 +89,17 @@ TEST_F(AgentStdioTest, SlowReaderHoldsUpOnlyItsOwnStream) {
 
 TEST_F(AgentStdioTest, ClosesInputThatTheProcessClosed) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [token, input] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stdin_token(token);
+        auto [stream_id, input] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stdin_stream(stream_id);
         co_await host.create(
             "c1", make_script_spec(agent, "c1", "exec 0</dev/null; sleep 1000"), stdio
         );
         co_await host.start("c1");
         // Without anything being written.
-        std::uint8_t nothing = 0;
-        auto [error, size] = co_await asio::async_read(input, asio::buffer(&nothing, 1), use_tuple);
-        EXPECT_TRUE(error);
+        const std::uint64_t confirmation = co_await read_confirmation(input);
+        EXPECT_EQ(confirmation, wire::stream_refused);
+        input.close();
         co_await end_container(host);
     });
 }
@@ -108,12 +108,12 @@ TEST_F(AgentStdioTest, ReportsExitWhileGrandchildrenHoldThePipes) {
     run_test([this](HostSide& host) -> Awaitable<> {
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
-        auto [token, output] = co_await host.open_stream();
-        agent::v1::RunExecRequest request;
+        auto [stream_id, output] = co_await host.open_stream();
+        agent::v2::ExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         request.set_process(make_process({"sh", "-c", "sleep 1000 & echo hello"}).dump());
-        request.mutable_stdio()->set_stdout_token(token);
+        request.mutable_stdio()->set_stdout_stream(stream_id);
         RunningExec exec = co_await host.start_exec(request);
         const unsigned status = co_await exec.wait();
         EXPECT_EQ(status, 0U);
@@ -141,22 +141,22 @@ TEST_F(AgentStdioTest, LeavesStdioOpenForTheContainersUser) {
     });
 }
 
-TEST_F(AgentStdioTest, RefusesTokensThatAreZeroTakenOrUnknown) {
+TEST_F(AgentStdioTest, RefusesIdsThatAreZeroTakenOrUnknown) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        Status status = co_await failure_of(HostSide::dial(agent, 2, 0));
+        Status status = co_await failure_of(HostSide::dial(agent, {wire::ConnectionKind::stdio, 0}));
         EXPECT_EQ(status.code, Code::failed_precondition);
         {
-            StreamSocket first = co_await HostSide::dial(agent, 2, 77);
-            status = co_await failure_of(HostSide::dial(agent, 2, 77));
+            StreamSocket first = co_await HostSide::dial(agent, {wire::ConnectionKind::stdio, 77});
+            status = co_await failure_of(HostSide::dial(agent, {wire::ConnectionKind::stdio, 77}));
             EXPECT_EQ(status.code, Code::failed_precondition);
             // A create that fails takes the connections that it names along.
-            agent::v1::Stdio stdio;
-            stdio.set_stdin_token(77);
-            stdio.set_stdout_token(78);
+            agent::v2::Stdio stdio;
+            stdio.set_stdin_stream(77);
+            stdio.set_stdout_stream(78);
             status =
                 co_await failure_of(host.create("c1", make_spec(agent, "c1", {"true"}), stdio));
             EXPECT_EQ(status.code, Code::failed_precondition);
-            EXPECT_THAT(status.message, HasSubstr("no connection waits under token 78"));
+            EXPECT_THAT(status.message, HasSubstr("no stream is parked under id 78"));
         }
     });
 }
@@ -203,12 +203,12 @@ Awaitable<std::string> read_until(StreamSocket& stream, std::string end) {
 
 TEST_F(AgentTerminalTest, GivesATerminalThatCanBeResized) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [input_token, input] = co_await host.open_stream();
-        auto [output_token, output] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
+        auto [input_id, input] = co_await host.open_stream();
+        auto [output_id, output] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
         stdio.set_terminal(true);
-        stdio.set_stdin_token(input_token);
-        stdio.set_stdout_token(output_token);
+        stdio.set_stdin_stream(input_id);
+        stdio.set_stdout_stream(output_id);
         stdio.set_console_width(100);
         stdio.set_console_height(40);
         co_await host.create(
@@ -227,8 +227,8 @@ TEST_F(AgentTerminalTest, GivesATerminalThatCanBeResized) {
         const std::string echo = co_await read_until(output, "got hello\r\n");
         EXPECT_THAT(echo, EndsWith("got hello\r\n"));
         // The end of input does not hang the terminal up.
-        co_await end_stream(input);
-        agent::v1::ResizeConsoleRequest request;
+        co_await end_stream(input, 6);
+        agent::v2::ResizeConsoleRequest request;
         request.mutable_process()->set_container_id("c1");
         request.set_width(81);
         request.set_height(26);
@@ -246,8 +246,8 @@ TEST_F(AgentTerminalTest, GivesExecsTerminalsOfTheContainer) {
     run_test([this](HostSide& host) -> Awaitable<> {
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
-        auto [token, output] = co_await host.open_stream();
-        agent::v1::RunExecRequest request;
+        auto [stream_id, output] = co_await host.open_stream();
+        agent::v2::ExecRequest request;
         request.set_container_id("c1");
         request.set_exec_id("e1");
         Json process = make_process({"sh", "-c", "tty; stty size; ps | grep -c ttyxyz"});
@@ -255,7 +255,7 @@ TEST_F(AgentTerminalTest, GivesExecsTerminalsOfTheContainer) {
         process["consoleSize"] = {{"height", 12}, {"width", 34}};
         request.set_process(process.dump());
         request.mutable_stdio()->set_terminal(true);
-        request.mutable_stdio()->set_stdout_token(token);
+        request.mutable_stdio()->set_stdout_stream(stream_id);
         RunningExec exec = co_await host.start_exec(request);
         const std::string text = co_await read_stream(output);
         EXPECT_THAT(text, StartsWith("/dev/pts/0\r\n12 34\r\n"));
@@ -269,7 +269,7 @@ TEST_F(AgentTerminalTest, GivesExecsTerminalsOfTheContainer) {
 
 TEST_F(AgentTerminalTest, DoesNotHoldUpAProgramWhoseTerminalNobodyReads) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        agent::v1::Stdio stdio;
+        agent::v2::Stdio stdio;
         stdio.set_terminal(true);
         co_await host.create(
             "c1", make_terminal_spec("dd if=/dev/zero bs=4096 count=64 2>/dev/null; exit 6"), stdio
@@ -283,10 +283,10 @@ TEST_F(AgentTerminalTest, DoesNotHoldUpAProgramWhoseTerminalNobodyReads) {
 
 TEST_F(AgentTerminalTest, WorksWithoutADevptsOfTheContainer) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [token, output] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
+        auto [stream_id, output] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
         stdio.set_terminal(true);
-        stdio.set_stdout_token(token);
+        stdio.set_stdout_stream(stream_id);
         Json spec = make_terminal_spec("test -t 0 && test -t 1 && echo yes");
         spec["mounts"].erase(2);
         co_await host.create("c1", spec, stdio);
@@ -300,9 +300,9 @@ TEST_F(AgentTerminalTest, WorksWithoutADevptsOfTheContainer) {
 
 TEST_F(AgentTerminalTest, RefusesASecondOutputStream) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        auto [token, errors] = co_await host.open_stream();
-        agent::v1::Stdio stdio;
-        stdio.set_stderr_token(token);
+        auto [stream_id, errors] = co_await host.open_stream();
+        agent::v2::Stdio stdio;
+        stdio.set_stderr_stream(stream_id);
         const Status status =
             co_await failure_of(host.create("c1", make_terminal_spec("true"), stdio));
         EXPECT_EQ(status.code, Code::invalid_argument);

@@ -21,11 +21,12 @@ using testing::HostileAgent;
 using Call = HostileAgent::Call;
 using namespace std::chrono_literals;
 
-constexpr std::array<const char*, 8> calls = {
+constexpr std::array<const char*, 9> calls = {
+    "Configure",
+    "Events",
     "CreateContainer",
     "StartContainer",
-    "RunExec",
-    "WaitProcess",
+    "Exec",
     "SignalProcess",
     "ResizeConsole",
     "ListProcesses",
@@ -55,9 +56,11 @@ Timeouts short_timeouts() {
           &timeouts.start_answer,
           &timeouts.exec_exit,
           &timeouts.stream_grace,
-          &timeouts.machine_end}) {
+          &timeouts.link.reconnect,
+          &timeouts.link.resume}) {
         *limit = 150ms;
     }
+    timeouts.link.pause = 5ms;
     return timeouts;
 }
 
@@ -79,16 +82,16 @@ std::string frames_for(std::uint32_t stream, std::size_t count) {
     return flood;
 }
 
-agent::v1::ListProcessesResponse many_processes(int count) {
-    agent::v1::ListProcessesResponse response;
+agent::v2::ListProcessesResponse many_processes(int count) {
+    agent::v2::ListProcessesResponse response;
     for (int i = 0; i < count; ++i) {
         response.add_processes()->set_pid(i);
     }
     return response;
 }
 
-agent::v1::ListProcessesResponse impossible_processes() {
-    agent::v1::ListProcessesResponse response;
+agent::v2::ListProcessesResponse impossible_processes() {
+    agent::v2::ListProcessesResponse response;
     for (const int pid : {7, 7, 0, -1, -2147483647, 7, 1}) {
         response.add_processes()->set_pid(pid);
     }
@@ -119,10 +122,10 @@ class Fuzzer {
                 co_await agent.send_reply(call.stream, processes());
                 break;
             case 3:
-                co_await agent.send(frame(call.stream, exec_event().SerializeAsString()));
+                co_await agent.send(frame(call.stream, event().SerializeAsString()));
                 break;
             case 4:
-                co_await agent.send_reply(call.stream, exited());
+                co_await agent.send_reply(call.stream, started());
                 break;
             default:
                 co_await agent.send(frame(call.stream, bytes()));
@@ -147,8 +150,8 @@ class Fuzzer {
             stream, types.at(pick(types.size())), static_cast<std::uint8_t>(pick(8)), payload
         );
     }
-    agent::v1::ListProcessesResponse processes() {
-        agent::v1::ListProcessesResponse response;
+    agent::v2::ListProcessesResponse processes() {
+        agent::v2::ListProcessesResponse response;
         for (unsigned left = pick(20); left != 0; --left) {
             auto* const entry = response.add_processes();
             entry->set_pid(number());
@@ -157,18 +160,21 @@ class Fuzzer {
         }
         return response;
     }
-    agent::v1::ExecEvent exec_event() {
-        agent::v1::ExecEvent event;
+    agent::v2::Event event() {
+        agent::v2::Event event;
+        event.set_sequence(pick(4));
         if (pick(2) == 0) {
-            event.mutable_started()->set_pid(number());
+            event.mutable_clock_wanted();
         } else {
+            event.mutable_exited()->set_process_number(pick(4));
             event.mutable_exited()->set_exit_status(static_cast<std::uint32_t>(number()));
         }
         return event;
     }
-    agent::v1::WaitProcessResponse exited() {
-        agent::v1::WaitProcessResponse response;
-        response.set_exit_status(static_cast<std::uint32_t>(number()));
+    agent::v2::ExecResponse started() {
+        agent::v2::ExecResponse response;
+        response.set_pid(number());
+        response.add_unsupported(std::to_string(number()));
         return response;
     }
 
@@ -242,6 +248,22 @@ std::vector<Behaviour> behaviours() {
     });
     add("long_error", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
         return agent.send_status(call.stream, 13, std::string(1'000'000, '\n'));
+    });
+    add("events_of_every_kind", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
+        std::string flood;
+        for (int i = 0; i < 20'000; ++i) {
+            agent::v2::Event event;
+            event.set_sequence(i % 3 == 0 ? 0 : static_cast<std::uint64_t>(i) << (i % 40));
+            if (i % 2 == 0) {
+                event.mutable_clock_wanted();
+            } else {
+                event.mutable_exited()->set_process_number(static_cast<std::uint64_t>(i));
+            }
+            flood.append(ttrpc::encode_frame(
+                call.stream, ttrpc::FrameType::data, 0, event.SerializeAsString()
+            ));
+        }
+        return agent.send(std::move(flood));
     });
     add("flood_for_this_call", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
         return agent.send(frames_for(call.stream, 100'000));

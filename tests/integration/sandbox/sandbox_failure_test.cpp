@@ -43,9 +43,10 @@ TEST_F(SandboxFailureTest, LeavesNothingWhenTheGuestFailsAtAnyStep) {
         {"hello",
          [](Bench& b) { b.hypervisor.on_hello = [] { throw Error(Code::unknown, "panic"); }; },
          "create task c1: boot sandbox s1: panic"},
-        {"build id",
-         [](Bench& b) { b.hypervisor.build_id = "0.0.0-other"; },
-         "guest agent 0.0.0-other does not match this shim"},
+        {"protocol version",
+         [](Bench& b) { b.hypervisor.protocol_version = 1; },
+         "speaks protocol version 1, this shim version 2: rebuild the image with "
+         "`cppvm image build`"},
         {"rpc connection",
          [](Bench& b) { b.hypervisor.on_dial = [] { throw Error(Code::unavailable, "reset"); }; },
          "boot sandbox s1: reset"},
@@ -96,6 +97,15 @@ TEST_F(SandboxFailureTest, LeavesNothingWhenTheHostFailsAtAnyStep) {
     expect_clean_failure(nothing, container("c1"), "config.json");
 }
 
+TEST_F(SandboxFailureTest, TakesAnImageOfAnotherBuild) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.hypervisor.build_id = "0.0.0-other";
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        co_await bench.sandbox.task("c1")->start("");
+    });
+}
+
 TEST_F(SandboxFailureTest, KeepsTheContainerDeletableAfterAFailedStart) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.hypervisor.agent.on_call = [](const std::string& rpc) -> bool {
@@ -119,7 +129,7 @@ TEST_F(SandboxFailureTest, KeepsTheContainerDeletableAfterAFailedStart) {
 TEST_F(SandboxFailureTest, KeepsTheTaskUsableAfterAFailedExec) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.hypervisor.agent.on_call = [](const std::string& rpc) -> bool {
-            if (rpc == "run_exec") {
+            if (rpc == "exec") {
                 throw Error(Code::failed_precondition, "exec \"x\": no such file or directory");
             }
             return true;

@@ -1,5 +1,8 @@
 #include "common/os/process_id.hpp"
+#include "common/wire/stream_frame.hpp"
 #include "tests/integration/sandbox/sandbox_fixture.hpp"
+
+#include <boost/asio/write.hpp>
 
 #include <csignal>
 
@@ -57,8 +60,11 @@ TEST_F(SandboxTest, ReportsExitsOfExecsBeforeThatOfTheInit) {
     });
 }
 
+// The guest forgets an exec whose streams have ended.
 TEST_F(SandboxTest, DeletesExecsInTheGuestOnlyWhereTheyHoldSomething) {
-    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+    SandboxSpec spec = sandbox_spec();
+    spec.timeouts.stream_grace = std::chrono::milliseconds(20);
+    with_sandbox(std::move(spec), [this](Bench& bench) -> Awaitable<> {
         auto& agent = bench.hypervisor.agent;
         bench.sandbox.boot();
         co_await bench.sandbox.create(container("c1"));
@@ -67,15 +73,21 @@ TEST_F(SandboxTest, DeletesExecsInTheGuestOnlyWhereTheyHoldSomething) {
         for (const bool keep : {false, true}) {
             agent.keep_execs = keep;
             agent.calls.clear();
-            c1->add_exec("e1", {}, exec_process);
+            c1->add_exec("e1", {"", "/dev/null", "", false}, exec_process);
             co_await c1->start("e1");
+            const std::uint64_t id = agent.stdio("c1", "e1").stdout_stream();
+            StreamSocket output = std::move(bench.hypervisor.streams.at(id));
+            if (!keep) {
+                const auto end = wire::encode_frame_header(0);
+                co_await asio::async_write(output, asio::buffer(end), asio::use_awaitable);
+            }
             agent.exit_process("c1", "e1", 3);
             const Exit exit = co_await c1->wait("e1");
             EXPECT_EQ(exit.status, 3U);
             const auto removed = co_await bench.sandbox.remove("c1", "e1");
             EXPECT_EQ(removed.exit->status, 3U);
             co_await until([&] { return !agent.has_process("c1", "e1"); });
-            EXPECT_EQ(agent.calls.back(), keep ? "delete_process" : "run_exec");
+            EXPECT_EQ(agent.calls.back(), keep ? "delete_process" : "exec");
         }
     });
 }

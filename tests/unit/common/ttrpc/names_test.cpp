@@ -27,7 +27,7 @@ TEST(NamesTest, KeywordsAndInheritedNamesGetAnUnderscore) {
 }
 
 TEST(NamesTest, PackagesBecomeNamespaces) {
-    EXPECT_EQ(cpp_namespace("cppvm.agent.v1"), "cppvm::agent::v1");
+    EXPECT_EQ(cpp_namespace("cppvm.agent.v2"), "cppvm::agent::v2");
     EXPECT_EQ(qualified("a.b"), "::a::b");
 }
 

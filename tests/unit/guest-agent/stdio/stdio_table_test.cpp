@@ -27,13 +27,51 @@ TEST(StdioTableTest, GivesEachConnectionOnce) {
         EXPECT_FALSE(table.take(8));
         // What the host sends before is for whoever takes it.
         co_await asio::async_write(host, asio::buffer("x", 1), asio::use_awaitable);
-        std::optional<StreamSocket> taken = table.take(7);
+        const auto taken = table.take(7);
         EXPECT_TRUE(taken);
         EXPECT_FALSE(table.take(7));
+        const auto connection = co_await taken->next();
         char byte = 0;
-        co_await asio::async_read(*taken, asio::buffer(&byte, 1), asio::use_awaitable);
+        co_await asio::async_read(*connection->socket, asio::buffer(&byte, 1), asio::use_awaitable);
         EXPECT_EQ(byte, 'x');
         co_await table.stop();
+    }());
+}
+
+TEST(StdioTableTest, KnowsAStreamAsLongAsSomebodyHoldsIt) {
+    co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        StdioTable table(executor, Logger());
+        auto [host, agent] = make_socket_pair(executor);
+        auto [host2, agent2] = make_socket_pair(executor);
+        EXPECT_FALSE(table.find(7));
+        EXPECT_TRUE(table.park(7, std::move(agent)));
+        EXPECT_FALSE(table.find(7)) << "nobody has named it yet";
+        auto taken = table.take(7);
+        EXPECT_EQ(table.find(7), taken);
+        EXPECT_FALSE(table.park(7, std::move(agent2))) << "each id is used once";
+        taken.reset();
+        EXPECT_FALSE(table.find(7));
+        co_await table.stop();
+    }());
+}
+
+TEST(StdioStreamTest, ShutsTheConnectionInUseDownForTheNext) {
+    co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        auto [host, agent] = make_socket_pair(executor);
+        auto [host2, agent2] = make_socket_pair(executor);
+        StdioStream stream(executor, std::move(agent));
+        const auto first = co_await stream.next();
+        EXPECT_EQ(first->received, 0U);
+        stream.resume(std::move(agent2), 5);
+        co_await wait_closed(host);
+        const auto second = co_await stream.next();
+        EXPECT_EQ(second->received, 5U);
+        co_await asio::async_write(host2, asio::buffer("x", 1), asio::use_awaitable);
+        char byte = 0;
+        co_await asio::async_read(*second->socket, asio::buffer(&byte, 1), asio::use_awaitable);
+        EXPECT_EQ(byte, 'x');
     }());
 }
 

@@ -87,6 +87,33 @@ TEST_F(InputTest, ClosesTheFifoWhenTheProcessReadsNoMore) {
     }());
 }
 
+TEST_F(InputTest, SendsAgainWhatTheGuestHasNotGot) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        can_resume = true;
+        guest_received = 3;
+        const StdioSpec spec{fifo("in"), "", "", false};
+        auto io = co_await start(spec);
+        std::optional<ClientEnd> client;
+        client.emplace(executor, spec.stdin_uri, O_WRONLY);
+        co_await client->send("abcdef");
+        guest_in->close();
+        while (resumed_at.empty()) {
+            co_await asio::post(executor, asio::use_awaitable);
+        }
+        EXPECT_EQ(resumed_at, (std::vector<std::uint64_t>{0}));
+        guest_in->received = guest_received;
+        const std::string rest = co_await guest_in->receive_bytes(3);
+        EXPECT_EQ(rest, "def");
+        io->close_stdin();
+        client.reset();
+        const std::string end = co_await guest_in->receive();
+        EXPECT_EQ(end, "");
+        co_await guest_in->wait_closed();
+        co_await io->stop();
+    }());
+}
+
 TEST_F(InputTest, GivesAClientABrokenPipeAfterThat) {
     run([this]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

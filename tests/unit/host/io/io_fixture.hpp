@@ -25,6 +25,7 @@
 #include <optional>
 #include <string>
 #include <sys/stat.h>
+#include <vector>
 
 namespace cppvm::io {
 
@@ -57,13 +58,25 @@ class GuestEnd {
         co_await asio::async_write(socket, asio::buffer(bytes), asio::use_awaitable);
     }
 
-    /// All of `data` in frames, then the end, then waits until the host has closed.
+    /// All of `data` in frames, then the end, then waits until the host has confirmed that.
     Awaitable<> send_stream(std::string data) {
         for (std::size_t at = 0; at < data.size(); at += wire::max_frame_payload) {
             co_await send(frame(std::string_view(data).substr(at, wire::max_frame_payload)));
         }
         co_await send(frame(""));
-        co_await wait_closed();
+        while (co_await receive_confirmation() != data.size() + 1) {
+        }
+    }
+
+    Awaitable<std::uint64_t> receive_confirmation() {
+        std::array<std::uint8_t, wire::confirmation_size> bytes{};
+        co_await asio::async_read(socket, asio::buffer(bytes), asio::use_awaitable);
+        co_return wire::decode_confirmation(bytes);
+    }
+
+    Awaitable<> confirm(std::uint64_t word) {
+        const auto bytes = wire::encode_confirmation(word);
+        co_await asio::async_write(socket, asio::buffer(bytes), asio::use_awaitable);
     }
 
     Awaitable<> wait_closed() {
@@ -73,12 +86,14 @@ class GuestEnd {
             << error.message();
     }
 
-    /// The next frame's payload; empty: the end.
+    /// The next frame's payload, which it confirms; empty: the end.
     Awaitable<std::string> receive() {
         std::array<std::uint8_t, wire::frame_header_size> header{};
         co_await asio::async_read(socket, asio::buffer(header), asio::use_awaitable);
         std::string payload(wire::decode_frame_header(header).value(), '\0');
         co_await asio::async_read(socket, asio::buffer(payload), asio::use_awaitable);
+        received += payload.size();
+        co_await confirm(received + (payload.empty() ? 1 : 0));
         co_return payload;
     }
 
@@ -94,6 +109,7 @@ class GuestEnd {
     void close() { socket.close(); }
 
     StreamSocket socket;
+    std::uint64_t received = 0;
 };
 
 /// A client's end of a fifo, as containerd opens it.
@@ -156,20 +172,25 @@ class ProcessIoTest : public ::testing::Test {
         co_return co_await ProcessIo::open(executor, log.logger(), spec, "default", "box");
     }
 
-    std::optional<StreamSocket>
+    std::optional<GuestStream>
     make_stream(const asio::any_io_executor& executor, std::optional<GuestEnd>& guest) {
         asio::local::stream_protocol::socket ours(executor);
         asio::local::stream_protocol::socket theirs(executor);
         asio::local::connect_pair(ours, theirs);
         guest.emplace(StreamSocket(std::move(theirs)));
-        return StreamSocket(std::move(ours));
+        return GuestStream(
+            StreamSocket(std::move(ours)),
+            [this, executor, &guest](std::uint64_t received) {
+                return resume(executor, guest, received);
+            }
+        );
     }
 
     /// Opens and attaches every stream that the process has.
     Awaitable<std::unique_ptr<ProcessIo>> start(StdioSpec spec) {
         auto executor = co_await asio::this_coro::executor;
         auto io = co_await open(spec);
-        std::optional<StreamSocket> streams[3];
+        std::optional<GuestStream> streams[3];
         if (io->has_stdin()) {
             streams[0] = make_stream(executor, guest_in);
         }
@@ -181,6 +202,18 @@ class ProcessIoTest : public ::testing::Test {
         }
         io->attach(std::move(streams[0]), std::move(streams[1]), std::move(streams[2]));
         co_return io;
+    }
+
+    // A further connection, unless a test says that there is none.
+    Awaitable<std::optional<stream::Connection>> resume(
+        asio::any_io_executor executor, std::optional<GuestEnd>& guest, std::uint64_t received
+    ) {
+        resumed_at.push_back(received);
+        if (!can_resume) {
+            co_return std::nullopt;
+        }
+        auto next = make_stream(executor, guest);
+        co_return stream::Connection{next->socket, guest_received};
     }
 
     Awaitable<> run_then_close(Awaitable<> body) {
@@ -197,6 +230,9 @@ class ProcessIoTest : public ::testing::Test {
     std::optional<GuestEnd> guest_in;
     std::optional<GuestEnd> guest_out;
     std::optional<GuestEnd> guest_err;
+    bool can_resume = false;
+    std::uint64_t guest_received = 0;      ///< what the guest says when a stream is resumed
+    std::vector<std::uint64_t> resumed_at; ///< what the host said
 };
 
 } // namespace cppvm::io

@@ -165,7 +165,8 @@ TEST_F(OutputTest, StopEndsWhateverIsUnread) {
         auto io = co_await start(spec);
         co_await guest_out->send(frame(noise(60'000)) + frame(noise(60'000)));
         co_await guest_err->send(frame("unread") + frame(""));
-        co_await guest_err->wait_closed();
+        const std::uint64_t confirmation = co_await guest_err->receive_confirmation();
+        EXPECT_EQ(confirmation, 7U);
         co_await io->stop();
         co_await guest_in->wait_closed();
         io.reset();
@@ -273,6 +274,48 @@ TEST_F(OutputTest, EndsAStreamThatCarriesNonsense) {
         const std::string err_text = co_await err.receive_all();
         EXPECT_EQ(err_text, "the other one goes on");
         co_await io->stop();
+    }());
+}
+
+TEST_F(OutputTest, GoesOnWhereAConnectionBroke) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        can_resume = true;
+        const StdioSpec spec{"", fifo("out"), "", false};
+        ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
+        auto io = co_await start(spec);
+        std::string received;
+        // In a frame, between frames, before the first.
+        for (const std::string& part : {frame("ab") + frame("cde").substr(0, 5), frame("fg"), {}}) {
+            const std::size_t breaks = resumed_at.size();
+            co_await guest_out->send(part);
+            guest_out->close();
+            while (resumed_at.size() == breaks) {
+                co_await asio::post(executor, asio::use_awaitable);
+            }
+        }
+        EXPECT_EQ(resumed_at, (std::vector<std::uint64_t>{3, 5, 5}));
+        co_await guest_out->send(frame("h") + frame(""));
+        received = co_await out.receive_all();
+        EXPECT_EQ(received, "abcfgh");
+        const std::uint64_t confirmation = co_await guest_out->receive_confirmation();
+        EXPECT_EQ(confirmation, 7U);
+        const bool complete = co_await io->drained(deadline_in(std::chrono::seconds(5)));
+        EXPECT_TRUE(complete);
+        co_await io->stop();
+    }());
+}
+
+TEST_F(OutputTest, ConfirmsAsItGoesAndRefusesWhatIsNotWanted) {
+    run([this]() -> Awaitable<> {
+        const StdioSpec spec{"", "/dev/null", "", false};
+        auto io = co_await start(spec);
+        co_await guest_out->send(frame(noise(40'000)));
+        const std::uint64_t first = co_await guest_out->receive_confirmation();
+        EXPECT_EQ(first, 40'000U);
+        co_await io->stop();
+        const std::uint64_t last = co_await guest_out->receive_confirmation();
+        EXPECT_EQ(last, wire::stream_refused);
     }());
 }
 

@@ -49,7 +49,7 @@ TEST(NetworkNamespaceTest, IsAnotherEachTimeForAFreshOne) {
 TEST(NetworkNamespaceTest, RefusesWhatIsNone) {
     const testing::TempDir dir;
     EXPECT_EQ(::mkfifo((dir / "fifo").c_str(), 0600), 0);
-    for (const std::filesystem::path path :
+    for (const std::filesystem::path& path :
          {dir.write("file", ""),
           dir / "missing",
           dir / "fifo",

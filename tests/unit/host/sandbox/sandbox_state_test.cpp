@@ -32,10 +32,10 @@ class SandboxStateTest : public ::testing::Test {
     static std::exception_ptr failure() {
         return std::make_exception_ptr(Error(Code::deadline_exceeded, "boot sandbox s1: no hello"));
     }
-    // No connection, but somebody's.
+    // No link, but somebody's.
     static AgentHandle handle() {
         static const auto owner = std::make_shared<int>(0);
-        return {owner, reinterpret_cast<agent::AgentConnection*>(owner.get())};
+        return {owner, reinterpret_cast<agent::Link*>(owner.get())};
     }
 
     State state_{"s1"};

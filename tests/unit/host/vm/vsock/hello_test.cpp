@@ -18,8 +18,8 @@ namespace {
 using ::testing::HasSubstr;
 using Socket = asio::local::stream_protocol::socket;
 
-agent::v1::Hello message() {
-    agent::v1::Hello hello;
+agent::v2::Hello message() {
+    agent::v2::Hello hello;
     hello.set_protocol_version(1);
     hello.set_build_id("0.1.0-abc");
     hello.set_kernel_release("6.1.0-56-cloud-amd64");

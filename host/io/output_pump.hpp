@@ -2,7 +2,8 @@
 
 #include "common/async/asio.hpp"
 #include "common/log/logger.hpp"
-#include "host/io/fifo.hpp"
+#include "common/stream/confirmation_writer.hpp"
+#include "host/io/guest_stream.hpp"
 #include "host/io/output_sink.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -14,18 +15,21 @@
 
 namespace cppvm::io {
 
-/// Copies one output stream of the guest to a sink.
+/// Copies one output stream of the guest to a sink, over as many connections as it takes.
 /// Memory: a buffer of at most 64 KiB while a frame is on its way, none between frames.
 /// Owns: both. Thread: the loop's only.
 class OutputPump {
   public:
-    OutputPump(StreamSocket socket, std::unique_ptr<OutputSink> sink, Logger logger);
+    OutputPump(GuestStream stream, std::unique_ptr<OutputSink> sink, Logger logger);
+    OutputPump(const OutputPump&) = delete;
+    OutputPump& operator=(const OutputPump&) = delete;
+    /// Refuses what the guest would still send.
+    ~OutputPump();
 
-    /// Until the end frame, or until the connection breaks or carries nonsense (logged as a
+    /// Until the end frame, or until the stream cannot be resumed or carries nonsense (logged as a
     /// warning: the guest is not trusted). What came before is written in each case. If the sink
     /// fails, that is logged once and the rest is read and dropped: the process must not die of a
-    /// full disk on the host. Closes the connection at the end, as the reader has to; the sink
-    /// stays open. Throws: only the abort of a cancellation.
+    /// full disk on the host. The sink stays open. Throws: only the abort of a cancellation.
     Awaitable<> copy();
 
     /// After `copy`: OutputSink::finish, and closes the sink.
@@ -43,14 +47,26 @@ class OutputPump {
     static constexpr std::size_t max_last_bytes = 1024UL * 1024;
 
   private:
-    Awaitable<std::optional<std::uint32_t>> read_header();
-    Awaitable<bool> copy_payload(std::uint32_t length);
-    void report_end(const boost::system::error_code& error) const;
+    enum class FrameEnd {
+        frame,        ///< there may be another
+        stream,       ///< the guest's end frame
+        cut,          ///< nothing more is wanted, or can be believed
+        disconnected, ///< the connection broke
+    };
+
+    Awaitable<FrameEnd> copy_frame();
+    Awaitable<FrameEnd> copy_payload(std::uint32_t length);
+    Awaitable<bool> resume();
+    void refuse_more() noexcept;
+    FrameEnd end_by(const boost::system::error_code& error) const;
     Awaitable<std::pair<boost::system::error_code, std::size_t>> read(asio::mutable_buffer buffer);
     Awaitable<std::pair<boost::system::error_code, std::size_t>>
     read_some(asio::mutable_buffer buffer);
 
-    StreamSocket socket_;
+    GuestStream stream_;
+    stream::ConfirmationWriter confirmations_;
+    std::uint64_t received_ = 0;
+    bool over_ = false; ///< and the guest knows
     std::unique_ptr<OutputSink> sink_;
     Logger logger_;
     bool reading_ = false;
@@ -59,14 +75,5 @@ class OutputPump {
     std::chrono::steady_clock::duration last_time_ = max_last_time;
     bool sink_works_ = true;
 };
-
-/// Copies `fifo` to the guest until its end, then sends the end frame and returns true. False: the
-/// connection broke or the fifo failed or was closed. Leaves both open.
-/// Memory: a buffer of 64 KiB while there is something to read, none while waiting.
-/// Cancels: returns false.
-Awaitable<bool> pump_input(InputFifo& fifo, StreamSocket& socket, const Logger& logger);
-
-/// Until the guest has closed a connection on which only we send (or sends what it must not).
-Awaitable<> wait_closed(StreamSocket& socket);
 
 } // namespace cppvm::io

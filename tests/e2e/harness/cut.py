@@ -1,0 +1,45 @@
+"""Breaks connections of another process, as a fault on the way would."""
+
+import ctypes
+import os
+import socket
+
+# pidfd_getfd(2): not in the C library of Debian 12.
+_PIDFD_GETFD = 438
+
+
+def _descriptor_of(pidfd, number):
+    copy = ctypes.CDLL(None, use_errno=True).syscall(_PIDFD_GETFD, pidfd, number, 0)
+    if copy < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return copy
+
+
+def _is_of_the_agent(connection):
+    """Whether it leads to the agent's port, by the kernel's vsock or by vhost-device-vsock."""
+    try:
+        peer = connection.getpeername()
+    except OSError:
+        return False  # it listens, or is not connected
+    if connection.family == socket.AF_VSOCK:
+        return True
+    return connection.family == socket.AF_UNIX and str(peer).endswith("/vsock.sock")
+
+
+def cut_agent(pid):
+    """Shuts down every connection of the process `pid`, a daemon, to its guest's agent; returns how many
+    there were."""
+    count = 0
+    pidfd = os.pidfd_open(pid)
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                continue
+            with socket.socket(fileno=_descriptor_of(pidfd, int(name))) as connection:
+                if _is_of_the_agent(connection):
+                    connection.shutdown(socket.SHUT_RDWR)
+                    count += 1
+    finally:
+        os.close(pidfd)
+    return count

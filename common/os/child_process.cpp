@@ -1,5 +1,6 @@
 #include "common/os/child_process.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/child_confinement.hpp"
@@ -189,13 +190,13 @@ std::string to_text(const ChildExit& exit) {
 
 ChildProcess::ChildProcess(const asio::any_io_executor& executor, const ChildSpec& spec)
     : pid_(start(spec)), pidfd_(executor) {
-    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
-    if (pidfd < 0) {
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    if (!pidfd) {
         const int error = errno;
         end();
         throw_errno("pidfd_open of", spec.arguments[0], error);
     }
-    pidfd_.assign(pidfd);
+    adopt(pidfd_, std::move(pidfd));
 }
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept

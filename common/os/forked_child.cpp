@@ -1,5 +1,6 @@
 #include "common/os/forked_child.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
@@ -165,8 +166,9 @@ ForkedChild::ForkedChild(
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         throw_errno("make a socket pair to", name_);
     }
-    socket_.assign(ends[0]);
+    UniqueFd ours(ends[0]);
     const UniqueFd theirs(ends[1]);
+    adopt(socket_, std::move(ours));
     const pid_t parent = ::getpid();
     pid_ = ::fork();
     if (pid_ < 0) {
@@ -175,14 +177,14 @@ ForkedChild::ForkedChild(
     if (pid_ == 0) {
         run_child(theirs.get(), parent, descriptors, work);
     }
-    const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0));
-    if (pidfd < 0) {
+    UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+    if (!pidfd) {
         const int error = errno;
         kill();
         ::waitpid(pid_, nullptr, 0); // it has done nothing yet that could hold it up
         throw_errno("pidfd_open to", name_, error);
     }
-    pidfd_.assign(pidfd);
+    adopt(pidfd_, std::move(pidfd));
 }
 
 ForkedChild::~ForkedChild() {

@@ -1,30 +1,19 @@
 #include "guest-agent/boot/process_environment.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/unix_address.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include <csignal>
-#include <cstring>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <unistd.h>
 
 namespace cppvm::guest {
 
 UniqueFd ProcessEnvironment::listen() {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (options_.listen_path.size() >= sizeof address.sun_path) {
-        throw Error(
-            Code::invalid_argument, "listen at " + options_.listen_path + ": path too long"
-        );
-    }
-    std::memcpy(
-        static_cast<char*>(address.sun_path),
-        options_.listen_path.data(),
-        options_.listen_path.size()
-    );
+    const sockaddr_un address = unix_address(options_.listen_path, "choose a shorter one");
     UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     ::unlink(options_.listen_path.c_str());
     if (!socket ||

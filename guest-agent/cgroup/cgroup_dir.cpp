@@ -1,10 +1,10 @@
 #include "guest-agent/cgroup/cgroup_dir.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -196,9 +196,8 @@ void CgroupDir::kill() {
 Awaitable<> CgroupDir::wait_empty() {
     // The kernel wakes pollers of cgroup.events with POLLPRI when the file changes after it was
     // read (cgroup-v2.rst, "populated").
-    UniqueFd file = open_file(path_ / "cgroup.events", O_RDONLY | O_NONBLOCK);
-    asio::posix::stream_descriptor events(executor_, file.get());
-    static_cast<void>(file.release());
+    auto events =
+        to_descriptor(executor_, open_file(path_ / "cgroup.events", O_RDONLY | O_NONBLOCK));
     for (;;) {
         std::array<char, 256> text{};
         const ssize_t size = ::pread(events.native_handle(), text.data(), text.size(), 0);

@@ -1,10 +1,9 @@
 #include "guest-agent/cgroup/memory_watch.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/base/error.hpp"
 #include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
-
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <charconv>
 #include <chrono>
@@ -103,7 +102,7 @@ Awaitable<> MemoryWatch::watch() {
     if (!pressure || ::write(pressure.get(), trigger.data(), trigger.size()) < 0) {
         throw_errno("watch", (cgroup_ / "memory.pressure").native());
     }
-    asio::posix::stream_descriptor events(executor_, pressure.release());
+    auto events = to_descriptor(executor_, std::move(pressure));
     MemorySample before = read_sample();
     int count = 0;
     auto last = std::chrono::steady_clock::now();

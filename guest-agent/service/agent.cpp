@@ -1,12 +1,12 @@
 #include "guest-agent/service/agent.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -145,8 +145,7 @@ Awaitable<bool> Agent::try_hello(Deadline deadline) {
 }
 
 Awaitable<> Agent::accept(UniqueFd listener) {
-    asio::posix::stream_descriptor waiting(executor_, listener.get());
-    static_cast<void>(listener.release());
+    auto waiting = to_descriptor(executor_, std::move(listener));
     for (;;) {
         co_await waiting.async_wait(asio::posix::descriptor_base::wait_read, asio::use_awaitable);
         sockaddr_storage peer{};
@@ -172,8 +171,7 @@ Awaitable<> Agent::accept(UniqueFd listener) {
             continue;
         }
         StreamSocket socket(executor_);
-        socket.assign(asio::generic::stream_protocol(peer.ss_family, 0), connection.get());
-        static_cast<void>(connection.release());
+        adopt(socket, std::move(connection), asio::generic::stream_protocol(peer.ss_family, 0));
         tasks_.spawn("connection", serve(std::move(socket)));
     }
 }

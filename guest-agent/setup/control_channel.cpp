@@ -1,5 +1,6 @@
 #include "guest-agent/setup/control_channel.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/os/file.hpp"
 
 #include <array>
@@ -119,9 +120,7 @@ void ChildControl::send_failure(const Status& status) noexcept {
 }
 
 AgentControl::AgentControl(const asio::any_io_executor& executor, UniqueFd fd)
-    : socket_(executor, fd.get()) {
-    static_cast<void>(fd.release()); // owned by the socket from here on
-}
+    : socket_(to_descriptor(executor, std::move(fd))) {}
 
 Awaitable<std::optional<ControlMessage>> AgentControl::receive() {
     // The reactor may report what an earlier receive has taken already.

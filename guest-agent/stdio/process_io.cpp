@@ -1,5 +1,6 @@
 #include "guest-agent/stdio/process_io.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
@@ -30,11 +31,9 @@ constexpr auto end_grace = std::chrono::seconds(10);
 /// Of an output stream: what may be on its way to the host. As much as a vsock connection holds.
 constexpr std::size_t output_capacity = 128UL * 1024;
 
-Descriptor adopt(const asio::any_io_executor& executor, UniqueFd fd) {
+Descriptor nonblocking(const asio::any_io_executor& executor, UniqueFd fd) {
     set_nonblocking(fd.get(), true);
-    Descriptor descriptor(executor, fd.get());
-    static_cast<void>(fd.release());
-    return descriptor;
+    return to_descriptor(executor, std::move(fd));
 }
 
 /// Until the other side closes; what it sends is thrown away.
@@ -194,17 +193,17 @@ ProcessIo::ProcessIo(const asio::any_io_executor& executor, Logger logger)
     : executor_(executor), tasks_(executor, std::move(logger)) {}
 
 void ProcessIo::add_input(std::shared_ptr<StdioStream> stream, UniqueFd sink) {
-    tasks_.spawn("input stream", run_input(std::move(stream), adopt(executor_, std::move(sink))));
+    tasks_.spawn("input stream", run_input(std::move(stream), nonblocking(executor_, std::move(sink))));
 }
 
 void ProcessIo::add_output(std::shared_ptr<StdioStream> stream, UniqueFd source) {
     tasks_.spawn(
-        "output stream", run_output(std::move(stream), adopt(executor_, std::move(source)))
+        "output stream", run_output(std::move(stream), nonblocking(executor_, std::move(source)))
     );
 }
 
 void ProcessIo::discard_output(UniqueFd source) {
-    tasks_.spawn("discarded stream", run_discard(adopt(executor_, std::move(source))));
+    tasks_.spawn("discarded stream", run_discard(nonblocking(executor_, std::move(source))));
 }
 
 Awaitable<> ProcessIo::wait_ended() {

@@ -1,20 +1,15 @@
 #include "common/base/unique_fd.hpp"
+#include "common/os/unix_address.hpp"
 #include "host/check/host_checks.hpp"
 
 #include <sys/socket.h>
-#include <sys/un.h>
 
 namespace cppvm::check {
 
 namespace {
 
 bool accepts_connections(const std::filesystem::path& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.native().size() >= sizeof address.sun_path) {
-        return false;
-    }
-    path.native().copy(address.sun_path, sizeof address.sun_path - 1);
+    const sockaddr_un address = unix_address(path, "");
     const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     return socket &&
            ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==

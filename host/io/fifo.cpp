@@ -1,5 +1,6 @@
 #include "host/io/fifo.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 
@@ -44,9 +45,7 @@ DescriptorSink::DescriptorSink(const asio::any_io_executor& executor, const Path
         // In this order: opening the write end fails with ENXIO while there is no reader.
         read_end_ = path.open(O_RDONLY | O_NONBLOCK);
     }
-    UniqueFd write_end = path.open(O_WRONLY | O_APPEND | O_NONBLOCK);
-    write_end_.assign(write_end.get());
-    [[maybe_unused]] const int owned = write_end.release();
+    adopt(write_end_, path.open(O_WRONLY | O_APPEND | O_NONBLOCK));
 }
 
 DescriptorSink::DescriptorSink(
@@ -54,8 +53,7 @@ DescriptorSink::DescriptorSink(
 )
     : write_end_(executor), name_(std::move(name)) {
     set_nonblocking(write_end.get(), true);
-    write_end_.assign(write_end.get());
-    [[maybe_unused]] const int owned = write_end.release();
+    adopt(write_end_, std::move(write_end));
 }
 
 Awaitable<> DescriptorSink::write(std::span<const std::byte> data) {
@@ -103,8 +101,7 @@ InputFifo::InputFifo(const asio::any_io_executor& executor, const PathHandle& pa
     if (path.is_fifo()) {
         write_end_ = path.open(O_WRONLY | O_NONBLOCK);
     }
-    read_end_.assign(read_end.get());
-    [[maybe_unused]] const int owned = read_end.release();
+    adopt(read_end_, std::move(read_end));
 }
 
 Awaitable<> InputFifo::wait_readable() {

@@ -1,5 +1,6 @@
 #include "host/io/logging_process.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
@@ -17,7 +18,7 @@ namespace {
 // True: a byte came; false: end of file.
 Awaitable<bool> wait_ready_byte(asio::any_io_executor executor, UniqueFd read_end) {
     set_nonblocking(read_end.get(), true);
-    asio::posix::stream_descriptor ready(executor, read_end.release());
+    auto ready = to_descriptor(executor, std::move(read_end));
     std::array<char, 1> byte{};
     auto [error, size] = co_await ready.async_read_some(asio::buffer(byte), use_tuple);
     if (error && error != asio::error::eof) {

@@ -2,14 +2,13 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "common/os/unix_address.hpp"
 #include "host/rundir/run_dir_lock.hpp"
 
 #include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 namespace cppvm::shim {
 
@@ -19,18 +18,7 @@ constexpr std::string_view scheme = "unix://";
 constexpr std::chrono::milliseconds lock_patience(1000);
 
 sockaddr_un to_sockaddr(const std::filesystem::path& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.native().size() >= sizeof address.sun_path) {
-        throw Error(
-            Code::invalid_argument,
-            "socket " + path.native() + ": the path is longer than " +
-                std::to_string(sizeof address.sun_path - 1) +
-                " bytes; choose a shorter socket directory in containerd's configuration"
-        );
-    }
-    std::memcpy(address.sun_path, path.c_str(), path.native().size());
-    return address;
+    return unix_address(path, "choose a shorter socket directory in containerd's configuration");
 }
 
 UniqueFd make_socket(const std::filesystem::path& path) {

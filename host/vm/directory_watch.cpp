@@ -1,5 +1,6 @@
 #include "host/vm/directory_watch.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
 
@@ -19,7 +20,7 @@ DirectoryWatch::DirectoryWatch(
     if (!fd || ::inotify_add_watch(fd.get(), directory.c_str(), changes) < 0) {
         throw_errno("watch", directory.native());
     }
-    events_.assign(fd.release());
+    adopt(events_, std::move(fd));
 }
 
 Awaitable<> DirectoryWatch::wait_until(std::function<bool()> condition) {

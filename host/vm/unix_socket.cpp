@@ -3,13 +3,13 @@
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/os/file.hpp"
+#include "common/os/unix_address.hpp"
 
 #include <cerrno>
 #include <fcntl.h>
 #include <string>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace cppvm::vm {
@@ -17,14 +17,7 @@ namespace cppvm::vm {
 using asio::local::stream_protocol;
 
 void check_socket_path(const std::filesystem::path& path) {
-    constexpr std::size_t limit = sizeof(sockaddr_un::sun_path) - 1;
-    if (path.native().size() > limit) {
-        throw Error(
-            Code::invalid_argument,
-            "unix socket path " + path.native() + ": longer than " + std::to_string(limit) +
-                " bytes; choose a shorter run_dir"
-        );
-    }
+    static_cast<void>(unix_address(path, "choose a shorter run_dir"));
 }
 
 stream_protocol::acceptor

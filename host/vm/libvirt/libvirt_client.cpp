@@ -1,5 +1,6 @@
 #include "host/vm/libvirt/libvirt_client.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/base/take_part.hpp"
@@ -110,7 +111,7 @@ Awaitable<std::string> run_helper(ChildSpec spec, std::string input) {
     spec.descriptors = {{in.get(), 0}, {out.write.get(), 1}};
     ChildProcess helper(executor, spec);
     out.write.reset();
-    asio::posix::stream_descriptor pipe(executor, out.read.release());
+    auto pipe = to_descriptor(executor, std::move(out.read));
     std::string answer = co_await read_answer(pipe);
     const ChildExit exit = co_await helper.wait();
     const bool explained = answer.starts_with("error ") || answer.find("\nerror ") != answer.npos;

@@ -1,5 +1,6 @@
 #include "host/vm/libvirt/libvirt_machine.hpp"
 
+#include "common/async/adopt.hpp"
 #include "common/async/run_once.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
@@ -152,7 +153,7 @@ Awaitable<> LibvirtMachine::Parts::adopt_qemu() {
         );
     }
     qemu = *process;
-    pidfd.assign(fd.release());
+    adopt(pidfd, std::move(fd));
     write_file_atomically(spec.run_dir / qemu_pid_file, to_text(qemu), 0600);
 }
 

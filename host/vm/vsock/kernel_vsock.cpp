@@ -1,4 +1,5 @@
 #include "common/base/error.hpp"
+#include "common/async/adopt.hpp"
 #include "common/base/unique_fd.hpp"
 #include "host/vm/vsock/vsock.hpp"
 
@@ -60,7 +61,7 @@ class KernelVsock : public Vsock {
         if (::listen(socket.get(), SOMAXCONN) != 0) {
             throw_errno("listen on", "a vsock port");
         }
-        acceptor_.assign(Protocol(AF_VSOCK, 0), socket.release());
+        adopt(acceptor_, std::move(socket), Protocol(AF_VSOCK, 0));
     }
 
     Awaitable<> prepare(Deadline /*deadline*/) override { co_return; }

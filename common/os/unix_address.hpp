@@ -1,0 +1,14 @@
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+#include <sys/un.h>
+
+namespace cppvm {
+
+/// The address of the unix socket at `path`.
+/// Throws: Error (invalid_argument) where that is longer than the 107 bytes of unix(7), with
+/// `remedy` as its last words.
+sockaddr_un unix_address(const std::filesystem::path& path, std::string_view remedy);
+
+} // namespace cppvm

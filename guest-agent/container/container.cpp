@@ -1,6 +1,7 @@
 #include "guest-agent/container/container.hpp"
 
 #include "common/async/timeout.hpp"
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
 #include "guest-agent/setup/capabilities.hpp"
@@ -48,19 +49,11 @@ Container::Container(const ContainerContext& context, std::string id, oci::Spec 
       tasks_(context_.executor, context_.logger) {}
 
 Awaitable<> Container::create(StdioRequest stdio) {
-    std::exception_ptr failure;
-    try {
-        co_await set_up(stdio);
-        created_ = true;
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure) {
-        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await with_undo(set_up(stdio), [this] {
         removing_ = true;
-        co_await undo();
-        std::rethrow_exception(failure);
-    }
+        return undo();
+    });
+    created_ = true;
 }
 
 Awaitable<> Container::set_up(StdioRequest request) {
@@ -132,18 +125,10 @@ Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, Stdi
     }
     const auto exec = std::make_shared<Process>(context_.executor, context_.logger);
     execs_.emplace(exec_id, exec);
-    std::exception_ptr failure;
-    try {
-        co_await start_exec(exec, std::move(process), stdio);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure) {
-        co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await with_undo(start_exec(exec, std::move(process), stdio), [&]() -> Awaitable<> {
         co_await end_process(exec, deadline_in(kill_limit));
         execs_.erase(exec_id);
-        std::rethrow_exception(failure);
-    }
+    });
     co_return exec->pid();
 }
 

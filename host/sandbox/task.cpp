@@ -2,6 +2,7 @@
 
 #include "common/async/all_of.hpp"
 #include "common/async/timeout.hpp"
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 
 #include <utility>
@@ -28,17 +29,10 @@ Task::Task(TaskEnvironment environment, TaskSpec spec)
 Task::~Task() = default;
 
 Awaitable<pid_t> Task::create() {
-    std::exception_ptr failure;
-    try {
-        co_await prepare();
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure) {
+    co_await with_undo(prepare(), [this]() -> Awaitable<> {
         co_await coroutines_.stop();
         co_await undo_.run();
-        std::rethrow_exception(failure);
-    }
+    });
     co_return init_->pid;
 }
 

@@ -1,5 +1,6 @@
 #include "host/storage/share.hpp"
 
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
@@ -101,19 +102,15 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     for (const VolumePlan& plan : plans) {
         names.volumes.push_back(shared_name(plan.number, plan.is_file));
     }
-    std::exception_ptr failure;
-    try {
+    const auto attach = [&]() -> Awaitable<> {
         child.send(to_message<std::uint64_t>(std::array{rootfs}));
         child.send(to_message<VolumePlan>(plans));
         co_await child.finish(deadline);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure) {
+    };
+    co_await with_undo(attach(), [&]() -> Awaitable<> {
         child.kill();
         co_await undo_add(id);
-        std::rethrow_exception(failure);
-    }
+    });
     co_return names;
 }
 

@@ -1,15 +1,10 @@
 #include "host/vm/libvirt/libvirt_hypervisor.hpp"
 
-#include "common/async/timeout.hpp"
-#include "common/base/error.hpp"
+#include "common/async/with_undo.hpp"
 #include "host/check/host_checks.hpp"
 #include "host/vm/libvirt/libvirt_machine.hpp"
 
 namespace cppvm::vm {
-
-namespace {
-constexpr std::chrono::seconds undo_timeout{6};
-}
 
 LibvirtHypervisor::LibvirtHypervisor(
     const asio::any_io_executor& executor, Logger logger, config::Config config
@@ -27,19 +22,7 @@ LibvirtHypervisor::start(VmSpec spec, Deadline deadline) {
         check::require(found);
     }
     auto machine = std::make_unique<LibvirtMachine>(executor_, logger_, config, std::move(spec));
-    std::exception_ptr failure;
-    try {
-        co_await machine->start(deadline);
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    if (failure) {
-        // A cancelled coroutine cannot wait otherwise.
-        co_await asio::this_coro::throw_if_cancelled(false);
-        co_await shielded(machine->stop(), deadline_in(undo_timeout), "undo the machine");
-        co_await asio::this_coro::throw_if_cancelled(true);
-        std::rethrow_exception(failure);
-    }
+    co_await with_undo(machine->start(deadline), [&machine] { return machine->stop(); });
     co_return machine;
 }
 

@@ -23,7 +23,7 @@ Task::Task(TaskEnvironment environment, TaskSpec spec)
     : environment_(std::move(environment)), spec_(std::move(spec)),
       logger_(environment_.logger.with({{"container", spec_.id}})),
       init_(std::make_shared<Process>(environment_.executor, spec_.id, "", spec_.stdio)),
-      undo_(logger_), abandoned_(environment_.executor),
+      abandoned_(environment_.executor),
       coroutines_(environment_.executor, logger_) {}
 
 Task::~Task() = default;
@@ -31,7 +31,7 @@ Task::~Task() = default;
 Awaitable<pid_t> Task::create() {
     co_await with_undo(prepare(), [this]() -> Awaitable<> {
         co_await coroutines_.stop();
-        co_await undo_.run();
+        co_await run_undo();
     });
     co_return init_->pid;
 }
@@ -43,11 +43,11 @@ Awaitable<> Task::prepare() {
         guest_spec_.network_path != environment_.network_path) {
         guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
     }
-    undo_.add("delete in guest", [this] { return forget_in_guest(); });
     const storage::SharedNames names = co_await prepare_storage(guest_spec_);
 
-    undo_.add("close stdio", [this] { return stop_io(init_, std::chrono::milliseconds(0)); });
+    undo_.add(UndoStep::close_stdio);
     co_await open_io(init_);
+    undo_.add(UndoStep::stop_stand_ins);
     co_await open_view(names);
     network_namespace_ = co_await environment_.network();
     start_stand_in(init_, guest_spec_.process);
@@ -60,7 +60,7 @@ Awaitable<> Task::prepare() {
     init_->in_guest = agent->new_process();
     request.set_process_number(init_->in_guest->number);
     request.set_events_seen(agent->events_seen());
-    asked_guest_ = true;
+    undo_.add(UndoStep::delete_in_guest);
     const auto response = co_await agent->call(
         &agent::v2::AgentClient::create_container,
         std::move(request),
@@ -87,14 +87,12 @@ Awaitable<> Task::prepare() {
 }
 
 Awaitable<storage::SharedNames> Task::prepare_storage(const GuestSpec& guest_spec) {
-    storage::Share* share = co_await environment_.share();
-    undo_.add("detach storage", [this, share] {
-        return share->remove_container(spec_.id, deadline_in(detach_timeout));
-    });
+    share_ = co_await environment_.share();
+    undo_.add(UndoStep::detach_storage);
     storage::ContainerStorage storage = {
         spec_.id, spec_.rootfs, guest_spec.rootfs_source, guest_spec.volumes
     };
-    co_return co_await share->add_container(std::move(storage), deadline_in(storage_timeout));
+    co_return co_await share_->add_container(std::move(storage), deadline_in(storage_timeout));
 }
 
 Awaitable<> Task::open_view(storage::SharedNames names) {
@@ -103,14 +101,43 @@ Awaitable<> Task::open_view(storage::SharedNames names) {
         const storage::VolumeSpec& volume = guest_spec_.volumes[i];
         view.volumes.push_back({names.volumes[i], volume.destination, volume.read_only});
     }
-    const storage::Share* const share = co_await environment_.share();
-    view_ = co_await share->open_view(spec_.id, std::move(view), deadline_in(storage_timeout));
+    view_ = co_await share_->open_view(spec_.id, std::move(view), deadline_in(storage_timeout));
 }
 
-// After the storage was detached: the guest asks the host about it then, and lets go of it.
-Awaitable<> Task::forget_in_guest() {
-    if (asked_guest_) {
+// Each step is tried even if another fails.
+Awaitable<> Task::run_undo() {
+    while (const auto step = undo_.take()) {
+        Status status;
+        try {
+            co_await undo(*step);
+        } catch (...) {
+            status = to_status(std::current_exception());
+        }
+        if (status.code != Code::ok) {
+            logger_.warn(
+                "Undo step failed",
+                {{"step", std::string(to_text(*step))}, {"error", status.message}}
+            );
+        }
+    }
+}
+
+Awaitable<> Task::undo(UndoStep step) {
+    switch (step) {
+    case UndoStep::stop_stand_ins:
+        init_->end_stand_in();
+        other_stand_ins_.clear();
+        view_.reset();
+        break;
+    case UndoStep::close_stdio:
+        co_await stop_io(init_, std::chrono::milliseconds(0));
+        break;
+    case UndoStep::detach_storage:
+        co_await share_->remove_container(spec_.id, deadline_in(detach_timeout));
+        break;
+    case UndoStep::delete_in_guest:
         co_await delete_in_guest(init_);
+        break;
     }
 }
 
@@ -158,7 +185,7 @@ Awaitable<> Task::do_abandon() {
         process->state.stop({killed_status, WallClock::now()});
         process->end_stand_in();
     }
-    co_await undo_.run();
+    co_await run_undo();
     init_->state.stop({killed_status, WallClock::now()});
 }
 

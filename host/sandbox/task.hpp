@@ -6,8 +6,8 @@
 #include "host/pod/guest_spec.hpp"
 #include "host/sandbox/agent_handle.hpp"
 #include "host/sandbox/process.hpp"
-#include "host/sandbox/rollback.hpp"
 #include "host/sandbox/timeouts.hpp"
+#include "host/sandbox/undo_steps.hpp"
 #include "host/storage/share.hpp"
 
 #include <filesystem>
@@ -118,7 +118,8 @@ class Task {
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage(const GuestSpec& guest_spec);
     Awaitable<> open_view(storage::SharedNames names);
-    Awaitable<> forget_in_guest();
+    Awaitable<> run_undo();
+    Awaitable<> undo(UndoStep step);
     Awaitable<ProcessStatus> remove_exec(ProcessHandle process);
     Awaitable<> delete_in_guest(ProcessHandle process);
     Awaitable<> do_abandon();
@@ -154,6 +155,7 @@ class Task {
     TaskSpec spec_;
     Logger logger_;
     GuestSpec guest_spec_;
+    storage::Share* share_ = nullptr; ///< borrowed, from the first step on
     int network_namespace_ = -1; ///< the pod's, where all stand-ins live; borrowed
     UniqueFd view_;              ///< the mount namespace of all stand-ins
     ProcessHandle init_;
@@ -161,9 +163,8 @@ class Task {
     /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
     /// `processes`.
     std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
-    bool asked_guest_ = false; ///< to create the container: it may know of it
     bool removing_ = false;
-    Rollback undo_;
+    UndoSteps undo_;
     RunOnce abandoned_;
     TaskGroup coroutines_;
 };

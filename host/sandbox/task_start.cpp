@@ -182,14 +182,6 @@ Awaitable<> Task::open_io(ProcessHandle process) {
 }
 
 void Task::start_stand_in(const ProcessHandle& process, const oci::Process& shown) {
-    if (process->is_init()) {
-        undo_.add("stop stand-ins", [this]() -> Awaitable<> {
-            init_->end_stand_in();
-            other_stand_ins_.clear();
-            view_.reset();
-            co_return;
-        });
-    }
     process->stand_in = make_stand_in(shown);
     process->pid = process->stand_in->pid();
     coroutines_.spawn(

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace cppvm::sandbox {
+
+/// What has been done for a task and is to be undone: at its regular end as after a create that
+/// failed half way. In the order in which it is undone.
+enum class UndoStep : unsigned {
+    stop_stand_ins,
+    close_stdio,
+    detach_storage,
+    delete_in_guest, ///< last: the guest asks then whether the storage is gone, and lets go of it
+};
+
+inline constexpr unsigned undo_step_count = 4;
+
+/// For logs.
+std::string_view to_text(UndoStep step) noexcept;
+
+/// The steps that are due. Plain data; does no I/O. A step is added before what it undoes is done,
+/// so whoever takes it must tolerate that it was not.
+class UndoSteps {
+  public:
+    void add(UndoStep step) noexcept { due_ |= 1U << static_cast<unsigned>(step); }
+
+    /// The next one, which is due no longer; nothing if none is.
+    std::optional<UndoStep> take() noexcept;
+
+  private:
+    unsigned due_ = 0; ///< a bit for each step
+};
+
+} // namespace cppvm::sandbox

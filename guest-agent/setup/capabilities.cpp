@@ -1,20 +1,16 @@
 #include "guest-agent/setup/capabilities.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/names.hpp"
 
 #include <sys/capability.h>
 
-#include <algorithm>
-#include <array>
 #include <memory>
 #include <type_traits>
 
 namespace cppvm::guest {
 
 namespace {
-
-constexpr std::size_t max_name_size = 64;
-constexpr std::string_view prefix = "CAP_"; // of the OCI spec's names; libcap's are "cap_chown"
 
 bool has(CapabilityBits bits, cap_value_t number) {
     return (bits >> number & 1) != 0;
@@ -55,7 +51,7 @@ CapabilityBits to_bits(
 ) {
     CapabilityBits bits = 0;
     for (const std::string& name : set) {
-        if (const auto number = capability_number(name)) {
+        if (const auto number = oci::capability_number(name)) {
             bits |= CapabilityBits{1} << *number;
         } else {
             unknown.push_back(
@@ -67,22 +63,6 @@ CapabilityBits to_bits(
 }
 
 } // namespace
-
-std::optional<unsigned> capability_number(std::string_view name) noexcept {
-    if (!name.starts_with(prefix) || name.size() > max_name_size ||
-        name.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ_") != name.npos) {
-        return std::nullopt;
-    }
-    std::array<char, max_name_size + 1> lower{};
-    std::ranges::transform(name, lower.begin(), [](char c) {
-        return c == '_' ? c : static_cast<char>(c - 'A' + 'a');
-    });
-    cap_value_t number = 0;
-    if (::cap_from_name(lower.data(), &number) != 0) {
-        return std::nullopt;
-    }
-    return static_cast<unsigned>(number);
-}
 
 CapabilitySets
 to_sets(const std::optional<oci::Capabilities>& capabilities, std::vector<std::string>& unknown) {

@@ -5,16 +5,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace cppvm::guest {
 
 /// A set of capabilities: bit n is capability n of capabilities(7).
 using CapabilityBits = std::uint64_t;
-
-/// "CAP_CHOWN" gives 0; nothing for a name that this program does not know.
-std::optional<unsigned> capability_number(std::string_view name) noexcept;
 
 struct CapabilitySets {
     CapabilityBits bounding = 0;

@@ -1,104 +1,47 @@
 #include "guest-agent/setup/mount_options.hpp"
 
-#include <algorithm>
-#include <array>
-#include <string_view>
+#include "common/oci/names.hpp"
+
 #include <sys/mount.h>
 
 namespace cppvm::guest {
 
 namespace {
 
-struct Attribute {
-    std::string_view name;
-    std::uint64_t set;
-    std::uint64_t clear;
-};
-
-// The access-time modes share a bit field, so setting one clears the field
-// (mount_setattr(2), MOUNT_ATTR__ATIME). Each word is known with a leading "r" too.
-constexpr std::array<Attribute, 17> attributes{{
-    {"ro", MOUNT_ATTR_RDONLY, 0},
-    {"rw", 0, MOUNT_ATTR_RDONLY},
-    {"nosuid", MOUNT_ATTR_NOSUID, 0},
-    {"suid", 0, MOUNT_ATTR_NOSUID},
-    {"nodev", MOUNT_ATTR_NODEV, 0},
-    {"dev", 0, MOUNT_ATTR_NODEV},
-    {"noexec", MOUNT_ATTR_NOEXEC, 0},
-    {"exec", 0, MOUNT_ATTR_NOEXEC},
-    {"noatime", MOUNT_ATTR_NOATIME, MOUNT_ATTR__ATIME},
-    {"atime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
-    {"relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
-    {"strictatime", MOUNT_ATTR_STRICTATIME, MOUNT_ATTR__ATIME},
-    {"nostrictatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME},
-    {"nodiratime", MOUNT_ATTR_NODIRATIME, 0},
-    {"diratime", 0, MOUNT_ATTR_NODIRATIME},
-    {"nosymfollow", MOUNT_ATTR_NOSYMFOLLOW, 0},
-    {"symfollow", 0, MOUNT_ATTR_NOSYMFOLLOW},
-}};
-
-struct Propagation {
-    std::string_view name;
-    unsigned long flags;
-};
-
-constexpr std::array<Propagation, 8> propagations{{
-    {"private", MS_PRIVATE},
-    {"rprivate", MS_PRIVATE | MS_REC},
-    {"shared", MS_SHARED},
-    {"rshared", MS_SHARED | MS_REC},
-    {"slave", MS_SLAVE},
-    {"rslave", MS_SLAVE | MS_REC},
-    {"unbindable", MS_UNBINDABLE},
-    {"runbindable", MS_UNBINDABLE | MS_REC},
-}};
-
-const Attribute* find_attribute(std::string_view word) {
-    const auto found = std::find_if(attributes.begin(), attributes.end(), [&](const auto& entry) {
-        return entry.name == word;
-    });
-    return found == attributes.end() ? nullptr : &*found;
+void change(const oci::MountWord& word, std::uint64_t& set, std::uint64_t& clear) {
+    set = (set & ~word.no_attributes) | word.attributes;
+    clear = (clear & ~word.attributes) | word.no_attributes;
 }
 
-void apply(const Attribute& attribute, std::uint64_t& set, std::uint64_t& clear) {
-    set = (set & ~attribute.clear) | attribute.set;
-    clear = (clear & ~attribute.set) | attribute.clear;
-}
-
-bool is_ignored(std::string_view word) {
-    // "norelatime" only undoes a default that the kernel does not have an alternative name for.
-    return word.empty() || word == "defaults" || word == "norelatime";
+/// What fsconfig(2) takes from every file system.
+bool is_of_the_file_system(const oci::MountWord& word) {
+    constexpr unsigned long flags = MS_SYNCHRONOUS | MS_DIRSYNC | MS_LAZYTIME | MS_I_VERSION;
+    return ((word.flags | word.no_flags) & flags) != 0;
 }
 
 } // namespace
 
 MountOptions parse_mount_options(const std::vector<std::string>& options) {
     MountOptions result;
-    for (const std::string& word : options) {
-        const auto propagation =
-            std::find_if(propagations.begin(), propagations.end(), [&](const auto& entry) {
-                return entry.name == word;
-            });
-        if (is_ignored(word)) {
-            continue;
-        }
-        if (propagation != propagations.end()) {
+    for (const std::string& option : options) {
+        if (const auto* const word = oci::find_mount_word(option)) {
+            change(*word, result.set, result.clear);
+            if (is_of_the_file_system(*word)) {
+                result.data.push_back(option);
+            }
+        } else if (const auto* const propagation = oci::find_propagation_word(option)) {
             result.propagation.push_back(propagation->flags);
-        } else if (word == "bind" || word == "rbind") {
+        } else if (const auto* const recursive = oci::find_recursive_mount_word(option)) {
+            change(*recursive, result.recursive_set, result.recursive_clear);
+        } else if (option == "bind" || option == "rbind") {
             result.bind = true;
-            result.recursive_bind = word == "rbind";
-        } else if (const Attribute* attribute = find_attribute(word); attribute != nullptr) {
-            apply(*attribute, result.set, result.clear);
-        } else if (const Attribute* recursive =
-                       word[0] == 'r' ? find_attribute(std::string_view(word).substr(1)) : nullptr;
-                   recursive != nullptr) {
-            apply(*recursive, result.recursive_set, result.recursive_clear);
-        } else if (word == "tmpcopyup") {
+            result.recursive_bind = option == "rbind";
+        } else if (option == "tmpcopyup") {
             result.copy_up = true;
-        } else if (word == "copy-symlink") {
-            result.unsupported.push_back(word);
-        } else {
-            result.data.push_back(word);
+        } else if (option == "copy-symlink") {
+            result.unsupported.push_back(option);
+        } else if (!option.empty()) {
+            result.data.push_back(option);
         }
     }
     return result;

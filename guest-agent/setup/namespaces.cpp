@@ -1,38 +1,23 @@
 #include "guest-agent/setup/namespaces.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/names.hpp"
 
-#include <algorithm>
-#include <array>
 #include <sched.h>
-#include <string_view>
-#include <utility>
 
 namespace cppvm::guest {
 
 namespace {
 
 std::uint64_t flag_of(const std::string& type, const std::string& path) {
-    using Entry = std::pair<std::string_view, std::uint64_t>;
-    static constexpr std::array<Entry, 7> types{{
-        {"pid", CLONE_NEWPID},
-        {"network", CLONE_NEWNET},
-        {"ipc", CLONE_NEWIPC},
-        {"uts", CLONE_NEWUTS},
-        {"mount", CLONE_NEWNS},
-        {"cgroup", CLONE_NEWCGROUP},
-        {"user", CLONE_NEWUSER},
-    }};
-    const auto found = std::find_if(types.begin(), types.end(), [&](const Entry& entry) {
-        return entry.first == type;
-    });
-    if (found == types.end()) {
+    const auto* const word = oci::find_namespace_word(type);
+    if (word == nullptr) {
         throw Error(
             Code::invalid_argument,
             path + ".type: namespaces of type '" + type.substr(0, 64) + "' are not supported"
         );
     }
-    return found->second;
+    return word->flag;
 }
 
 } // namespace

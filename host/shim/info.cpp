@@ -1,9 +1,12 @@
 #include "host/shim/info.hpp"
 
 #include "common/base/build_id.hpp"
+#include "common/oci/names.hpp"
 #include "proto/containerd/types.pb.h"
 
-#include <string_view>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
 
 namespace cppvm::shim {
 
@@ -12,39 +15,50 @@ namespace {
 constexpr const char* features_type =
     "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
-// The document of the OCI runtime specification's features.md: what the guest's agent does. Left
-// out on purpose: idmapped mounts (containerd would hand us host-side id mappings), "rro"
-// (Kubernetes would promise recursive read-only mounts), hooks, seccomp, AppArmor, SELinux, Intel
-// RDT.
-constexpr std::string_view features = R"({
-  "ociVersionMin": "1.0.0",
-  "ociVersionMax": "1.2.0",
-  "mountOptions": [
-    "async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "lazytime",
-    "noatime", "nodev", "nodiratime", "noexec", "nolazytime", "norelatime", "nostrictatime",
-    "nosuid", "nosymfollow", "private", "rbind", "relatime", "ro", "rprivate", "rshared", "rslave",
-    "runbindable", "rw", "shared", "slave", "strictatime", "suid", "symfollow", "sync", "unbindable"
-  ],
-  "linux": {
-    "namespaces": ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"],
-    "capabilities": [
-      "CAP_AUDIT_CONTROL", "CAP_AUDIT_READ", "CAP_AUDIT_WRITE", "CAP_BLOCK_SUSPEND", "CAP_BPF",
-      "CAP_CHECKPOINT_RESTORE", "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH",
-      "CAP_FOWNER", "CAP_FSETID", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_KILL", "CAP_LEASE",
-      "CAP_LINUX_IMMUTABLE", "CAP_MAC_ADMIN", "CAP_MAC_OVERRIDE", "CAP_MKNOD", "CAP_NET_ADMIN",
-      "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_RAW", "CAP_PERFMON", "CAP_SETFCAP",
-      "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYSLOG", "CAP_SYS_ADMIN", "CAP_SYS_BOOT",
-      "CAP_SYS_CHROOT", "CAP_SYS_MODULE", "CAP_SYS_NICE", "CAP_SYS_PACCT", "CAP_SYS_PTRACE",
-      "CAP_SYS_RAWIO", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_WAKE_ALARM"
-    ],
-    "cgroup": {"v1": false, "v2": true, "systemd": false, "systemdUser": false, "rdma": false},
-    "seccomp": {"enabled": false},
-    "apparmor": {"enabled": false},
-    "selinux": {"enabled": false},
-    "intelRdt": {"enabled": false},
-    "mountExtensions": {"idmap": {"enabled": false}}
-  }
-})";
+template <class Words>
+void add_names(nlohmann::json& list, const Words& words) {
+    for (const auto& word : words) {
+        list.push_back(word.name);
+    }
+}
+
+// Left out on purpose: the recursive words such as "rro" (Kubernetes would promise recursive
+// read-only mounts).
+nlohmann::json mount_options() {
+    nlohmann::json list = {"bind", "rbind", "tmpcopyup"};
+    add_names(list, oci::mount_words());
+    add_names(list, oci::propagation_words());
+    std::ranges::sort(list);
+    return list;
+}
+
+// The document of the OCI runtime specification's features.md: what the guest's agent does. Off or
+// left out on purpose: idmapped mounts (containerd would hand us host-side id mappings), hooks,
+// seccomp, AppArmor, SELinux, Intel RDT.
+std::string features() {
+    const nlohmann::json off = {{"enabled", false}};
+    nlohmann::json namespaces = nlohmann::json::array();
+    add_names(namespaces, oci::namespace_words());
+    return nlohmann::json{
+        {"ociVersionMin", "1.0.0"},
+        {"ociVersionMax", "1.2.0"},
+        {"mountOptions", mount_options()},
+        {"linux",
+         {{"namespaces", namespaces},
+          {"capabilities", oci::capability_names()},
+          {"cgroup",
+           {{"v1", false},
+            {"v2", true},
+            {"systemd", false},
+            {"systemdUser", false},
+            {"rdma", false}}},
+          {"seccomp", off},
+          {"apparmor", off},
+          {"selinux", off},
+          {"intelRdt", off},
+          {"mountExtensions", {{"idmap", off}}}}},
+    }.dump();
+}
 
 } // namespace
 
@@ -54,7 +68,7 @@ std::string runtime_info() {
     info.mutable_version()->set_version(std::string(version()));
     info.mutable_version()->set_revision(std::string(build_id()));
     info.mutable_features()->set_type_url(features_type);
-    info.mutable_features()->set_value(std::string(features));
+    info.mutable_features()->set_value(features());
     return info.SerializeAsString();
 }
 

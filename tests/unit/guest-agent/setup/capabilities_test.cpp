@@ -12,22 +12,6 @@ namespace {
 
 using ::testing::ElementsAre;
 
-TEST(CapabilityNumberTest, KnowsTheKernelsNames) {
-    EXPECT_EQ(capability_number("CAP_CHOWN"), CAP_CHOWN);
-    EXPECT_EQ(capability_number("CAP_NET_RAW"), CAP_NET_RAW);
-    EXPECT_EQ(capability_number("CAP_SYS_ADMIN"), CAP_SYS_ADMIN);
-    EXPECT_EQ(capability_number("CAP_SETFCAP"), CAP_SETFCAP);
-    EXPECT_EQ(capability_number("CAP_AUDIT_READ"), CAP_AUDIT_READ);
-    EXPECT_EQ(capability_number("CAP_CHECKPOINT_RESTORE"), CAP_LAST_CAP);
-}
-
-TEST(CapabilityNumberTest, RefusesOtherWords) {
-    EXPECT_EQ(capability_number(""), std::nullopt);
-    EXPECT_EQ(capability_number("chown"), std::nullopt);
-    EXPECT_EQ(capability_number("cap_chown"), std::nullopt);
-    EXPECT_EQ(capability_number("CAP_CHOWN "), std::nullopt);
-}
-
 TEST(CapabilitySetsTest, AreEmptyWithoutAnObject) {
     std::vector<std::string> unknown;
     const CapabilitySets sets = to_sets(std::nullopt, unknown);

@@ -17,7 +17,7 @@ class Event {
     bool is_set() const noexcept { return set_; }
 
     /// Returns at once when set, else when it is. Any number of waiters.
-    /// Cancels: leaves the event as it is; throws the abort.
+    /// Cancels: leaves the event as it is; throws the cancellation.
     Awaitable<> wait();
 
     /// The same, but cancelling the awaiting coroutine does not end it: for the end of work that

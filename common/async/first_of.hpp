@@ -11,7 +11,7 @@
 
 namespace cppvm {
 
-/// Runs two operations until one has ended, cancels the other and waits for its end too. Gives the
+/// Runs two operations until one has ended, cancels the other and waits for its end too. Returns the
 /// index of the one that ended first. For "this, unless that happens before"; not for time-outs,
 /// which are with_timeout's.
 /// Throws: what the first one threw. Cancels: both.

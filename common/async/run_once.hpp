@@ -17,7 +17,7 @@ class RunOnce {
     /// `operation` must not throw, and must keep alive what it uses: a caller that is cancelled
     /// leaves, and the operation goes on. One that is not the first is dropped without being
     /// started. This object may go while callers wait.
-    /// Cancels: the wait; the abort is thrown once the operation has ended.
+    /// Cancels: the wait; the cancellation is thrown once the operation has ended.
     Awaitable<> run(Awaitable<> operation);
 
     bool has_begun() const noexcept { return state_->begun; }

@@ -23,7 +23,7 @@ class TaskGroup {
     ~TaskGroup();
 
     /// Starts `task` on the loop (not before the caller yields). An exception that ends it is
-    /// logged as an error under `name`, except the abort of `stop`.
+    /// logged as an error under `name`, except the cancellation of `stop`.
     /// Throws: Error (failed_precondition) after `stop` or `join` was called.
     void spawn(std::string name, Awaitable<> task);
 

@@ -69,7 +69,7 @@ class ChildProcess {
     /// Sends a signal; nothing happens if it has ended.
     void signal(int number) noexcept;
 
-    /// Gives the child up: it goes on when this object ends, and is not reaped here.
+    /// Returns the child up: it goes on when this object ends, and is not reaped here.
     void detach() noexcept;
 
     /// SIGTERM, after `grace` SIGKILL, then wait. Idempotent.

@@ -26,7 +26,7 @@ class Client : private FrameSink {
 
     /// Reader and writer. Returns when the connection has ended; from then on (and at once, for
     /// those that wait) every call fails with unavailable, "ttrpc: closed".
-    /// Cancels: ends the connection; throws the abort.
+    /// Cancels: ends the connection; throws the cancellation.
     Awaitable<> run();
 
     /// One call; gives the serialised reply. Calls made before `run` wait for it.
@@ -58,7 +58,7 @@ class Client : private FrameSink {
   private:
     Awaitable<> on_frame(Frame frame) override;
     /// Waits for room, then sends the request under the next id, in one step: the ids on the wire
-    /// must rise. Gives the id.
+    /// must rise. Returns the id.
     Awaitable<std::uint32_t>
     start(Receiver& receiver, std::uint8_t flags, Request request, Deadline deadline);
     /// `flags`: whether the client will send on it (flag_remote_open) or not (flag_remote_closed).

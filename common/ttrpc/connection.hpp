@@ -38,7 +38,7 @@ class Connection {
     explicit Connection(StreamSocket socket);
 
     /// Reads and writes until the connection ends: the peer closed or broke it, or `close`.
-    /// Cancels: closes the connection; throws the abort. Throws: what `sink` throws.
+    /// Cancels: closes the connection; throws the cancellation. Throws: what `sink` throws.
     Awaitable<> run(FrameSink& sink);
 
     /// Returns once the queue of outgoing frames is below its limit, so that a peer that does not

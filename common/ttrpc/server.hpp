@@ -50,7 +50,7 @@ class Server {
     Awaitable<> serve(Acceptor acceptor);
 
     /// Serves one connection until it ends, then cancels its handlers and waits for their end.
-    /// Throws: nothing but the abort. Cancels: ends the connection.
+    /// Throws: nothing but the cancellation. Cancels: ends the connection.
     Awaitable<> serve_connection(StreamSocket socket);
 
     /// Stops accepting, ends all connections, waits until their handlers and the `serve` calls have

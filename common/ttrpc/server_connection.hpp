@@ -44,7 +44,7 @@ class ServerConnection : private FrameSink {
     ~ServerConnection() override;
 
     /// Serves until the connection ends and all its handlers have.
-    /// Cancels: ends the connection; throws the abort after the handlers have ended.
+    /// Cancels: ends the connection; throws the cancellation after the handlers have ended.
     Awaitable<> run();
     void close() noexcept { connection_.close(); }
 

@@ -207,7 +207,7 @@ void Container::on_exec_reaped() {
 }
 
 Awaitable<> Container::finish_exit() {
-    // The exits of execs are told before that of init, but not for ever.
+    // The exits of execs are told before that of init, but not forever.
     execs_ended_.clear();
     try {
         if (has_live_exec()) {

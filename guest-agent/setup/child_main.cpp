@@ -92,7 +92,7 @@ Terminal set_up_root(const InitLaunch& launch) {
 /// What is left once the process is where it belongs. `held`: it executes when the agent says so.
 void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& control, bool held) {
     const std::vector<std::string> environment = make_environment(process.process);
-    become(process, terminal, control);
+    apply_process_attributes(process, terminal, control);
     if (held || terminal.master) {
         control.send_ready(terminal.master.get());
     }

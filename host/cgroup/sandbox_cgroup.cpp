@@ -16,7 +16,7 @@ namespace cppvm::cgroup {
 namespace {
 
 // A helper's child that its helper has not waited for, or a logger that writes its last lines.
-constexpr std::chrono::seconds removal_patience(2);
+constexpr std::chrono::seconds removal_timeout(2);
 
 // What systemd has made is for systemd to set up (https://systemd.io/CGROUP_DELEGATION).
 bool is_of_systemd(const std::filesystem::path& directory) {
@@ -105,7 +105,7 @@ std::vector<std::filesystem::path> own_cgroups(std::string_view name) {
 bool remove_cgroup(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept {
-    const auto deadline = std::chrono::steady_clock::now() + removal_patience;
+    const auto deadline = std::chrono::steady_clock::now() + removal_timeout;
     for (;;) {
         const bool gone = std::ranges::all_of(hierarchies, [&](const Hierarchy& hierarchy) {
             return is_gone(hierarchy.root / location);

@@ -29,7 +29,7 @@ class OutputPump {
     /// Until the end frame, or until the stream cannot be resumed or carries nonsense (logged as a
     /// warning: the guest is not trusted). What came before is written in each case. If the sink
     /// fails, that is logged once and the rest is read and dropped: the process must not die of a
-    /// full disk on the host. The sink stays open. Throws: only the abort of a cancellation.
+    /// full disk on the host. The sink stays open. Throws: only a cancellation.
     Awaitable<> copy();
 
     /// After `copy`: OutputSink::finish, and closes the sink.

@@ -173,7 +173,7 @@ Awaitable<> ProcessIo::run_input(GuestStream stream) {
             logger_.warn("Guest confirmed input that it cannot have got, input stream ended");
         }
     } catch (const boost::system::system_error& error) {
-        // Closed by the owner: an ordinary way for an input stream to end. Also the abort of a
+        // Closed by the owner: an ordinary way for an input stream to end. Also the error of a
         // cancellation, after which nothing is awaited any more.
         logger_.debug("Input stream ended", {{"reason", error.code().message()}});
     } catch (const Error& error) {

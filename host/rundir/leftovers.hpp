@@ -16,7 +16,7 @@ std::filesystem::path cgroup_record(const std::filesystem::path& run_dir);
 /// lock. Idempotent; each part is tried even if another fails.
 ///
 /// Returns true if nothing is left; what is, was logged as a warning. Blocks, until `deadline` at
-/// most. Throws nothing.
+/// most.
 bool undo_leftovers(
     const Identity& identity, const config::Config& config, const Logger& logger, Deadline deadline
 ) noexcept;

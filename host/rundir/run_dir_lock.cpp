@@ -44,11 +44,11 @@ bool is_missing(const Error& error) {
 
 } // namespace
 
-bool lock_within(int fd, std::chrono::milliseconds patience, const std::filesystem::path& name) {
+bool lock_within(int fd, std::chrono::milliseconds timeout, const std::filesystem::path& name) {
     // flock has no timeout, and a signal that breaks the wait is not worth it for locks that are
     // nearly always free.
     constexpr auto pause = std::chrono::milliseconds(2);
-    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto deadline = std::chrono::steady_clock::now() + timeout;
     for (;;) {
         if (::flock(fd, LOCK_EX | LOCK_NB) == 0) {
             return true;
@@ -64,20 +64,20 @@ bool lock_within(int fd, std::chrono::milliseconds patience, const std::filesyst
 }
 
 std::optional<RunDirLock>
-RunDirLock::take(const std::filesystem::path& run_dir, std::chrono::milliseconds patience) {
-    return take(run_dir, patience, true);
+RunDirLock::take(const std::filesystem::path& run_dir, std::chrono::milliseconds timeout) {
+    return take(run_dir, timeout, true);
 }
 
 std::optional<RunDirLock> RunDirLock::take_existing(
-    const std::filesystem::path& run_dir, std::chrono::milliseconds patience
+    const std::filesystem::path& run_dir, std::chrono::milliseconds timeout
 ) {
-    return take(run_dir, patience, false);
+    return take(run_dir, timeout, false);
 }
 
 std::optional<RunDirLock> RunDirLock::take(
-    const std::filesystem::path& run_dir, std::chrono::milliseconds patience, bool create
+    const std::filesystem::path& run_dir, std::chrono::milliseconds timeout, bool create
 ) {
-    const auto deadline = deadline_in(patience);
+    const auto deadline = deadline_in(timeout);
     const auto path = run_dir / lock_name;
     // Each round starts anew after another holder removed the directory; that many do not come.
     for (int round = 0; round < 16; ++round) {

@@ -8,9 +8,9 @@
 
 namespace cppvm {
 
-/// flock(2), exclusive, within `patience` (0: one attempt). False if another holds it all the time.
+/// flock(2), exclusive, within `timeout` (0: one attempt). False if another holds it all the time.
 /// Blocks. Throws: Error.
-bool lock_within(int fd, std::chrono::milliseconds patience, const std::filesystem::path& name);
+bool lock_within(int fd, std::chrono::milliseconds timeout, const std::filesystem::path& name);
 
 /// A sandbox's run directory, and the lock in it (`lock`) that says whose it is: the daemon's for
 /// life, and `delete`'s while it cleans up. The kernel drops the lock when its holder dies, so a
@@ -20,13 +20,13 @@ bool lock_within(int fd, std::chrono::milliseconds patience, const std::filesyst
 class RunDirLock {
   public:
     /// Makes the directory (0711, for QEMU's user must pass; its parent too) and takes the lock.
-    /// Nothing if another process kept it for all of `patience`. Blocks. Throws: Error.
+    /// Nothing if another process kept it for all of `timeout`. Blocks. Throws: Error.
     static std::optional<RunDirLock>
-    take(const std::filesystem::path& run_dir, std::chrono::milliseconds patience = {});
+    take(const std::filesystem::path& run_dir, std::chrono::milliseconds timeout = {});
 
     /// The same for a directory that is there; nothing if there is none, too.
     static std::optional<RunDirLock>
-    take_existing(const std::filesystem::path& run_dir, std::chrono::milliseconds patience = {});
+    take_existing(const std::filesystem::path& run_dir, std::chrono::milliseconds timeout = {});
 
     const std::filesystem::path& run_dir() const noexcept { return run_dir_; }
 
@@ -50,7 +50,7 @@ class RunDirLock {
         : run_dir_(std::move(run_dir)), fd_(std::move(fd)) {}
 
     static std::optional<RunDirLock>
-    take(const std::filesystem::path& run_dir, std::chrono::milliseconds patience, bool create);
+    take(const std::filesystem::path& run_dir, std::chrono::milliseconds timeout, bool create);
 
     std::filesystem::path run_dir_;
     UniqueFd fd_;

@@ -30,7 +30,7 @@ struct TaskRecord {
 void write_task_record(const std::filesystem::path& bundle, const TaskRecord& record);
 
 /// The record of a bundle; nothing if there is none, or none that makes sense: `delete` goes on
-/// with what it knows itself. Throws nothing.
+/// with what it knows itself.
 std::optional<TaskRecord> read_task_record(const std::filesystem::path& bundle) noexcept;
 
 } // namespace cppvm

@@ -191,7 +191,7 @@ void Sandbox::note_boot(const vm::AgentHello& hello) {
 Awaitable<> Sandbox::watch_machine() {
     co_await machine_->wait_gone();
     if (state_.end("it ended by itself")) { // else whoever ends it, or boots it, reports it
-        logger_.warn("The VM has ended", {{"last_words", machine_->last_words()}});
+        logger_.warn("The VM has ended", {{"console_tail", machine_->console_tail()}});
     }
     machine_gone_.set();
     if (const AgentHandle agent = state_.connection()) {
@@ -207,7 +207,7 @@ Awaitable<> Sandbox::watch_agent(AgentHandle agent) {
 Awaitable<> Sandbox::end_machine(std::string reason) {
     if (state_.end(reason)) {
         logger_.error(
-            "Destroying the VM", {{"reason", reason}, {"last_words", machine_->last_words()}}
+            "Destroying the VM", {{"reason", reason}, {"console_tail", machine_->console_tail()}}
         );
         coroutines_.spawn("destroy machine", destroy_machine());
     }
@@ -311,7 +311,7 @@ SandboxReport Sandbox::report() const {
     report.boot = boot_phases_;
     if (machine_) {
         report.machine = machine_->pid();
-        report.console_tail = machine_->last_words();
+        report.console_tail = machine_->console_tail();
     }
     for (const auto& [id, task] : tasks_) {
         if (task) { // else it is being created

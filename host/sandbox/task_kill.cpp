@@ -91,7 +91,7 @@ Awaitable<> Task::run_kill_clock(ProcessHandle process) {
     finish(process, {killed_status, WallClock::now()});
 }
 
-// The guest's answer, or why there is none. Throws: only the abort of `abandon`.
+// The guest's answer, or why there is none. Throws: only the cancellation of `abandon`.
 Awaitable<Status> Task::signal_in_guest(ProcessHandle process, std::uint32_t signal, bool all) {
     try {
         agent::v2::SignalProcessRequest request;

@@ -64,7 +64,7 @@ std::string to_level(int level) {
 
 BootstrapInput from_params(const bootstrap::BootstrapParams& params) {
     BootstrapInput input;
-    input.speaks_bootstrap = true;
+    input.wants_bootstrap_result = true;
     input.socket_dir = params.socket_dir();
     input.ttrpc_address = params.containerd_ttrpc_address();
     input.log_level = to_level(params.log_level());
@@ -76,18 +76,18 @@ BootstrapInput from_params(const bootstrap::BootstrapParams& params) {
 
 } // namespace
 
-std::string read_bootstrap_input(int fd, std::chrono::milliseconds patience) {
+std::string read_bootstrap_input(int fd, std::chrono::milliseconds timeout) {
     std::string data;
     if (::isatty(fd) != 0) {
         return data;
     }
-    const auto deadline = deadline_in(patience);
+    const auto deadline = deadline_in(timeout);
     std::array<char, 65536> buffer{};
     for (;;) {
         if (!wait_readable(fd, "standard input", deadline)) {
             throw Error(
                 Code::deadline_exceeded,
-                "read standard input: no end within " + std::to_string(patience.count()) + " ms"
+                "read standard input: no end within " + std::to_string(timeout.count()) + " ms"
             );
         }
         const ssize_t count = ::read(fd, buffer.data(), buffer.size());
@@ -136,7 +136,7 @@ BootstrapInput parse_bootstrap_input(
 }
 
 std::string bootstrap_answer(const BootstrapInput& input, const std::string& address) {
-    if (!input.speaks_bootstrap) {
+    if (!input.wants_bootstrap_result) {
         return address;
     }
     bootstrap::BootstrapResult result;

@@ -11,7 +11,7 @@ namespace cppvm::shim {
 /// What containerd tells `start` on its standard input.
 struct BootstrapInput {
     /// It sent BootstrapParams (containerd 2.3 and later), so it understands a BootstrapResult.
-    bool speaks_bootstrap = false;
+    bool wants_bootstrap_result = false;
     std::filesystem::path socket_dir; ///< empty: containerd's default
     std::string ttrpc_address;        ///< empty: the environment's
     std::string log_level;            ///< "trace" or "debug" if containerd logs that much, or empty
@@ -20,9 +20,9 @@ struct BootstrapInput {
     std::string config_body;
 };
 
-/// Reads `fd` to its end: at most 10 MiB, for at most `patience`. A terminal counts as empty.
+/// Reads `fd` to its end: at most 10 MiB, for at most `timeout`. A terminal counts as empty.
 /// Blocks. Throws: Error.
-std::string read_bootstrap_input(int fd, std::chrono::milliseconds patience);
+std::string read_bootstrap_input(int fd, std::chrono::milliseconds timeout);
 
 /// Takes BootstrapParams if they are for this id and namespace, else a google.protobuf.Any with
 /// runtime options (containerd before 2.3; the two cannot be told apart by their form), else, if

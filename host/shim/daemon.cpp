@@ -31,9 +31,9 @@ namespace cppvm::shim {
 namespace {
 
 // A daemon of the same sandbox that is ending; `delete` would have ended it in this time.
-constexpr std::chrono::milliseconds lock_patience(8000);
-constexpr std::chrono::milliseconds start_patience(30'000);
-constexpr std::chrono::seconds undo_patience(5);
+constexpr std::chrono::milliseconds lock_timeout(8000);
+constexpr std::chrono::milliseconds start_timeout(30'000);
+constexpr std::chrono::seconds undo_timeout(5);
 
 constexpr mode_t daemon_umask = 022;
 
@@ -192,7 +192,7 @@ class Daemon {
     }
 
     RunDirLock take_run_dir() {
-        auto lock = RunDirLock::take(identity_.run_dir(config_.run_dir), lock_patience);
+        auto lock = RunDirLock::take(identity_.run_dir(config_.run_dir), lock_timeout);
         if (!lock) {
             throw Error(
                 Code::failed_precondition,
@@ -218,7 +218,7 @@ class Daemon {
     }
 
     bool undo() noexcept {
-        return undo_leftovers(identity_, config_, logger_, deadline_in(undo_patience));
+        return undo_leftovers(identity_, config_, logger_, deadline_in(undo_timeout));
     }
 
     const StartRecord& record_;
@@ -245,7 +245,7 @@ int run_daemon(const CommandLine& line) {
         const StartRecord record = read_start_record(line.bundle);
         Daemon daemon(line, record, std::move(listener));
         daemon.prepare();
-        if (!channel.ready_and_wait(start_patience)) {
+        if (!channel.ready_and_wait(start_timeout)) {
             return 1;
         }
         channel = StartChannel(UniqueFd());

@@ -45,16 +45,16 @@ class Deletion {
         : line_(line), logger_(logger), deadline_(deadline_in(whole_budget)) {}
 
     std::string run() {
-        find_out();
+        load_context();
         const Identity identity(line_.address, line_.containerd_namespace, pod_.sandbox_id);
         const std::optional<TaskRecord> task =
             bundle_.empty() ? std::nullopt : read_task_record(bundle_);
         run_detached(
-            [&](const LetGo& let_go) {
+            [&](const ReleaseParent& release_parent) {
                 if (!bundle_.empty()) {
                     unmount_rootfs(bundle_, logger_);
                 }
-                undo_sandbox(identity, let_go);
+                undo_sandbox(identity, release_parent);
             },
             deadline_in(answer_budget)
         );
@@ -65,7 +65,7 @@ class Deletion {
     // What start left in the bundle is best; the container's own configuration is next; without
     // either the container is taken to be a sandbox of its own, with the default configuration: if
     // it is not, nothing is found under its name.
-    void find_out() {
+    void load_context() {
         std::error_code error;
         bundle_ = line_.bundle.empty() ? std::filesystem::current_path(error) : line_.bundle;
         pod_.sandbox_id = line_.id;
@@ -98,20 +98,20 @@ class Deletion {
         return *config_;
     }
 
-    void undo_sandbox(const Identity& identity, const LetGo& let_go) {
+    void undo_sandbox(const Identity& identity, const ReleaseParent& release_parent) {
         if (pod_.is_member) {
             return; // the sandbox's own delete does it
         }
         const auto run_dir = identity.run_dir(config().run_dir);
         std::error_code error;
         if (std::filesystem::is_directory(run_dir, error)) {
-            undo_run_dir(identity, run_dir, let_go);
+            undo_run_dir(identity, run_dir, release_parent);
         }
         remove_socket(identity);
     }
 
     void undo_run_dir(
-        const Identity& identity, const std::filesystem::path& run_dir, const LetGo& let_go
+        const Identity& identity, const std::filesystem::path& run_dir, const ReleaseParent& release_parent
     ) {
         try {
             auto lock = RunDirLock::take_existing(run_dir);
@@ -124,7 +124,7 @@ class Deletion {
             if (daemon && is_ending(run_dir)) {
                 // The usual end: everything that containerd knows of is undone, only the machine
                 // is still going down. People who wait for containerd must not wait for that.
-                let_go();
+                release_parent();
                 deadline_ = deadline_in(background_budget);
                 grace_ = background_grace;
             }
@@ -143,7 +143,7 @@ class Deletion {
         }
     }
 
-    // Waits for the daemon to end by itself, or ends it. Gives the lock that it held, or nothing if
+    // Waits for the daemon to end by itself, or ends it. Returns the lock that it held, or nothing if
     // the directory is gone.
     std::optional<RunDirLock>
     end_daemon(const std::filesystem::path& run_dir, const UniqueFd& daemon) {

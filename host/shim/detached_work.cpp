@@ -19,7 +19,7 @@ void set_output(int fd) {
     ::dup2(fd, STDERR_FILENO);
 }
 
-[[noreturn]] void work_and_exit(const std::function<void(const LetGo&)>& work, int output) {
+[[noreturn]] void work_and_exit(const std::function<void(const ReleaseParent&)>& work, int output) {
     ::setsid();
     set_output(output);
     // Whoever started us may have left us more than the standard ones.
@@ -31,7 +31,7 @@ void set_output(int fd) {
 }
 
 // Until nobody holds the other end.
-void pass_on(const UniqueFd& words, Deadline deadline) {
+void forward_output(const UniqueFd& words, Deadline deadline) {
     std::array<char, 4096> buffer{};
     for (;;) {
         if (!wait_readable(words.get(), "what the background says", deadline)) {
@@ -50,7 +50,7 @@ void pass_on(const UniqueFd& words, Deadline deadline) {
 
 } // namespace
 
-void run_detached(const std::function<void(const LetGo&)>& work, Deadline deadline) {
+void run_detached(const std::function<void(const ReleaseParent&)>& work, Deadline deadline) {
     Pipe words = make_pipe("work in the background");
     const pid_t pid = ::fork();
     if (pid < 0) {
@@ -60,7 +60,7 @@ void run_detached(const std::function<void(const LetGo&)>& work, Deadline deadli
         work_and_exit(work, words.write.get());
     }
     words.write.reset();
-    pass_on(words.read, deadline);
+    forward_output(words.read, deadline);
 }
 
 } // namespace cppvm::shim

@@ -7,7 +7,7 @@
 namespace cppvm::shim {
 
 /// Called by work that runs detached: its starter need not wait for the rest.
-using LetGo = std::function<void()>;
+using ReleaseParent = std::function<void()>;
 
 /// Runs `work` in a fork of this process, in a session of its own, and waits until it has ended or
 /// let us go, until `deadline` at most. What it writes to stdout and stderr comes to our stderr
@@ -16,6 +16,6 @@ using LetGo = std::function<void()>;
 /// The work holds none of our descriptors: who started us and waits for their end does not wait for
 /// the work. It must not throw. Only in a program with one thread.
 /// Throws: Error when it cannot be started.
-void run_detached(const std::function<void(const LetGo&)>& work, Deadline deadline);
+void run_detached(const std::function<void(const ReleaseParent&)>& work, Deadline deadline);
 
 } // namespace cppvm::shim

@@ -20,7 +20,7 @@ constexpr std::string_view go_word = "go";
 constexpr std::string_view error_prefix = "error: ";
 constexpr std::size_t max_message_bytes = 4096;
 
-constexpr std::chrono::milliseconds end_patience(2000);
+constexpr std::chrono::milliseconds end_timeout(2000);
 
 void send_message(int fd, std::string_view message) {
     for (;;) {
@@ -35,8 +35,8 @@ void send_message(int fd, std::string_view message) {
 
 // The next message; empty if the other end is closed.
 // Throws: Error (deadline_exceeded).
-std::string receive_message(int fd, std::chrono::milliseconds patience) {
-    const auto deadline = deadline_in(patience);
+std::string receive_message(int fd, std::chrono::milliseconds timeout) {
+    const auto deadline = deadline_in(timeout);
     for (;;) {
         if (!wait_readable(fd, "the channel between start and daemon", deadline)) {
             throw Error(Code::deadline_exceeded, "no message in time");
@@ -113,17 +113,17 @@ PendingDaemon::~PendingDaemon() {
         // The pidfd of ChildProcess is not ours to poll.
         const UniqueFd pidfd = open_pidfd(child_->id());
         if (pidfd) {
-            wait_pidfd(pidfd.get(), static_cast<int>(end_patience.count()));
+            wait_pidfd(pidfd.get(), static_cast<int>(end_timeout.count()));
         }
     } catch (const std::exception&) {
         return; // child_'s destructor kills it
     }
 }
 
-void PendingDaemon::wait_ready(std::chrono::milliseconds patience) {
+void PendingDaemon::wait_ready(std::chrono::milliseconds timeout) {
     std::string message;
     try {
-        message = receive_message(channel_.get(), patience);
+        message = receive_message(channel_.get(), timeout);
     } catch (const Error&) {
         rethrow_with_context("wait for the daemon");
     }
@@ -144,9 +144,9 @@ void PendingDaemon::commit() {
     child_.reset();
 }
 
-bool StartChannel::ready_and_wait(std::chrono::milliseconds patience) {
+bool StartChannel::ready_and_wait(std::chrono::milliseconds timeout) {
     send_message(channel_.get(), ready_word);
-    return receive_message(channel_.get(), patience) == go_word;
+    return receive_message(channel_.get(), timeout) == go_word;
 }
 
 void StartChannel::failed(std::string_view message) noexcept {

@@ -31,7 +31,7 @@ class PendingDaemon {
 
     /// Blocks until it is ready. Throws: Error with the daemon's own words if it failed, or
     /// deadline_exceeded.
-    void wait_ready(std::chrono::milliseconds patience);
+    void wait_ready(std::chrono::milliseconds timeout);
 
     /// Lets it go on, on its own. Throws: Error if it is gone.
     void commit();
@@ -49,7 +49,7 @@ class StartChannel {
 
     /// Says "ready" and blocks until `start` succeeded. False if `start` ended without.
     /// Throws: Error.
-    bool ready_and_wait(std::chrono::milliseconds patience);
+    bool ready_and_wait(std::chrono::milliseconds timeout);
 
     /// Tells `start` why there is no daemon.
     void failed(std::string_view message) noexcept;

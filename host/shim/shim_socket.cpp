@@ -15,7 +15,7 @@ namespace cppvm::shim {
 namespace {
 
 constexpr std::string_view scheme = "unix://";
-constexpr std::chrono::milliseconds lock_patience(1000);
+constexpr std::chrono::milliseconds lock_timeout(1000);
 
 sockaddr_un to_sockaddr(const std::filesystem::path& path) {
     return unix_address(path, "choose a shorter socket directory in containerd's configuration");
@@ -35,7 +35,7 @@ int bind_to(int fd, const sockaddr_un& address) {
 
 UniqueFd lock_directory(const std::filesystem::path& directory) {
     UniqueFd fd = open_file(directory, O_RDONLY | O_DIRECTORY);
-    if (!lock_within(fd.get(), lock_patience, directory)) {
+    if (!lock_within(fd.get(), lock_timeout, directory)) {
         throw Error(
             Code::unavailable,
             "lock " + directory.native() +

@@ -46,7 +46,7 @@ class ShimSocket {
     std::string address() const { return socket_address(path_); }
     int fd() const noexcept { return listener_.get(); }
 
-    /// Gives the descriptor away; the name stays this object's.
+    /// Returns the descriptor away; the name stays this object's.
     UniqueFd take_listener() noexcept { return std::move(listener_); }
 
     /// Removes the name, if it is still this socket's, and goes on listening for who is connected:

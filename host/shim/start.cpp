@@ -22,10 +22,10 @@ namespace cppvm::shim {
 namespace {
 
 // containerd writes its input at once; these bounds are for what cannot be expected.
-constexpr std::chrono::milliseconds input_patience(30'000);
-constexpr std::chrono::milliseconds daemon_patience(20'000);
+constexpr std::chrono::milliseconds input_timeout(30'000);
+constexpr std::chrono::milliseconds daemon_timeout(20'000);
 // For cleaning up after a daemon that was killed before it had a machine.
-constexpr std::chrono::milliseconds undo_patience(3000);
+constexpr std::chrono::milliseconds undo_timeout(3000);
 
 // As containerd itself checks its setting; 65 more are the name's.
 constexpr std::size_t max_socket_dir_bytes = 42;
@@ -97,7 +97,7 @@ class Start {
     void run() {
         line_.bundle = find_bundle(line_);
         input_ = parse_bootstrap_input(
-            read_bootstrap_input(environment_.input, input_patience),
+            read_bootstrap_input(environment_.input, input_timeout),
             line_.id,
             line_.containerd_namespace
         );
@@ -146,7 +146,7 @@ class Start {
         // `delete` for what a killed one leaves.
         ScopeExit clear([&] { clear_abandoned(identity, config); });
         PendingDaemon daemon(line_, socket.address(), socket.fd());
-        daemon.wait_ready(daemon_patience);
+        daemon.wait_ready(daemon_timeout);
         answer(socket.address(), [&] { daemon.commit(); });
         clear.release();
         socket.release();
@@ -158,7 +158,7 @@ class Start {
         try {
             // If it is locked, it belongs to another daemon of the same sandbox, which is ending.
             if (auto lock = RunDirLock::take_existing(identity.run_dir(config.run_dir))) {
-                clear_run_dir(*lock, identity, config, logger, deadline_in(undo_patience));
+                clear_run_dir(*lock, identity, config, logger, deadline_in(undo_timeout));
             }
         } catch (const std::exception& exception) {
             logger.warn("Something of the sandbox may be left", {{"error", exception.what()}});

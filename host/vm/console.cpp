@@ -80,7 +80,7 @@ void CappedFile::remove() noexcept {
     ::unlink(older_.c_str());
 }
 
-std::string last_words(std::string_view console, std::size_t max_bytes) {
+std::string console_tail(std::string_view console, std::size_t max_bytes) {
     std::size_t begin = console.size() - std::min(console.size(), max_bytes);
     std::size_t shown_first = console.size();
     // In full: the kernel also prints names of processes, of up to 15 characters.

@@ -43,7 +43,7 @@ class CappedFile {
 /// At most `max_bytes` of a console's text that tell why the guest ended: where its kernel
 /// panicked, the reason with the lines before it, for the dump that follows says little; else the
 /// end. Begins with a line's start where there is one.
-std::string last_words(std::string_view console, std::size_t max_bytes);
+std::string console_tail(std::string_view console, std::size_t max_bytes);
 
 /// The guest's serial console. QEMU connects to our socket, because a file would be unbounded or,
 /// by virtlogd, bounded by the host's configuration instead of ours; and because a machine whose

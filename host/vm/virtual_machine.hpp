@@ -74,7 +74,7 @@ class VirtualMachine {
 
     /// What its console and QEMU said last, as part of one line of a log or an error: at most some
     /// 1200 bytes.
-    virtual std::string last_words() const = 0;
+    virtual std::string console_tail() const = 0;
 
     /// Destroys the machine and everything that belongs to it; returns when that is done, whoever
     /// else has asked for it. Bounded (some 9 s), does not throw: what could not be undone is

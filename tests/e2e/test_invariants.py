@@ -57,5 +57,5 @@ def test_mounts_that_come_and_go(tmp_path):
 def test_guest_that_panics():
     log = "an old Kernel panic - not syncing: before\n"
     held = Invariants([], [], lambda: log)
-    log += 'level=warning msg="The VM has ended" last_words="Kernel panic - not syncing: Attempted to kill init!"\n'
+    log += 'level=warning msg="The VM has ended" console_tail="Kernel panic - not syncing: Attempted to kill init!"\n'
     assert "Attempted to kill init" in _broken(held)

@@ -78,12 +78,12 @@ def test_qemu_that_ends_says_why(runner):
     logged = len(runner.containerd.log_text())
     _one(box.helpers("qemu-system"), "QEMU").kill(signal.SIGTERM)
 
-    def last_words():
+    def console_tail():
         lines = runner.containerd.log_text()[logged:].splitlines()
         assert not any("virtiofsd has ended" in line for line in lines)
         return next((line for line in lines if "The VM has ended" in line), None)
 
-    line = wait_until(last_words, "the daemon to say that the VM has ended", 10)
+    line = wait_until(console_tail, "the daemon to say that the VM has ended", 10)
     assert "QEMU: " in line and "terminating on signal 15" in line
     box.wait_status("STOPPED", 10)
     assert box.delete() == 137

@@ -293,7 +293,7 @@ class FakeHypervisor : public vm::Hypervisor {
 
         Awaitable<> wait_gone() override { co_await owner_.died_.wait(); }
 
-        std::string last_words() const override { return "console: fake"; }
+        std::string console_tail() const override { return "console: fake"; }
 
         Awaitable<> stop() override { co_await stopped_.run(end()); }
 

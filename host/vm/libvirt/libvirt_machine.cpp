@@ -79,7 +79,7 @@ struct LibvirtMachine::Parts {
     Awaitable<> kill_qemu();
     Awaitable<> undo_domain();
     Awaitable<> kill_and_let_libvirt_notice();
-    std::string last_words() const;
+    std::string console_tail() const;
 
     Logger logger;
     config::Config config;
@@ -163,7 +163,7 @@ Awaitable<> LibvirtMachine::Parts::watch_qemu() {
     vsock->stop_listening();
 }
 
-// Without virtiofsd a process of the guest that waits for one of its files waits for ever, and no
+// Without virtiofsd a process of the guest that waits for one of its files waits forever, and no
 // signal ends it.
 Awaitable<> LibvirtMachine::Parts::watch_share(ShareServer& server) {
     const std::string how = co_await server.ended();
@@ -248,9 +248,9 @@ Awaitable<> LibvirtMachine::Parts::kill_and_let_libvirt_notice() {
     }
 }
 
-std::string LibvirtMachine::Parts::last_words() const {
+std::string LibvirtMachine::Parts::console_tail() const {
     const std::string tail =
-        joined_lines(vm::last_words(console.tail(searched_console_bytes), last_console_bytes));
+        joined_lines(vm::console_tail(console.tail(searched_console_bytes), last_console_bytes));
     const std::string messages = read_messages_of_qemu(spec.name);
     return (tail.empty() ? "its console is empty" : "console: " + tail) +
            (messages.empty() ? "" : "; QEMU: " + messages);
@@ -344,14 +344,14 @@ Awaitable<AgentHello> LibvirtMachine::wait_hello(Deadline deadline) {
         throw Error(
             Code::unavailable,
             "wait for the guest agent of " + parts.spec.name + ": the virtual machine has ended; " +
-                parts.last_words()
+                parts.console_tail()
         );
     }
     const Status status = to_status(failure);
     if (status.code == Code::cancelled) {
         std::rethrow_exception(failure);
     }
-    throw Error(status.code, status.message + "; " + parts.last_words());
+    throw Error(status.code, status.message + "; " + parts.console_tail());
 }
 
 Awaitable<StreamSocket> LibvirtMachine::dial(std::uint32_t port, Deadline deadline) {
@@ -366,8 +366,8 @@ Awaitable<> LibvirtMachine::wait_gone() {
     co_await parts_->gone.wait();
 }
 
-std::string LibvirtMachine::last_words() const {
-    return parts_->last_words();
+std::string LibvirtMachine::console_tail() const {
+    return parts_->console_tail();
 }
 
 Awaitable<> LibvirtMachine::stop() {
@@ -391,7 +391,7 @@ Awaitable<> LibvirtMachine::do_stop() {
         );
     }
     co_await parts.tasks.stop();
-    // virtiofsd waits for its first client for ever.
+    // virtiofsd waits for its first client forever.
     if (parts.volumes && !(destroyed && co_await parts.share_servers_end())) {
         co_await parts.kill_and_let_libvirt_notice();
     }

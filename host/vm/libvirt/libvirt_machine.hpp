@@ -37,7 +37,7 @@ class LibvirtMachine : public VirtualMachine {
     Awaitable<AgentHello> wait_hello(Deadline deadline) override;
     Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) override;
     Awaitable<> wait_gone() override;
-    std::string last_words() const override;
+    std::string console_tail() const override;
     Awaitable<> stop() override;
     std::vector<Phase> phases() const override;
 

@@ -11,7 +11,7 @@ struct LibvirtdCheck {
     LibvirtHost host; ///< nothing where it does not answer
 };
 
-/// Whether libvirt answers, by the helper. Throws nothing. Cancels: the question.
+/// Whether libvirt answers, by the helper. Cancels: the question.
 Awaitable<LibvirtdCheck> check_libvirtd(config::Config config, Deadline deadline);
 
 } // namespace cppvm::vm

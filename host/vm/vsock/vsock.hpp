@@ -35,7 +35,7 @@ class Vsock {
     virtual std::uint32_t boot_port() const noexcept = 0;
 
     /// The next connection of this guest, and of nobody else, to the boot port.
-    /// Throws: Error, or the abort of `stop_listening`.
+    /// Throws: Error, or the cancellation of `stop_listening`.
     virtual Awaitable<StreamSocket> accept() = 0;
 
     /// Closes the boot port. A pending `accept` ends with an abort.

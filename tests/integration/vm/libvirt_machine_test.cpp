@@ -143,7 +143,7 @@ TEST_F(LibvirtMachineTest, ShowsTheConsoleWhenTheKernelPanics) {
             EXPECT_THAT(error.message(), HasSubstr("panic"));
             EXPECT_EQ(error.message().find('\n'), std::string::npos);
         }
-        EXPECT_THAT(machine->last_words(), HasSubstr("Kernel panic"));
+        EXPECT_THAT(machine->console_tail(), HasSubstr("Kernel panic"));
         co_await machine->stop();
     };
     run(body(*this));

@@ -66,7 +66,7 @@ const std::string legacy_bytes = from_hex("0a19 72756e74696d656f7074696f6e732e76
 
 TEST(BootstrapTest, TakesNothingAsNoOptions) {
     const BootstrapInput input = parse_bootstrap_input("", "a", "ns");
-    EXPECT_FALSE(input.speaks_bootstrap);
+    EXPECT_FALSE(input.wants_bootstrap_result);
     EXPECT_TRUE(input.config_path.empty());
     EXPECT_TRUE(input.config_body.empty());
     EXPECT_TRUE(input.socket_dir.empty());
@@ -74,7 +74,7 @@ TEST(BootstrapTest, TakesNothingAsNoOptions) {
 
 TEST(BootstrapTest, ReadsBootstrapParams) {
     const BootstrapInput input = parse_bootstrap_input(params_bytes, "a", "ns");
-    EXPECT_TRUE(input.speaks_bootstrap);
+    EXPECT_TRUE(input.wants_bootstrap_result);
     EXPECT_EQ(input.log_level, "debug");
     EXPECT_TRUE(input.config_path.empty());
 }
@@ -88,7 +88,7 @@ TEST(BootstrapTest, ReadsEveryParameterThatMatters) {
     params.add_extensions();
     *params.add_extensions()->mutable_value() = options_any("", "vm.vcpus = 2\n");
     const BootstrapInput input = parse_bootstrap_input(params.SerializeAsString(), "a", "ns");
-    EXPECT_TRUE(input.speaks_bootstrap);
+    EXPECT_TRUE(input.wants_bootstrap_result);
     EXPECT_EQ(input.ttrpc_address, "/run/c.ttrpc");
     EXPECT_EQ(input.socket_dir, "/run/sockets");
     EXPECT_EQ(input.log_level, "");
@@ -110,7 +110,7 @@ TEST(BootstrapTest, KnowsLogLevelsByTheirOrder) {
 
 TEST(BootstrapTest, ReadsALegacyAny) {
     const BootstrapInput input = parse_bootstrap_input(legacy_bytes, "a", "ns");
-    EXPECT_FALSE(input.speaks_bootstrap);
+    EXPECT_FALSE(input.wants_bootstrap_result);
     EXPECT_EQ(input.config_path, "/etc/x.toml");
 }
 
@@ -126,13 +126,13 @@ TEST(BootstrapTest, PassesOverOptionsOfAnotherType) {
     any.set_value("\x01\x02 anything");
     const BootstrapInput input = parse_bootstrap_input(any.SerializeAsString(), "a", "ns");
     EXPECT_TRUE(input.config_path.empty());
-    EXPECT_FALSE(input.speaks_bootstrap);
+    EXPECT_FALSE(input.wants_bootstrap_result);
 }
 
 TEST(BootstrapTest, TakesParamsOfAnotherIdForALegacyAny) {
     // The forms are the same; only the id tells.
-    EXPECT_FALSE(parse_bootstrap_input(params_bytes, "b", "ns").speaks_bootstrap);
-    EXPECT_FALSE(parse_bootstrap_input(params_bytes, "a", "other").speaks_bootstrap);
+    EXPECT_FALSE(parse_bootstrap_input(params_bytes, "b", "ns").wants_bootstrap_result);
+    EXPECT_FALSE(parse_bootstrap_input(params_bytes, "a", "other").wants_bootstrap_result);
 }
 
 TEST(BootstrapTest, RefusesNoise) {
@@ -181,7 +181,7 @@ TEST(BootstrapTest, AnswersThePlainAddressToOldOnes) {
 
 TEST(BootstrapTest, AnswersBootstrapResultToNewOnes) {
     BootstrapInput input;
-    input.speaks_bootstrap = true;
+    input.wants_bootstrap_result = true;
     EXPECT_EQ(
         bootstrap_answer(input, "unix:///run/containerd/s/x"),
         from_hex("0803 121a 756e69783a2f2f2f72756e2f636f6e7461696e6572642f732f78 1a05 7474727063")

@@ -69,11 +69,11 @@ TEST_F(CappedFileTest, DoesNotWriteThroughALink) {
 }
 
 TEST(LastWordsTest, AreTheEndFromALinesStart) {
-    EXPECT_EQ(last_words("", 10), "");
-    EXPECT_EQ(last_words("one\ntwo\n", 10), "one\ntwo\n");
-    EXPECT_EQ(last_words("one\ntwo\n", 6), "two\n");
-    EXPECT_EQ(last_words("one\ntwo\n", 4), "two\n");
-    EXPECT_EQ(last_words("one line", 4), "line");
+    EXPECT_EQ(console_tail("", 10), "");
+    EXPECT_EQ(console_tail("one\ntwo\n", 10), "one\ntwo\n");
+    EXPECT_EQ(console_tail("one\ntwo\n", 6), "two\n");
+    EXPECT_EQ(console_tail("one\ntwo\n", 4), "two\n");
+    EXPECT_EQ(console_tail("one line", 4), "line");
 }
 
 TEST(LastWordsTest, AreTheReasonWhereTheKernelPanicked) {
@@ -81,12 +81,12 @@ TEST(LastWordsTest, AreTheReasonWhereTheKernelPanicked) {
     const std::string agent = "agent: no hello\n";
     const std::string panic = "[ 0.2] Kernel panic - not syncing: init\n";
     const std::string dump(200, 'd');
-    EXPECT_EQ(last_words(panic + "dump", 100), panic + "dump");
-    const std::string words = last_words(boot + agent + panic + dump, 80);
+    EXPECT_EQ(console_tail(panic + "dump", 100), panic + "dump");
+    const std::string words = console_tail(boot + agent + panic + dump, 80);
     EXPECT_TRUE(words.starts_with(agent + panic + "d")) << words;
     EXPECT_EQ(words.size(), 80U);
     // Linux repeats it below the dump.
-    EXPECT_TRUE(last_words(boot + panic + dump + "end " + panic, 80).starts_with(boot + panic));
+    EXPECT_TRUE(console_tail(boot + panic + dump + "end " + panic, 80).starts_with(boot + panic));
 }
 
 bool anybody(const ucred& /*peer*/) {

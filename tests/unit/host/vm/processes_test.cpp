@@ -48,7 +48,7 @@ TEST(QemuProcessTest, KnowsAVirtiofsdByItsDirectory) {
     EXPECT_FALSE(names({}));
 }
 
-// A process that waits for ever and has these words on its command line.
+// A process that waits forever and has these words on its command line.
 class Bystander {
   public:
     explicit Bystander(const asio::any_io_executor& executor, std::vector<std::string> words)

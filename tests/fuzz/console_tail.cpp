@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         return 0;
     }
     const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
-    const std::string words = vm::last_words(text, data[0]);
+    const std::string words = vm::console_tail(text, data[0]);
     CPPVM_ASSERT(words.size() <= data[0]);
     CPPVM_ASSERT(text.find(words) != std::string_view::npos);
 

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace cppvm {
 namespace {
 
@@ -32,6 +34,11 @@ TEST_F(LoggerTest, KeepsUntrustedTextInsideItsValue) {
     );
 }
 
+TEST_F(LoggerTest, TakesNoTextForAFormat) {
+    logger_.info("{} {0:>9999999} %s", {{"text", "{} %n"}});
+    EXPECT_EQ(after_time(), "level=info msg=\"{} {0:>9999999} %s\" text=\"{} %n\"\n");
+}
+
 TEST_F(LoggerTest, CutsLongValues) {
     logger_.info("x", {{"long", std::string(5000, 'a')}});
     EXPECT_LT(sink_->lines.size(), 1200U);
@@ -42,6 +49,31 @@ TEST_F(LoggerTest, DropsLinesBelowItsLevel) {
     logger_.debug("x");
     Logger().error("nowhere");
     EXPECT_EQ(sink_->lines, "");
+}
+
+TEST_F(LoggerTest, NamesEveryLevelAsContainerdDoes) {
+    const Logger all(sink_, LogLevel::trace);
+    all.trace("x");
+    all.debug("x");
+    all.info("x");
+    all.warn("x");
+    all.error("x");
+    std::string levels;
+    for (std::size_t at = 0; (at = sink_->lines.find("level=", at)) != std::string::npos; ++at) {
+        levels += sink_->lines.substr(at + 6, sink_->lines.find(' ', at) - at - 5);
+    }
+    EXPECT_EQ(levels, "trace debug info warning error ");
+    const Logger none(sink_, LogLevel::off);
+    none.error("x");
+    EXPECT_EQ(std::ranges::count(sink_->lines, '\n'), 5);
+}
+
+// spdlog's "off" stands for every word that it does not know.
+TEST(LogLevelTest, IsNotGuessed) {
+    EXPECT_EQ(parse_log_level("warning"), LogLevel::warn);
+    EXPECT_EQ(parse_log_level("off"), LogLevel::off);
+    EXPECT_EQ(parse_log_level("loud"), std::nullopt);
+    EXPECT_EQ(parse_log_level(""), std::nullopt);
 }
 
 } // namespace

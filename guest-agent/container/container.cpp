@@ -45,15 +45,18 @@ Container::Container(const ContainerContext& context, std::string id, oci::Spec 
     : context_(context), id_(std::move(id)), spec_(std::move(spec)),
       namespaces_(namespace_flags(spec_.linux_part)),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
-      execs_ended_(context_.executor), watches_(context_.executor, context_.logger),
+      execs_ended_(context_.executor), state_(id_), watches_(context_.executor, context_.logger),
       tasks_(context_.executor, context_.logger) {}
 
 Awaitable<> Container::create(StdioRequest stdio) {
     co_await with_undo(set_up(stdio), [this] {
-        removing_ = true;
+        state_.give_up();
         return undo();
     });
-    created_ = true;
+    state_.finish_create();
+    if (init_->has_ended()) { // killed meanwhile
+        on_init_reaped();
+    }
 }
 
 Awaitable<> Container::set_up(StdioRequest request) {
@@ -88,12 +91,7 @@ void Container::watch_memory() {
 }
 
 Awaitable<> Container::start() {
-    if (!created_ || removing_ || !init_->is_waiting()) {
-        throw Error(
-            Code::failed_precondition,
-            "container " + id_ + ": init was started before, or has ended"
-        );
-    }
+    state_.start();
     std::exception_ptr failure;
     try {
         co_await init_->start(deadline_in(set_up_limit));
@@ -111,15 +109,9 @@ Awaitable<> Container::start() {
     }
 }
 
-void Container::require_running() const {
-    if (!init_->is_running() || removing_) {
-        throw Error(Code::failed_precondition, "container " + id_ + " init process is not running");
-    }
-}
-
 Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, StdioRequest stdio) {
     const auto self = shared_from_this();
-    require_running();
+    state_.check_running();
     if (execs_.find(exec_id) != execs_.end()) {
         throw Error(Code::already_exists, "exec " + exec_id + ": already exists");
     }
@@ -185,10 +177,14 @@ bool Container::has_live_exec() const {
 }
 
 void Container::on_init_reaped() {
+    if (state_.is<ContainerState::Creating>()) {
+        return; // `create` sees it
+    }
+    state_.end();
     if (!has_live_exec()) {
         // Always so with a pid namespace of its own: the kernel kills all others in it first, and
         // lets init go only when they have been reaped (pid_namespaces(7)).
-        init_->publish_exit();
+        publish_exit();
         return;
     }
     try {
@@ -196,8 +192,13 @@ void Container::on_init_reaped() {
         tasks_.spawn("end of container", finish_exit());
     } catch (const std::exception& error) {
         context_.logger.error("Cannot end the processes of a container", {{"error", error.what()}});
-        init_->publish_exit();
+        publish_exit();
     }
+}
+
+void Container::publish_exit() {
+    state_.exit();
+    init_->publish_exit();
 }
 
 void Container::on_exec_reaped() {
@@ -218,7 +219,7 @@ Awaitable<> Container::finish_exit() {
     } catch (const Error& error) {
         context_.logger.warn("Execs outlive their container", {{"error", error.message()}});
     }
-    init_->publish_exit();
+    publish_exit();
 }
 
 void Container::signal_all(int number) {
@@ -280,22 +281,6 @@ Awaitable<> Container::forget_exec(std::string exec_id) {
     if (same != execs_.end() && same->second == exec) {
         co_await remove_exec(std::move(exec_id));
     }
-}
-
-void Container::begin_remove() {
-    if (!created_ || removing_) {
-        throw Error(
-            Code::failed_precondition,
-            "delete container " + id_ + ": is being " + (removing_ ? "deleted" : "created")
-        );
-    }
-    if (!init_->is_waiting() && !init_->is_published()) {
-        throw Error(
-            Code::failed_precondition,
-            "delete container " + id_ + ": the process is running; kill it first"
-        );
-    }
-    removing_ = true;
 }
 
 Awaitable<> Container::end_process(std::shared_ptr<Process> process, Deadline deadline) {

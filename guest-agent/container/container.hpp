@@ -3,6 +3,7 @@
 #include "common/async/task_group.hpp"
 #include "common/oci/spec.hpp"
 #include "guest-agent/cgroup/cgroup_dir.hpp"
+#include "guest-agent/container/container_state.hpp"
 #include "guest-agent/container/process.hpp"
 
 #include <filesystem>
@@ -69,7 +70,7 @@ class Container : public std::enable_shared_from_this<Container> {
 
     /// Throws: Error (failed_precondition) if it runs, is being made or being removed. Afterwards
     /// `undo` is due, and the container refuses everything else.
-    void begin_remove();
+    void begin_remove() { state_.remove(); }
 
     /// Kills what is left and removes all. Does not throw: what could not be undone is logged.
     /// Cancels: goes on.
@@ -85,7 +86,7 @@ class Container : public std::enable_shared_from_this<Container> {
     void on_exec_reaped();
     Awaitable<> finish_exit();
     bool has_live_exec() const;
-    void require_running() const;
+    void publish_exit();
 
     ContainerContext context_;
     std::string id_;
@@ -95,8 +96,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::shared_ptr<Process> init_;
     std::map<std::string, std::shared_ptr<Process>> execs_;
     Event execs_ended_;
-    bool created_ = false;
-    bool removing_ = false;
+    ContainerState state_;
     TaskGroup watches_; ///< go on until they are stopped
     TaskGroup tasks_;
 };

@@ -9,17 +9,12 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace cppvm;
-    const std::string_view text(reinterpret_cast<const char*>(data), size);
+    const std::string_view bytes(reinterpret_cast<const char*>(data), size);
     try {
-        const vm::HelperAnswer answer = vm::parse_helper_answer(text, "ask");
-        for (const auto& [key, value] : answer.values) {
-            CPPVM_ASSERT(key != "error" && answer.find(key));
-        }
+        const auto response = vm::parse_helper_answer(bytes, "ask");
+        CPPVM_ASSERT(!response.has_error());
     } catch (const Error& error) {
         CPPVM_ASSERT(error.code() != Code::ok && error.message().starts_with("ask: "));
-        CPPVM_ASSERT(
-            error.message().size() <= text.size() + std::string_view("ask: libvirt: ").size()
-        );
     }
     return 0;
 }

@@ -3,7 +3,6 @@
 #include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "common/base/take_part.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
 #include "common/os/pipe.hpp"
@@ -13,8 +12,6 @@
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <array>
-#include <charconv>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -48,27 +45,13 @@ Code code_of_libvirt(int number) noexcept {
     }
 }
 
-template <class T>
-std::optional<T> parse_number(std::string_view text) noexcept {
-    T value{};
-    const char* const begin = text.data();
-    const char* const end = begin + text.size();
-    const auto result = std::from_chars(begin, end, value);
-    if (result.ec != std::errc{} || result.ptr != end) {
-        return std::nullopt;
-    }
-    return value;
-}
-
-[[noreturn]] void throw_libvirt_error(std::string_view value, std::string_view operation) {
-    const int number = parse_number<int>(take_part(value, ' ')).value_or(0);
-    take_part(value, ' '); // the domain: which part of libvirt
-    std::string message = std::string(operation) + ": ";
-    message.append(number == 0 ? "" : "libvirt: ").append(value);
+[[noreturn]] void
+throw_helpers_error(const helper::v1::Response::Error& error, std::string_view operation) {
+    const bool is_libvirts = error.code() != 0;
     throw Error(
-        code_of_libvirt(number),
-        std::move(message),
-        number == 0 ? std::error_code() : std::error_code(number, libvirt_category())
+        code_of_libvirt(error.code()),
+        std::string(operation) + ": " + (is_libvirts ? "libvirt: " : "") + error.message(),
+        is_libvirts ? std::error_code(error.code(), libvirt_category()) : std::error_code()
     );
 }
 
@@ -114,8 +97,7 @@ Awaitable<std::string> run_helper(ChildSpec spec, std::string input) {
     auto pipe = to_descriptor(executor, std::move(out.read));
     std::string answer = co_await read_answer(pipe);
     const ChildExit exit = co_await helper.wait();
-    const bool explained = answer.starts_with("error ") || answer.find("\nerror ") != answer.npos;
-    if ((exit.code != 0 || exit.signal != 0) && !explained) {
+    if ((exit.code != 0 || exit.signal != 0) && answer.empty()) {
         throw Error(
             Code::unavailable, spec.arguments[0] + " ended with " + to_text(exit) + " and no answer"
         );
@@ -130,42 +112,23 @@ const std::error_category& libvirt_category() noexcept {
     return category;
 }
 
-std::optional<std::string_view> HelperAnswer::find(std::string_view key) const noexcept {
-    for (const auto& [name, value] : values) {
-        if (name == key) {
-            return value;
-        }
+helper::v1::Response parse_helper_answer(std::string_view bytes, std::string_view operation) {
+    helper::v1::Response response;
+    if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        throw Error(
+            Code::internal, std::string(operation) + ": the libvirt helper's answer is malformed"
+        );
     }
-    return std::nullopt;
-}
-
-std::vector<std::string> HelperAnswer::find_all(std::string_view key) const {
-    std::vector<std::string> found;
-    for (const auto& [name, value] : values) {
-        if (name == key) {
-            found.push_back(value);
-        }
+    if (response.has_error()) {
+        throw_helpers_error(response.error(), operation);
     }
-    return found;
-}
-
-HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation) {
-    HelperAnswer answer;
-    while (!text.empty()) {
-        std::string_view line = take_part(text, '\n');
-        const std::string_view key = take_part(line, ' ');
-        if (key == "error") {
-            throw_libvirt_error(line, operation);
-        }
-        answer.values.emplace_back(key, line);
-    }
-    return answer;
+    return response;
 }
 
 LibvirtClient::LibvirtClient(std::filesystem::path helper, std::string uri)
     : helper_(std::move(helper)), uri_(std::move(uri)) {}
 
-Awaitable<HelperAnswer> LibvirtClient::run(
+Awaitable<helper::v1::Response> LibvirtClient::run(
     std::vector<std::string> arguments, std::string input, std::string operation, Deadline deadline
 ) {
     ChildSpec spec;
@@ -184,37 +147,65 @@ Awaitable<HelperAnswer> LibvirtClient::run(
 }
 
 Awaitable<CreatedDomain> LibvirtClient::create(DomainRequest request, Deadline deadline) {
-    std::vector<std::string> arguments = {
-        "create", std::to_string(request.user), std::to_string(request.group)
-    };
+    helper::v1::CreateDomain message;
+    message.set_xml(std::move(request.xml));
+    message.set_user(request.user);
+    message.set_group(request.group);
     for (const auto& socket : request.sockets) {
-        arguments.push_back(socket.native());
+        message.add_sockets(socket.native());
     }
-    const HelperAnswer answer = co_await run(
-        std::move(arguments), std::move(request.xml), "create domain " + request.name, deadline
+    const auto response = co_await run(
+        {"create"}, message.SerializeAsString(), "create domain " + request.name, deadline
     );
     CreatedDomain created;
-    if (const auto cid = answer.find("cid")) {
-        created.cid = parse_number<std::uint32_t>(*cid);
+    if (response.cid() != 0) {
+        created.cid = response.cid();
     }
-    created.warnings = answer.find_all("warning");
+    created.warnings.assign(response.warnings().begin(), response.warnings().end());
     co_return created;
 }
 
 Awaitable<bool> LibvirtClient::destroy(std::string uuid, Deadline deadline) {
-    const HelperAnswer answer =
-        co_await run({"destroy", uuid}, {}, "destroy domain " + uuid, deadline);
-    co_return answer.find("found") == "yes";
+    const auto response = co_await run({"destroy", uuid}, {}, "destroy domain " + uuid, deadline);
+    co_return response.found();
+}
+
+Awaitable<> LibvirtClient::attach(std::string uuid, std::string xml, Deadline deadline) {
+    helper::v1::Device device;
+    device.set_xml(std::move(xml));
+    co_await run(
+        {"attach", uuid}, device.SerializeAsString(), "attach a device to domain " + uuid, deadline
+    );
+}
+
+Awaitable<> LibvirtClient::detach(std::string uuid, std::string xml, Deadline deadline) {
+    helper::v1::Device device;
+    device.set_xml(std::move(xml));
+    co_await run(
+        {"detach", uuid},
+        device.SerializeAsString(),
+        "detach a device from domain " + uuid,
+        deadline
+    );
+}
+
+Awaitable<> LibvirtClient::pause(std::string uuid, Deadline deadline) {
+    co_await run({"pause", uuid}, {}, "pause domain " + uuid, deadline);
+}
+
+Awaitable<> LibvirtClient::resume(std::string uuid, Deadline deadline) {
+    co_await run({"resume", uuid}, {}, "resume domain " + uuid, deadline);
 }
 
 Awaitable<LibvirtHost> LibvirtClient::ping(Deadline deadline) {
-    const HelperAnswer answer =
-        co_await run({"ping"}, {}, "connect to libvirt at " + uri_, deadline);
-    const auto number = parse_number<unsigned>(answer.find("version").value_or("")).value_or(0);
+    const auto response = co_await run({"ping"}, {}, "connect to libvirt at " + uri_, deadline);
+    const std::uint64_t number = response.version();
     LibvirtHost host;
     host.version = std::to_string(number / 1000000) + "." + std::to_string(number / 1000 % 1000) +
                    "." + std::to_string(number % 1000);
-    host.security_models = answer.find_all("secmodel");
+    host.security_models.assign(
+        response.security_models().begin(), response.security_models().end()
+    );
     co_return host;
 }
 

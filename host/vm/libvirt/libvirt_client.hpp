@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/async/asio.hpp"
+#include "proto/cppvm/libvirt.pb.h"
 
 #include <cstdint>
 #include <filesystem>
@@ -16,17 +17,11 @@ namespace cppvm::vm {
 /// libvirt's error numbers (virErrorNumber) as the cause of an Error.
 const std::error_category& libvirt_category() noexcept;
 
-/// What the helper said: the lines "<key> <value>" of its answer.
-struct HelperAnswer {
-    std::vector<std::pair<std::string, std::string>> values;
-
-    std::optional<std::string_view> find(std::string_view key) const noexcept;
-    std::vector<std::string> find_all(std::string_view key) const;
-};
-
 /// Parses the helper's answer. `operation` names it in errors: "create domain cppvm-ab12".
-/// Throws: Error with libvirt's text and, as cause, its number, if the answer is an error.
-HelperAnswer parse_helper_answer(std::string_view text, std::string_view operation);
+/// Throws: Error with libvirt's text and, as cause, its number, if the answer is an error; Error
+/// (internal) if it is none.
+cppvm::helper::v1::Response
+parse_helper_answer(std::string_view bytes, std::string_view operation);
 
 /// A domain to make and start.
 struct DomainRequest {
@@ -64,11 +59,21 @@ class LibvirtClient {
     /// Until the domain is gone. False: there was none.
     Awaitable<bool> destroy(std::string uuid, Deadline deadline);
 
+    /// Adds a device to a domain that runs. `xml`: as in the domain's, with an alias.
+    Awaitable<> attach(std::string uuid, std::string xml, Deadline deadline);
+
+    /// Until the guest has let go of it.
+    Awaitable<> detach(std::string uuid, std::string xml, Deadline deadline);
+
+    /// Stops and starts the domain's processors.
+    Awaitable<> pause(std::string uuid, Deadline deadline);
+    Awaitable<> resume(std::string uuid, Deadline deadline);
+
     /// Whether it answers, and what it is.
     Awaitable<LibvirtHost> ping(Deadline deadline);
 
   private:
-    Awaitable<HelperAnswer>
+    Awaitable<cppvm::helper::v1::Response>
     run(std::vector<std::string> arguments,
         std::string input,
         std::string operation,

@@ -1,83 +1,119 @@
-// cppvm-libvirt: does one thing with libvirt and exits. See docs/adr/0001 for why it is a program.
-//
-//   cppvm-libvirt URI create USER GROUP [SOCKET…]   domain XML on stdin
-//   cppvm-libvirt URI destroy UUID
-//   cppvm-libvirt URI ping
-//
-// stdout: lines "<key> <value>"; a failure is the line "error <code> <domain> <text>" and exit code
-// 1. Code and domain are libvirt's numbers, 0 when the failure is not libvirt's.
+// cppvm-libvirt: does one thing with libvirt and exits. docs/adr/0001 says why it is a program,
+// proto/cppvm/libvirt.proto what goes in and comes out.
 
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
 #include "host/vm/libvirt/helper/connection.hpp"
 #include "host/vm/libvirt/helper/operations.hpp"
 
-#include <charconv>
-#include <cstdint>
+#include <functional>
 #include <iostream>
 #include <iterator>
-#include <sstream>
+#include <map>
 #include <string>
 #include <vector>
 
 namespace {
 
 using namespace cppvm;
+using namespace cppvm::vm::libvirt;
+using cppvm::helper::v1::Response;
 
-std::uint32_t parse_id(const std::string& text) {
-    std::uint32_t id = 0;
-    const char* const end = text.data() + text.size();
-    const auto parsed = std::from_chars(text.data(), end, id);
-    if (parsed.ec != std::errc{} || parsed.ptr != end || id == 0) {
-        throw Error(Code::invalid_argument, "cppvm-libvirt: \"" + text + "\" is not a user's id");
+constexpr const char* usage =
+    "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI OPERATION [UUID] <message >response\n"
+    "operations: create, ping; with the UUID of a domain: attach, destroy, detach, pause, resume\n";
+
+template <class Message>
+Message read_input() {
+    Message message;
+    const std::string bytes(std::istreambuf_iterator<char>(std::cin), {});
+    if (!message.ParseFromString(bytes)) {
+        throw Error(
+            Code::invalid_argument, "standard input: not a valid " + message.GetTypeName()
+        );
     }
-    return id;
+    return message;
 }
 
-constexpr const char* usage = "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI create "
-                              "USER GROUP [SOCKET...] | destroy UUID | ping";
+struct Operation {
+    bool of_a_domain;
+    std::function<void(const Connection&, const std::string& uuid, Response&)> run;
+};
 
-void run(const std::vector<std::string>& arguments, std::ostream& out) {
-    if (arguments == std::vector<std::string>{"--help"}) {
-        out << usage << '\n';
-        return;
-    }
-    const bool known =
-        arguments.size() >= 2 && ((arguments[1] == "create" && arguments.size() >= 4) ||
-                                  (arguments[1] == "ping" && arguments.size() == 2) ||
-                                  (arguments[1] == "destroy" && arguments.size() == 3));
-    if (!known) {
+const std::map<std::string, Operation>& operations() {
+    using cppvm::helper::v1::CreateDomain;
+    using cppvm::helper::v1::Device;
+    static const std::map<std::string, Operation> table = {
+        {"attach",
+         {true,
+          [](const Connection& connection, const std::string& uuid, Response&) {
+              attach(connection, uuid, read_input<Device>().xml());
+          }}},
+        {"create",
+         {false,
+          [](const Connection& connection, const std::string&, Response& response) {
+              create(connection, read_input<CreateDomain>(), response);
+          }}},
+        {"destroy",
+         {true,
+          [](const Connection& connection, const std::string& uuid, Response& response) {
+              destroy(connection, uuid, response);
+          }}},
+        {"detach",
+         {true,
+          [](const Connection& connection, const std::string& uuid, Response&) {
+              detach(connection, uuid, read_input<Device>().xml());
+          }}},
+        {"pause",
+         {true,
+          [](const Connection& connection, const std::string& uuid, Response&) {
+              pause(connection, uuid);
+          }}},
+        {"ping",
+         {false,
+          [](const Connection& connection, const std::string&, Response& response) {
+              ping(connection, response);
+          }}},
+        {"resume",
+         {true,
+          [](const Connection& connection, const std::string& uuid, Response&) {
+              resume(connection, uuid);
+          }}},
+    };
+    return table;
+}
+
+void run(const std::vector<std::string>& arguments, Response& response) {
+    const auto found =
+        arguments.size() >= 2 ? operations().find(arguments[1]) : operations().end();
+    if (found == operations().end() ||
+        arguments.size() != (found->second.of_a_domain ? 3U : 2U)) {
         throw Error(Code::invalid_argument, usage);
     }
-    std::string xml;
-    if (arguments[1] == "create") {
-        xml.assign(std::istreambuf_iterator<char>(std::cin), {});
-    }
-    const vm::libvirt::Connection connection(arguments[0]);
-    if (arguments[1] == "create") {
-        const vm::libvirt::Owner owner{parse_id(arguments[2]), parse_id(arguments[3])};
-        const std::vector<std::string> sockets(arguments.begin() + 4, arguments.end());
-        vm::libvirt::create(connection, xml, owner, sockets, out);
-    } else if (arguments[1] == "destroy") {
-        vm::libvirt::destroy(connection, arguments[2], out);
-    } else {
-        vm::libvirt::ping(connection, out);
-    }
+    const Connection connection(arguments[0]);
+    found->second.run(connection, found->second.of_a_domain ? arguments[2] : "", response);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    try {
-        run(std::vector<std::string>(argv + 1, argv + argc), std::cout);
-        return std::cout.flush() ? 0 : 1;
-    } catch (const vm::libvirt::LibvirtError& error) {
-        std::cout << "error " << error.code() << ' ' << error.domain() << ' '
-                  << joined_lines(error.what()) << '\n';
-    } catch (...) {
-        std::cout << "error 0 0 " << joined_lines(to_status(std::current_exception()).message)
-                  << '\n';
+    const std::vector<std::string> arguments(argv + 1, argv + argc);
+    if (arguments == std::vector<std::string>{"--help"}) {
+        std::cout << usage;
+        return 0;
     }
-    std::cout.flush();
-    return 1;
+    Response response;
+    try {
+        run(arguments, response);
+    } catch (const LibvirtError& error) {
+        response.mutable_error()->set_code(error.code());
+        response.mutable_error()->set_domain(error.domain());
+        response.mutable_error()->set_message(joined_lines(error.what()));
+    } catch (...) {
+        response.mutable_error()->set_message(
+            joined_lines(to_status(std::current_exception()).message)
+        );
+    }
+    const bool written = response.SerializeToOstream(&std::cout) && std::cout.flush();
+    return written && !response.has_error() ? 0 : 1;
 }

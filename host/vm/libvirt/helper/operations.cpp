@@ -9,9 +9,10 @@
 #include <pugixml.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
-#include <ostream>
 #include <sstream>
+#include <thread>
 #include <unistd.h>
 
 namespace cppvm::vm::libvirt {
@@ -19,6 +20,11 @@ namespace cppvm::vm::libvirt {
 namespace {
 
 using Cgroups = std::vector<std::filesystem::path>;
+using cppvm::helper::v1::CreateDomain;
+using cppvm::helper::v1::Response;
+
+// Nothing tells a program without an event loop that a device is gone.
+constexpr std::chrono::milliseconds detach_check_interval(20);
 
 pugi::xml_document parse(const char* xml, const char* what) {
     pugi::xml_document document;
@@ -48,19 +54,19 @@ bool can_choose_user(const Connection& connection) {
 
 // By default libvirt gives each file of a domain to QEMU's user: the guest kernel too, which all
 // machines share and which a guest that took over its QEMU could then rewrite.
-void set_user(pugi::xml_document& document, const Owner& owner) {
+void set_user(pugi::xml_document& document, const CreateDomain& request) {
     auto security = document.child("domain").append_child("seclabel");
     security.append_attribute("type").set_value("static");
     security.append_attribute("model").set_value("dac");
     security.append_attribute("relabel").set_value("no");
-    const std::string label = "+" + std::to_string(owner.user) + ":+" + std::to_string(owner.group);
+    const std::string label = "+" + std::to_string(request.user()) + ":+" + std::to_string(request.group());
     security.append_child("label").text().set(label.c_str());
 }
 
 // No link is followed: another helper owns the directory of some.
-void hand_over(const std::vector<std::string>& sockets, const Owner& owner) {
-    for (const auto& path : sockets) {
-        if (::lchown(path.c_str(), owner.user, owner.group) != 0) {
+void hand_over_sockets(const CreateDomain& request) {
+    for (const auto& path : request.sockets()) {
+        if (::lchown(path.c_str(), request.user(), request.group()) != 0) {
             throw_errno("give to QEMU's user the socket", path);
         }
     }
@@ -73,12 +79,12 @@ std::string to_text(const pugi::xml_document& document) {
 }
 
 void place_and_resume(
-    virDomain* domain, const std::string& name, const Cgroups& cgroups, std::ostream& out
+    virDomain* domain, const std::string& name, const Cgroups& cgroups, Response& response
 ) {
     try {
         move_qemu(name, cgroups);
     } catch (const Error& error) {
-        out << "warning QEMU stays in libvirt's cgroup: " << joined_lines(error.what()) << '\n';
+        response.add_warnings("QEMU stays in libvirt's cgroup: " + joined_lines(error.what()));
     }
     if (virDomainResume(domain) != 0) {
         const LibvirtError failure = last_error();
@@ -87,37 +93,49 @@ void place_and_resume(
     }
 }
 
-void print_cid(virDomain* domain, std::ostream& out) {
+pugi::xml_document live_document(virDomain* domain) {
     const CString live(virDomainGetXMLDesc(domain, 0));
     if (!live) {
         throw_last();
     }
-    const auto document = parse(live.get(), "libvirt's domain");
-    const auto cid = document.select_node("/domain/devices/vsock/cid/@address");
-    if (cid) {
-        out << "cid " << cid.attribute().as_uint() << '\n';
+    return parse(live.get(), "libvirt's domain");
+}
+
+DomainHandle find_domain(const Connection& connection, const std::string& uuid) {
+    DomainHandle domain(virDomainLookupByUUIDString(connection.get(), uuid.c_str()));
+    if (!domain) {
+        throw_last();
     }
+    return domain;
+}
+
+bool has_alias(virDomain* domain, const std::string& alias) {
+    const auto document = live_document(domain);
+    for (const auto& node : document.select_nodes("/domain/devices/*/alias/@name")) {
+        if (node.attribute().as_string() == alias) {
+            return true;
+        }
+    }
+    return false;
 }
 
 } // namespace
 
-void create(
-    const Connection& connection,
-    const std::string& xml,
-    const Owner& owner,
-    const std::vector<std::string>& sockets,
-    std::ostream& out
-) {
-    auto document = parse(xml.c_str(), "the domain");
+void create(const Connection& connection, const CreateDomain& request, Response& response) {
+    auto document = parse(request.xml().c_str(), "the domain");
     const std::string name = document.child("domain").child("name").text().as_string();
     if (can_choose_user(connection)) {
-        if (open_library_directory()) {
-            out << "warning QEMU's users may pass through /var/lib/libvirt/qemu from now on\n";
+        if (request.user() == 0 || request.group() == 0) {
+            throw Error(Code::invalid_argument, "create " + name + ": QEMU must not run as root");
         }
-        hand_over(sockets, owner);
-        set_user(document, owner);
+        if (open_library_directory()) {
+            response.add_warnings("QEMU's users may pass through /var/lib/libvirt/qemu from now on"
+            );
+        }
+        hand_over_sockets(request);
+        set_user(document, request);
     } else {
-        out << "warning QEMU runs as libvirt itself does: there is no dac security model\n";
+        response.add_warnings("QEMU runs as libvirt itself does: there is no dac security model");
     }
     const Cgroups cgroups = cgroup::own_cgroups(name);
     const DomainHandle domain(virDomainCreateXML(
@@ -129,16 +147,16 @@ void create(
         throw_last();
     }
     if (!cgroups.empty()) {
-        place_and_resume(domain.get(), name, cgroups, out);
+        place_and_resume(domain.get(), name, cgroups, response);
     }
-    print_cid(domain.get(), out);
+    const auto live = live_document(domain.get());
+    response.set_cid(live.select_node("/domain/devices/vsock/cid/@address").attribute().as_uint());
 }
 
-void destroy(const Connection& connection, const std::string& uuid, std::ostream& out) {
+void destroy(const Connection& connection, const std::string& uuid, Response& response) {
     const DomainHandle domain(virDomainLookupByUUIDString(connection.get(), uuid.c_str()));
     if (!domain) {
         if (virGetLastErrorCode() == VIR_ERR_NO_DOMAIN) {
-            out << "found no\n";
             return;
         }
         throw_last();
@@ -150,22 +168,52 @@ void destroy(const Connection& connection, const std::string& uuid, std::ostream
             throw_last();
         }
     }
-    out << "found yes\n";
+    response.set_found(true);
 }
 
-void ping(const Connection& connection, std::ostream& out) {
+void attach(const Connection& connection, const std::string& uuid, const std::string& xml) {
+    const auto domain = find_domain(connection, uuid);
+    if (virDomainAttachDeviceFlags(domain.get(), xml.c_str(), VIR_DOMAIN_AFFECT_LIVE) != 0) {
+        throw_last();
+    }
+}
+
+void detach(const Connection& connection, const std::string& uuid, const std::string& xml) {
+    const auto device = parse(xml.c_str(), "the device");
+    const std::string alias =
+        device.first_child().child("alias").attribute("name").as_string();
+    if (alias.empty()) {
+        throw Error(Code::invalid_argument, "detach a device: it has no alias");
+    }
+    const auto domain = find_domain(connection, uuid);
+    if (virDomainDetachDeviceAlias(domain.get(), alias.c_str(), VIR_DOMAIN_AFFECT_LIVE) != 0) {
+        throw_last();
+    }
+    while (has_alias(domain.get(), alias)) {
+        std::this_thread::sleep_for(detach_check_interval);
+    }
+}
+
+void pause(const Connection& connection, const std::string& uuid) {
+    if (virDomainSuspend(find_domain(connection, uuid).get()) != 0) {
+        throw_last();
+    }
+}
+
+void resume(const Connection& connection, const std::string& uuid) {
+    if (virDomainResume(find_domain(connection, uuid).get()) != 0) {
+        throw_last();
+    }
+}
+
+void ping(const Connection& connection, Response& response) {
     unsigned long library = 0;
-    unsigned long hypervisor = 0;
     if (virConnectGetLibVersion(connection.get(), &library) != 0) {
         throw_last();
     }
-    // 0 where the driver cannot tell.
-    if (virConnectGetVersion(connection.get(), &hypervisor) != 0) {
-        throw_last();
-    }
-    out << "version " << library << "\nhypervisor " << hypervisor << '\n';
+    response.set_version(library);
     for (const auto& model : security_models(connection)) {
-        out << "secmodel " << model << '\n';
+        response.add_security_models(model);
     }
 }
 

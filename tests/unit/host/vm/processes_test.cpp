@@ -6,6 +6,7 @@
 #include "host/vm/leftovers.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/vsock/vsock.hpp"
+#include "proto/cppvm/libvirt.pb.h"
 #include "tests/support/co_test.hpp"
 #include "tests/support/log_capture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -117,7 +118,7 @@ TEST(QemuProcessTest, FindsAndKillsTheMachinesProcessesOnly) {
 class LeftoversTest : public ::testing::Test {
   public:
     LeftoversTest() {
-        helper("echo found no");
+        helper("exit 0");
         names_ = {"cppvm-test-leftovers", test_uuid, directory_ / "run", directory_ / "run/share"};
         std::filesystem::create_directory(names_.run_dir);
     }
@@ -174,7 +175,11 @@ TEST_F(LeftoversTest, SparesAProcessThatTookTheRecordedPid) {
 }
 
 TEST_F(LeftoversTest, ReportsThatLibvirtDidNotAnswerButDoesTheRest) {
-    helper("echo error 38 7 no socket; exit 1");
+    helper::v1::Response response;
+    response.mutable_error()->set_code(38);
+    response.mutable_error()->set_message("no socket");
+    const auto answer = directory_.write("answer", response.SerializeAsString());
+    helper("cat " + answer.native() + "; exit 1");
     auto body = [](LeftoversTest& test) -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
         Bystander qemu(executor, {"-uuid", test_uuid});

@@ -1,4 +1,5 @@
 #include "common/base/error.hpp"
+#include "common/os/file.hpp"
 #include "host/vm/libvirt/libvirt_client.hpp"
 #include "tests/support/co_test.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -10,19 +11,23 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-TEST(HelperAnswerTest, GivesTheValueOfAKey) {
-    const HelperAnswer answer = parse_helper_answer("cid 17\nfound yes\n", "x");
-    EXPECT_EQ(answer.find("cid"), "17");
-    EXPECT_EQ(answer.find("found"), "yes");
-    EXPECT_EQ(answer.find("ci"), std::nullopt);
-    EXPECT_TRUE(parse_helper_answer("", "x").values.empty());
+using helper::v1::Response;
+
+Response failure(int code, int domain, const std::string& message) {
+    Response response;
+    response.mutable_error()->set_code(code);
+    response.mutable_error()->set_domain(domain);
+    response.mutable_error()->set_message(message);
+    return response;
 }
 
 TEST(HelperAnswerTest, ThrowsLibvirtsErrorWithItsNumber) {
+    const Response response = failure(38, 7, "Failed to connect socket");
     try {
-        parse_helper_answer("error 38 7 Failed to connect socket\n", "create domain d");
+        parse_helper_answer(response.SerializeAsString(), "create domain d");
         FAIL() << "no error";
     } catch (const Error& error) {
         EXPECT_EQ(error.message(), "create domain d: libvirt: Failed to connect socket");
@@ -33,12 +38,24 @@ TEST(HelperAnswerTest, ThrowsLibvirtsErrorWithItsNumber) {
 }
 
 TEST(HelperAnswerTest, ThrowsTheHelpersOwnErrorWithoutANumber) {
+    Response response = failure(0, 0, "chown: no such file");
+    response.set_cid(3);
     try {
-        parse_helper_answer("cid 3\nerror 0 0 chown: no such file", "create domain d");
+        parse_helper_answer(response.SerializeAsString(), "create domain d");
         FAIL() << "no error";
     } catch (const Error& error) {
         EXPECT_EQ(error.message(), "create domain d: chown: no such file");
         EXPECT_FALSE(error.cause());
+    }
+}
+
+TEST(HelperAnswerTest, ThrowsWhatIsNoAnswer) {
+    try {
+        parse_helper_answer("cid 17\n\xff", "create domain d");
+        FAIL() << "no error";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Code::internal);
+        EXPECT_EQ(error.message(), "create domain d: the libvirt helper's answer is malformed");
     }
 }
 
@@ -50,6 +67,17 @@ class LibvirtClientTest : public ::testing::Test {
         std::filesystem::permissions(path, std::filesystem::perms::owner_all);
         return {path, "test:///x"};
     }
+
+    /// A helper that notes its arguments and its input, and answers.
+    LibvirtClient answering(const Response& response) {
+        const auto answer = directory_.write("answer", response.SerializeAsString());
+        return client(
+            "echo \"$@\" > " + (directory_ / "arguments").native() + "\ncat > " +
+            (directory_ / "input").native() + "\ncat " + answer.native() + "\n"
+        );
+    }
+    std::string arguments() const { return read_file(directory_ / "arguments", 65536); }
+    std::string input() const { return read_file(directory_ / "input", 65536); }
 
     testing::TempDir directory_;
 };
@@ -65,16 +93,45 @@ Awaitable<> expect_create_error(LibvirtClient client, Code code, std::string tex
 }
 
 TEST_F(LibvirtClientTest, PassesUriXmlAndSocketsAndReadsTheCid) {
-    const std::string script = "[ \"$*\" = 'test:///x create 5 6 /a /b' ] || exit 3\n"
-                               "[ \"$(cat)\" = '<domain/>' ] || exit 4\n"
-                               "echo warning less so\necho cid 12\necho warning no cgroup\n";
+    Response response;
+    response.set_cid(12);
+    response.add_warnings("less so");
+    response.add_warnings("no cgroup");
     auto body = [](LibvirtClient helper) -> Awaitable<> {
         const auto created =
             co_await helper.create({"d", "<domain/>", 5, 6, {"/a", "/b"}}, deadline_in(seconds(5)));
         EXPECT_EQ(created.cid, 12U);
-        EXPECT_THAT(created.warnings, ::testing::ElementsAre("less so", "no cgroup"));
+        EXPECT_THAT(created.warnings, ElementsAre("less so", "no cgroup"));
     };
-    testing::co_test(body(client(script)));
+    testing::co_test(body(answering(response)));
+    EXPECT_EQ(arguments(), "test:///x create\n");
+    helper::v1::CreateDomain request;
+    ASSERT_TRUE(request.ParseFromString(input()));
+    EXPECT_EQ(request.xml(), "<domain/>");
+    EXPECT_EQ(request.user(), 5U);
+    EXPECT_EQ(request.group(), 6U);
+    EXPECT_THAT(request.sockets(), ElementsAre("/a", "/b"));
+}
+
+TEST_F(LibvirtClientTest, PassesDevices) {
+    auto body = [](LibvirtClient helper) -> Awaitable<> {
+        co_await helper.attach("u", "<disk/>", deadline_in(seconds(5)));
+    };
+    testing::co_test(body(answering({})));
+    EXPECT_EQ(arguments(), "test:///x attach u\n");
+    helper::v1::Device device;
+    ASSERT_TRUE(device.ParseFromString(input()));
+    EXPECT_EQ(device.xml(), "<disk/>");
+}
+
+TEST_F(LibvirtClientTest, PausesAndResumes) {
+    auto body = [](LibvirtClientTest& test, LibvirtClient helper) -> Awaitable<> {
+        co_await helper.pause("u", deadline_in(seconds(5)));
+        EXPECT_EQ(test.arguments(), "test:///x pause u\n");
+        co_await helper.resume("u", deadline_in(seconds(5)));
+        EXPECT_EQ(test.arguments(), "test:///x resume u\n");
+    };
+    testing::co_test(body(*this, answering({})));
 }
 
 TEST_F(LibvirtClientTest, TakesInputThatTheHelperDoesNotRead) {
@@ -111,25 +168,32 @@ TEST_F(LibvirtClientTest, NamesAMissingHelper) {
 }
 
 TEST_F(LibvirtClientTest, TellsWhetherTheDomainWasThere) {
-    auto body = [](LibvirtClient yes, LibvirtClient no) -> Awaitable<> {
-        EXPECT_FALSE(co_await no.destroy("u", deadline_in(seconds(5))));
-        EXPECT_TRUE(co_await yes.destroy("u", deadline_in(seconds(5))));
+    const auto found = [this](bool was_there) {
+        Response response;
+        response.set_found(was_there);
+        bool result = !was_there;
+        auto body = [](LibvirtClient helper, bool& answer) -> Awaitable<> {
+            answer = co_await helper.destroy("u", deadline_in(seconds(5)));
+        };
+        testing::co_test(body(answering(response), result));
+        return result;
     };
-    // One file: the second script replaces the first only after it was run.
-    testing::co_test([](LibvirtClientTest& test, auto check) -> Awaitable<> {
-        const auto path = test.directory_.write("no", "#!/bin/sh\necho found no\n");
-        std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-        co_await check(test.client("echo found yes"), LibvirtClient(path, "x"));
-    }(*this, body));
+    EXPECT_TRUE(found(true));
+    EXPECT_FALSE(found(false));
+    EXPECT_EQ(arguments(), "test:///x destroy u\n");
 }
 
 TEST_F(LibvirtClientTest, ShowsLibvirtsVersion) {
+    Response response;
+    response.set_version(9001023);
+    response.add_security_models("none");
+    response.add_security_models("dac");
     auto body = [](LibvirtClient helper) -> Awaitable<> {
         const auto host = co_await helper.ping(deadline_in(seconds(5)));
         EXPECT_EQ(host.version, "9.1.23");
-        EXPECT_THAT(host.security_models, ::testing::ElementsAre("none", "dac"));
+        EXPECT_THAT(host.security_models, ElementsAre("none", "dac"));
     };
-    testing::co_test(body(client("echo version 9001023; echo secmodel none; echo secmodel dac")));
+    testing::co_test(body(answering(response)));
 }
 
 } // namespace

@@ -1,4 +1,5 @@
 #include "host/vm/libvirt/libvirtd_check.hpp"
+#include "proto/cppvm/libvirt.pb.h"
 #include "tests/support/co_test.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -11,8 +12,9 @@ class LibvirtdCheckTest : public ::testing::Test {
   protected:
     LibvirtdCheckTest() { config_.hypervisor.libvirt_helper = root_ / "cppvm-libvirt"; }
 
-    void helper(const std::string& script) const {
-        root_.write("cppvm-libvirt", "#!/bin/sh\n" + script);
+    void answer(const helper::v1::Response& response) const {
+        const auto bytes = root_.write("answer", response.SerializeAsString());
+        root_.write("cppvm-libvirt", "#!/bin/sh\ncat " + bytes.native() + "\n");
         std::filesystem::permissions(root_ / "cppvm-libvirt", std::filesystem::perms(0755));
     }
 
@@ -29,9 +31,13 @@ class LibvirtdCheckTest : public ::testing::Test {
 };
 
 TEST_F(LibvirtdCheckTest, AsksThroughTheHelper) {
-    helper("echo version 9000000\n");
+    helper::v1::Response response;
+    response.set_version(9000000);
+    answer(response);
     expect(check::State::ok);
-    helper("echo error 38 7 no socket\nexit 1\n");
+    response.mutable_error()->set_code(38);
+    response.mutable_error()->set_message("no socket");
+    answer(response);
     expect(check::State::missing);
 }
 

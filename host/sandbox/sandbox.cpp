@@ -144,7 +144,12 @@ Awaitable<> Sandbox::connect_agent() {
         },
         deadline_in(agent_connect_timeout)
     );
-    state_.connect(agent);
+    if (!state_.connect(agent)) { // `stop` came first
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_await agent->stop();
+        co_await asio::this_coro::throw_if_cancelled(true);
+        state_.check_usable();
+    }
     co_await set_clock(agent);
     note_boot(hello);
     coroutines_.spawn("watch agent", watch_agent(agent));

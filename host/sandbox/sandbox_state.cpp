@@ -6,10 +6,12 @@
 
 namespace cppvm::sandbox {
 
-void SandboxState::connect(AgentHandle agent) {
-    if (is<Booting>()) {
-        state_ = Booting{std::move(agent)};
+bool SandboxState::connect(AgentHandle agent) {
+    if (!is<Booting>()) {
+        return false;
     }
+    state_ = Booting{std::move(agent)};
+    return true;
 }
 
 bool SandboxState::run() {

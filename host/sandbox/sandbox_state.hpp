@@ -42,8 +42,8 @@ class SandboxState {
         return std::holds_alternative<State>(state_);
     }
 
-    /// While booting: the agent answers. In any other state nothing changes.
-    void connect(AgentHandle agent);
+    /// While booting: the agent answers. False in any other state: the agent stays the caller's.
+    bool connect(AgentHandle agent);
     /// booting -> running. False in any other state.
     bool run();
     /// booting -> failed. False in any other state.
@@ -63,7 +63,7 @@ class SandboxState {
     /// booting.
     AgentHandle agent() const;
 
-    /// The connection to the agent, whatever the state; null if there never was one.
+    /// The link to the agent, whatever the state; null if there never was one.
     AgentHandle connection() const noexcept;
     /// Why it has failed or ended; empty in other states.
     std::string reason() const;

@@ -56,6 +56,16 @@ def test_no_good_hello(ordeal, hello):
     trial.check()
 
 
+def test_another_protocol(ordeal):
+    """An image of another version is refused in words that say what to do."""
+    trial = ordeal("hello=version")
+    trial.attempt("Create", timeout=60)
+    assert "protocol version" in trial.refused[0]
+    assert "cppvm image build" in trial.refused[0]
+    trial.shut_down()
+    trial.check()
+
+
 @pytest.mark.parametrize("hello", HELLOS)
 def test_shutdown_before_hello(ordeal, hello):
     trial = ordeal(f"hello={hello}")

@@ -7,7 +7,7 @@ from . import settings
 
 
 def of_another_build(target):
-    """Writes an initramfs whose agent says that it was built from another contract.
+    """Writes an initramfs whose agent says that it is of another build.
 
     The archive is not compressed, and nothing in it is checked: the words may be exchanged.
     """

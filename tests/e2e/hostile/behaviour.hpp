@@ -11,7 +11,8 @@ namespace cppvm::hostile {
 /// the prefix "hostile.") counts for the whole guest, an argument of a process for that process.
 /// Whatever no word is about is done as the real agent would.
 ///
-/// - hello=none|two|garbage|huge|drip|silent: the hello; silent: a good one, and nobody listens.
+/// - hello=none|two|version|garbage|huge|drip|silent: the hello; version: of another protocol;
+///   silent: a good one, and nobody listens.
 /// - rpc=deaf|close: the RPC connection is never read, or is closed after Start.
 /// - console=flood.
 /// - redial=1: the boot port is dialled again and again.

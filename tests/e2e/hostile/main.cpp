@@ -24,9 +24,9 @@ namespace {
 using namespace cppvm;
 using namespace cppvm::hostile;
 
-std::string good_hello() {
+std::string good_hello(std::uint32_t protocol_version = wire::protocol_version) {
     agent::v2::Hello hello;
-    hello.set_protocol_version(wire::protocol_version);
+    hello.set_protocol_version(protocol_version);
     hello.set_build_id(std::string(build_id()));
     hello.set_kernel_release("6.6.6");
     const std::string message = hello.SerializeAsString();
@@ -48,6 +48,8 @@ void say_hello(std::uint32_t port, const std::string& how) {
     }
     if (how == "two") {
         std::thread(say, port, good_hello()).detach();
+    } else if (how == "version") {
+        return say(port, good_hello(wire::protocol_version + 1));
     } else if (how == "garbage") {
         return say(port, big_endian(100) + std::string(100, '\xff'));
     } else if (how == "huge") {

@@ -2,6 +2,7 @@
 
 #include "common/async/asio.hpp"
 #include "host/storage/share_servers.hpp"
+#include "host/vm/devices.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -20,6 +21,7 @@ struct VmSpec {
     unsigned vcpus = 1;
     unsigned memory_mib = 0;
     unsigned huge_page_mib = 0; ///< 0: ordinary pages
+    unsigned hotplug_slots = 0; ///< for devices that come while it runs; each costs boot time
     std::filesystem::path kernel;
     std::filesystem::path initramfs;
     std::string command_line;        ///< without what the hypervisor adds (console, boot port)
@@ -68,6 +70,20 @@ class VirtualMachine {
     /// listens can hang vhost-device-vsock for good.
     /// Throws: Error (unavailable, deadline_exceeded). Cancels: the attempt.
     virtual Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) = 0;
+
+    /// Gives the running guest a device, in one of `VmSpec::hotplug_slots`.
+    /// Throws: Error (already_exists: the name is in use; deadline_exceeded). Cancels: it may still
+    /// come.
+    virtual Awaitable<> attach(Device device, Deadline deadline) = 0;
+
+    /// Takes a device away, and waits until the guest has let go of it.
+    /// Throws: Error (not_found; deadline_exceeded: the guest holds on to it). Cancels: it may still
+    /// go.
+    virtual Awaitable<> detach(std::string name, Deadline deadline) = 0;
+
+    /// Stops the guest's processors, and lets them go on. Throws: Error.
+    virtual Awaitable<> pause(Deadline deadline) = 0;
+    virtual Awaitable<> resume(Deadline deadline) = 0;
 
     /// Until the machine is gone, for whatever reason. Any number of waiters.
     virtual Awaitable<> wait_gone() = 0;

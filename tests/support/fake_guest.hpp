@@ -291,6 +291,11 @@ class FakeHypervisor : public vm::Hypervisor {
             co_return StreamSocket(std::move(ours));
         }
 
+        Awaitable<> attach(vm::Device, Deadline) override { co_return; }
+        Awaitable<> detach(std::string, Deadline) override { co_return; }
+        Awaitable<> pause(Deadline) override { co_return; }
+        Awaitable<> resume(Deadline) override { co_return; }
+
         Awaitable<> wait_gone() override { co_await owner_.died_.wait(); }
 
         std::string console_tail() const override { return "console: fake"; }

@@ -112,8 +112,17 @@ void add_balloon(pugi::xml_node devices) {
     put_on_root_bus(balloon, "0x04");
 }
 
+// q35 takes devices later only behind ports, one each.
+void add_hotplug_slots(pugi::xml_node devices, unsigned count) {
+    for (unsigned i = 1; i <= count; ++i) {
+        auto port = set(set(add(devices, "controller"), "type", "pci"), "model", "pcie-root-port");
+        set(port, "index", std::to_string(i));
+    }
+}
+
 void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
     auto devices = add(domain, "devices");
+    add_hotplug_slots(devices, spec.machine.hotplug_slots);
     add_text(devices, "emulator", spec.emulator);
     set(set(add(devices, "controller"), "type", "usb"), "model", "none");
     add_balloon(devices);
@@ -175,6 +184,55 @@ void ask_for_features_at_once(pugi::xml_node domain) {
 
 } // namespace
 
+namespace {
+
+std::string to_text(const pugi::xml_document& document) {
+    std::ostringstream out;
+    document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
+    return out.str();
+}
+
+// libvirt leaves names that begin like this to its users.
+std::string alias_of(const std::string& device_name) {
+    return "ua-" + device_name;
+}
+
+void add_device(pugi::xml_node parent, const Disk& disk, unsigned index) {
+    auto node = set(set(add(parent, "disk"), "type", "file"), "device", "disk");
+    set(set(add(node, "driver"), "name", "qemu"), "type", "raw");
+    set(add(node, "source"), "file", disk.file);
+    // What libvirt calls it; the guest, which counts for itself, knows it by its serial.
+    const std::string target = std::string("vd") + static_cast<char>('a' + index);
+    set(set(add(node, "target"), "dev", target), "bus", "virtio");
+    if (disk.read_only) {
+        add(node, "readonly");
+    }
+    add_text(node, "serial", disk.name);
+    set(add(node, "alias"), "name", alias_of(disk.name));
+}
+
+void add_device(pugi::xml_node parent, const Nic& nic, unsigned /*index*/) {
+    auto node = set(add(parent, "interface"), "type", "ethernet");
+    set(add(node, "mac"), "address", nic.mac);
+    set(set(add(node, "target"), "dev", nic.tap), "managed", "no");
+    set(add(node, "model"), "type", "virtio");
+    set(add(node, "alias"), "name", alias_of(nic.name));
+}
+
+} // namespace
+
+std::string to_device_xml(const Device& device, unsigned index) {
+    pugi::xml_document document;
+    std::visit([&](const auto& one) { add_device(document, one, index); }, device);
+    return to_text(document);
+}
+
+std::string to_alias_xml(const std::string& device_name) {
+    pugi::xml_document document;
+    set(add(add(document, "device"), "alias"), "name", alias_of(device_name));
+    return to_text(document);
+}
+
 std::string to_domain_xml(const DomainSpec& spec) {
     pugi::xml_document document;
     auto domain = set(document.append_child("domain"), "type", spec.emulation ? "qemu" : "kvm");
@@ -192,9 +250,7 @@ std::string to_domain_xml(const DomainSpec& spec) {
     add_devices(domain, spec);
     add_command_line(domain, spec);
     ask_for_features_at_once(domain);
-    std::ostringstream out;
-    document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
-    return out.str();
+    return to_text(document);
 }
 
 namespace {

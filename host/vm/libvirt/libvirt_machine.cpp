@@ -3,6 +3,7 @@
 #include "common/async/adopt.hpp"
 #include "common/async/run_once.hpp"
 #include "common/async/timeout.hpp"
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
@@ -18,7 +19,9 @@
 #include "host/vm/share/share_server.hpp"
 #include "host/vm/vsock/hello.hpp"
 
+#include <algorithm>
 #include <csignal>
+#include <map>
 #include <unistd.h>
 
 namespace cppvm::vm {
@@ -90,6 +93,7 @@ struct LibvirtMachine::Parts {
     std::unique_ptr<Vsock> vsock;
     std::unique_ptr<ShareServer> roots;
     std::unique_ptr<ShareServer> volumes;
+    std::map<std::string, unsigned> devices; ///< that came later, with their indices
     ProcessId qemu;
     asio::posix::stream_descriptor pidfd;
     Event gone;
@@ -360,6 +364,43 @@ Awaitable<StreamSocket> LibvirtMachine::dial(std::uint32_t port, Deadline deadli
         deadline,
         "connect to vsock port " + std::to_string(port) + " of " + parts_->spec.name
     );
+}
+
+Awaitable<> LibvirtMachine::attach(Device device, Deadline deadline) {
+    const std::string name = name_of(device);
+    unsigned index = 0;
+    while (std::ranges::any_of(parts_->devices, [index](const auto& entry) {
+        return entry.second == index;
+    })) {
+        ++index;
+    }
+    // From now on: two of a name must not come beside each other.
+    if (!parts_->devices.emplace(name, index).second) {
+        throw Error(Code::already_exists, "attach device " + name + ": the name is in use");
+    }
+    co_await with_undo(
+        parts_->client.attach(parts_->spec.uuid, to_device_xml(device, index), deadline),
+        [&]() -> Awaitable<> {
+            parts_->devices.erase(name);
+            co_return;
+        }
+    );
+}
+
+Awaitable<> LibvirtMachine::detach(std::string name, Deadline deadline) {
+    if (!parts_->devices.contains(name)) {
+        throw Error(Code::not_found, "detach device " + name + ": the machine has none");
+    }
+    co_await parts_->client.detach(parts_->spec.uuid, to_alias_xml(name), deadline);
+    parts_->devices.erase(name);
+}
+
+Awaitable<> LibvirtMachine::pause(Deadline deadline) {
+    co_await parts_->client.pause(parts_->spec.uuid, deadline);
+}
+
+Awaitable<> LibvirtMachine::resume(Deadline deadline) {
+    co_await parts_->client.resume(parts_->spec.uuid, deadline);
 }
 
 Awaitable<> LibvirtMachine::wait_gone() {

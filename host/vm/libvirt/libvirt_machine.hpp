@@ -36,6 +36,10 @@ class LibvirtMachine : public VirtualMachine {
     storage::ShareServers share_servers() const noexcept override;
     Awaitable<AgentHello> wait_hello(Deadline deadline) override;
     Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) override;
+    Awaitable<> attach(Device device, Deadline deadline) override;
+    Awaitable<> detach(std::string name, Deadline deadline) override;
+    Awaitable<> pause(Deadline deadline) override;
+    Awaitable<> resume(Deadline deadline) override;
     Awaitable<> wait_gone() override;
     std::string console_tail() const override;
     Awaitable<> stop() override;

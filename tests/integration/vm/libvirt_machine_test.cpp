@@ -16,7 +16,13 @@
 #include <boost/asio/write.hpp>
 #include <gmock/gmock.h>
 
+#include <array>
 #include <csignal>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +31,64 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::HasSubstr;
+
+/// A tap device that stays until its object goes.
+class Tap {
+  public:
+    Tap() : fd_(open_file("/dev/net/tun", O_RDWR)) {
+        ifreq request{};
+        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+        std::strncpy(request.ifr_name, "cppvm-test%d", IFNAMSIZ - 1);
+        if (::ioctl(fd_.get(), TUNSETIFF, &request) != 0 ||
+            ::ioctl(fd_.get(), TUNSETPERSIST, 1) != 0) {
+            throw_errno("make", "a tap device");
+        }
+        name_ = request.ifr_name;
+        fd_.reset();
+    }
+    Tap(const Tap&) = delete;
+    Tap& operator=(const Tap&) = delete;
+    ~Tap() {
+        const UniqueFd fd = open_file("/dev/net/tun", O_RDWR);
+        ifreq request{};
+        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+        std::strncpy(request.ifr_name, name_.c_str(), IFNAMSIZ - 1);
+        ::ioctl(fd.get(), TUNSETIFF, &request);
+        ::ioctl(fd.get(), TUNSETPERSIST, 0);
+    }
+
+    const std::string& name() const { return name_; }
+
+  private:
+    UniqueFd fd_;
+    std::string name_;
+};
+
+/// The message of the error that awaiting `operation` ends with; empty: none.
+template <class T>
+Awaitable<std::string> failure_of(Awaitable<T> operation) {
+    try {
+        co_await std::move(operation);
+    } catch (const Error& error) {
+        co_return error.message();
+    }
+    co_return "";
+}
+
+/// Opens an RPC connection to the agent, and waits for its answer.
+Awaitable<> rpc_preamble(VirtualMachine& machine, std::chrono::seconds timeout) {
+    co_await with_timeout(
+        [](VirtualMachine& to, Deadline deadline) -> Awaitable<> {
+            auto socket = co_await to.dial(wire::agent_port, deadline);
+            const auto preamble = wire::encode(wire::Preamble{wire::ConnectionKind::rpc, 0, 0});
+            co_await asio::async_write(socket, asio::buffer(preamble), asio::use_awaitable);
+            std::array<std::uint8_t, wire::preamble_answer_size> answer{};
+            co_await asio::async_read(socket, asio::buffer(answer), asio::use_awaitable);
+        }(machine, deadline_in(timeout)),
+        deadline_in(timeout),
+        "ask the agent"
+    );
+}
 
 class LibvirtMachineTest : public VmFixture {
   public:
@@ -46,11 +110,11 @@ TEST_F(LibvirtMachineTest, BootsAnswersAndLeavesNothing) {
         EXPECT_FALSE(hello.kernel_release.empty());
 
         auto socket = co_await machine->dial(wire::agent_port, deadline_in(seconds(5)));
-        const auto preamble = wire::encode({wire::ConnectionKind::rpc, 0});
+        const auto preamble = wire::encode(wire::Preamble{wire::ConnectionKind::rpc, 0, 0});
         co_await asio::async_write(socket, asio::buffer(preamble), asio::use_awaitable);
-        std::uint8_t answer = 0;
-        co_await asio::async_read(socket, asio::buffer(&answer, 1), asio::use_awaitable);
-        EXPECT_EQ(answer, wire::accepted);
+        std::array<std::uint8_t, wire::preamble_answer_size> answer{};
+        co_await asio::async_read(socket, asio::buffer(answer), asio::use_awaitable);
+        EXPECT_TRUE(wire::decode_preamble_answer(answer).accepted);
         socket.close();
 
         const pid_t pid = machine->pid();
@@ -59,6 +123,55 @@ TEST_F(LibvirtMachineTest, BootsAnswersAndLeavesNothing) {
         co_await machine->wait_gone();
         const auto process = find_process(pid); // a zombie until init has reaped it
         EXPECT_TRUE(!process || !test.is_qemu(*process));
+    };
+    run(body(*this));
+}
+
+TEST_F(LibvirtMachineTest, GivesAndTakesDevices) {
+    const testing::TempDir directory;
+    std::filesystem::permissions(directory.path(), std::filesystem::perms(0755));
+    const auto image = directory.write("disk", std::string(1UL * 1024 * 1024, '\0'));
+    std::filesystem::permissions(image, std::filesystem::perms(0644));
+    const Tap tap;
+    auto body = [](LibvirtMachineTest& test, std::filesystem::path file, std::string tap_name)
+        -> Awaitable<> {
+        VmSpec spec = test.spec();
+        spec.hotplug_slots = 2;
+        auto machine = co_await test.start(std::move(spec));
+        co_await machine->wait_hello(deadline_in(seconds(30)));
+        const Disk disk{"data", std::move(file), true};
+        const Nic nic{"eth1", std::move(tap_name), "02:00:00:00:00:01"};
+        for (int round = 0; round < 2; ++round) {
+            co_await machine->attach(disk, deadline_in(seconds(10)));
+            co_await machine->attach(nic, deadline_in(seconds(10)));
+            const std::string twice = co_await failure_of(
+                machine->attach(disk, deadline_in(seconds(10)))
+            );
+            EXPECT_THAT(twice, HasSubstr("attach device data: the name is in use"));
+            // Returns when the guest's kernel has let go of it: so it had found it.
+            co_await machine->detach("data", deadline_in(seconds(20)));
+            co_await machine->detach("eth1", deadline_in(seconds(20)));
+        }
+        const std::string none = co_await failure_of(
+            machine->detach("data", deadline_in(seconds(10)))
+        );
+        EXPECT_THAT(none, HasSubstr("detach device data: the machine has none"));
+        co_await machine->stop();
+    };
+    run(body(*this, image, tap.name()));
+}
+
+TEST_F(LibvirtMachineTest, PausesAndResumes) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        auto machine = co_await test.start(test.spec());
+        co_await machine->wait_hello(deadline_in(seconds(30)));
+        co_await machine->pause(deadline_in(seconds(5)));
+        const std::string silence = co_await failure_of(rpc_preamble(*machine, seconds(1)));
+        EXPECT_THAT(silence, HasSubstr("timed out"));
+        co_await machine->resume(deadline_in(seconds(5)));
+        const std::string answer = co_await failure_of(rpc_preamble(*machine, seconds(10)));
+        EXPECT_EQ(answer, "");
+        co_await machine->stop();
     };
     run(body(*this));
 }

@@ -194,5 +194,45 @@ TEST(KernelCommandLineTest, NamesConsoleAndBootPortAndEndsWithTheOwnParameters) 
     EXPECT_TRUE(line.ends_with(" cppvm.boot_port=7 cppvm.log=debug quiet")) << line;
 }
 
+TEST(DomainXmlTest, HasAPortForEachDeviceThatMayCome) {
+    DomainSpec spec = domain_spec();
+    EXPECT_FALSE(ParsedDomain(spec).has("//controller[@model='pcie-root-port']"));
+    spec.machine.hotplug_slots = 2;
+    const ParsedDomain domain(spec);
+    EXPECT_EQ(domain.at("//controller[@model='pcie-root-port'][1]/@index"), "1");
+    EXPECT_EQ(domain.at("//controller[@model='pcie-root-port'][2]/@index"), "2");
+}
+
+std::string at(const std::string& xml, const char* path) {
+    pugi::xml_document document;
+    EXPECT_TRUE(document.load_string(xml.c_str())) << xml;
+    const auto node = document.select_node(path);
+    return node.attribute() ? node.attribute().value() : node.node().text().as_string();
+}
+
+TEST(DeviceXmlTest, DescribesADisk) {
+    const std::string xml = to_device_xml(Disk{"data", "/srv/a & b.img", true}, 3);
+    EXPECT_EQ(at(xml, "/disk/source/@file"), "/srv/a & b.img");
+    EXPECT_EQ(at(xml, "/disk/driver/@type"), "raw") << "what is in it must not choose the format";
+    EXPECT_EQ(at(xml, "/disk/target/@dev"), "vdd");
+    EXPECT_EQ(at(xml, "/disk/serial"), "data");
+    EXPECT_EQ(at(xml, "/disk/alias/@name"), "ua-data");
+    EXPECT_THAT(xml, HasSubstr("<readonly"));
+    EXPECT_THAT(to_device_xml(Disk{"data", "/x", false}, 0), Not(HasSubstr("readonly")));
+}
+
+TEST(DeviceXmlTest, DescribesANic) {
+    const std::string xml = to_device_xml(Nic{"eth1", "tap7", "02:00:00:00:00:01"}, 0);
+    EXPECT_EQ(at(xml, "/interface/@type"), "ethernet");
+    EXPECT_EQ(at(xml, "/interface/target/@dev"), "tap7");
+    EXPECT_EQ(at(xml, "/interface/target/@managed"), "no");
+    EXPECT_EQ(at(xml, "/interface/mac/@address"), "02:00:00:00:00:01");
+    EXPECT_EQ(at(xml, "/interface/alias/@name"), "ua-eth1");
+}
+
+TEST(DeviceXmlTest, FindsADeviceByItsName) {
+    EXPECT_EQ(at(to_alias_xml("data"), "/device/alias/@name"), "ua-data");
+}
+
 } // namespace
 } // namespace cppvm::vm

@@ -1,5 +1,5 @@
-"""Random signals to random processes of the product, and panics of guests, while containers start, exec
-and end.
+"""Random signals to random processes of the product, panics of guests and cut connections to their agents,
+while containers start, exec and end.
 
     scripts/chaos [--seed N] [--signals N] [--seconds N] [--workers N] [--pause S]
 
@@ -10,6 +10,7 @@ who gets which signal; when is up to the machine.
 """
 
 import argparse
+import contextlib
 import random
 import signal
 import sys
@@ -27,6 +28,7 @@ from cppvmdev.shell import CommandFailed
 from cppvmdev.waiting import WaitTimeout
 
 from . import session, settings
+from .cut import cut_agent
 from .runner import Box, Runner
 
 # Under emulation a boot takes seconds, several at once take longer.
@@ -104,11 +106,14 @@ class Chaos:
             victims.setdefault(_kind(process), []).append((process, container))
         if not victims:
             return
-        kind = self._random.choice(sorted(victims) + ["agent"])
+        kind = self._random.choice(sorted(victims) + ["agent", "link"])
         if kind == "agent":
             boxes = self._boxes()
             if boxes:
                 self._panic(self._random.choice(boxes))
+            return
+        if kind == "link":
+            self._cut(*self._random.choice(victims.get("daemon", [(None, None)])))
             return
         process, container = self._random.choice(victims[kind])
         sig = self._random.choice(_SIGNALS)
@@ -119,6 +124,13 @@ class Chaos:
         self.report.sent[kind, sig.name] += 1
         if sig == signal.SIGSTOP:
             self._stopped.append((process, time.monotonic() + self._random.uniform(0.1, 5)))
+
+    def _cut(self, daemon, container):
+        """Every connection of a daemon to its agent; a call that is under way may fail of it."""
+        with contextlib.suppress(OSError):  # it ended
+            if daemon and cut_agent(daemon.pid):
+                self._hit.setdefault(container, []).append(f"cut at {time.strftime('%H:%M:%S')}")
+                self.report.sent["link", "cut"] += 1
 
     def _panic(self, box):
         """The end of the agent, as far as the host can see it, unless the container does not run yet."""

@@ -13,6 +13,7 @@ fill_exchange() {
     cp "$archive" "$exchange/cache/images/"
     cp -a "$cppvm_root/scripts/lib" "$exchange/project/scripts/"
     cp -a "$cppvm_root/tests/e2e" "$exchange/project/tests/"
+    cp -a "$cppvm_root/proto" "$exchange/project/"
 }
 
 # run_nested SCRIPT EXCHANGE SECONDS [FILE...]: boots the machine with the product's package, tests and

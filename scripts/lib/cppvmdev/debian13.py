@@ -26,6 +26,8 @@ PACKAGES = (
     "containerd", "runc", "libvirt-daemon-system", "libvirt-daemon-driver-qemu", "libvirt-clients",
     "qemu-system-x86", "virtiofsd", "busybox-static", "python3", "python3-pytest", "procps", "iproute2",
     "tini", "zstd",
+    # For cppvmdev.messages; libprotobuf-dev has the .proto files of google.protobuf.
+    "python3-protobuf", "protobuf-compiler", "libprotobuf-dev",
 )  # fmt: skip
 
 _INSTALL_TIMEOUT = 1500

@@ -31,6 +31,8 @@ PACKAGES = (
     "linux-image-amd64", "initramfs-tools",
     "containerd", "runc", "libvirt-daemon-system", "libvirt-clients", "qemu-system-x86",
     "qemu-system-common", "apparmor", "python3", "python3-pytest",
+    # For cppvmdev.messages; libprotobuf-dev has the .proto files of google.protobuf.
+    "python3-protobuf", "protobuf-compiler", "libprotobuf-dev",
 )  # fmt: skip
 
 _UNIT = """\

@@ -74,9 +74,9 @@ def test_shutdown_before_hello(ordeal, hello):
     trial.check()
 
 
-def _life(trial, streams=None):
+def _life(trial, **streams):
     """Of a container with an exec, as far as its guest lets it come."""
-    assert trial.attempt("Create", streams) is not None, trial.refused
+    assert trial.attempt("Create", **streams) is not None, trial.refused
     trial.attempt("Start")
     trial.attempt("Pids")
     trial.exec("more", "quiet")
@@ -152,7 +152,7 @@ def test_output_that_lies(ordeal, tmp_path, word, reader):
     with open(os.open(fifo, os.O_RDWR), "rb", buffering=0) as held:
         if reader:
             threading.Thread(target=_drop, args=(held.fileno(),), daemon=True).start()
-        _life(trial, {6: str(fifo)})
+        _life(trial, stdout=str(fifo))
 
 
 def _drop(fifo):

@@ -55,17 +55,17 @@ def test_one_vm_for_all(pod):
         for task in (a, b, c):
             task.create()
             task.call("Start")
-            assert task.status() == 2
+            assert task.status() == "RUNNING"
 
         # The end of a container, with the shim's `delete` that follows it, leaves the rest alone.
-        b.call("Kill", {3: 9})
+        b.call("Kill", signal=9)
         b.call("Wait")
         b.call("Delete")
         b.call("Shutdown")
         first.delete()
-        assert a.status() == c.status() == 2
+        assert a.status() == c.status() == "RUNNING"
 
-        c.call("Kill", {3: 9})
+        c.call("Kill", signal=9)
         c.call("Wait")
         c.call("Delete")
         assert a.end() == 137
@@ -80,11 +80,11 @@ def test_sandbox_dies_before_its_containers(pod):
         for task in (a, b):
             task.create()
             task.call("Start")
-        a.call("Kill", {3: 9})
+        a.call("Kill", signal=9)
         a.call("Wait")
         a.call("Delete")
         a.call("Shutdown")
-        b.call("Kill", {3: 9})
+        b.call("Kill", signal=9)
         b.call("Wait")
         b.call("Delete")
         b.call("Shutdown")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cppvmdev import config, wire
+from cppvmdev import config, messages, wire
 from cppvmdev.ctr import unique_id
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
@@ -46,7 +46,7 @@ def running_fixture(task):
     task.call("Start")
     yield task
     # Whatever a test did to it, the task is usable and ends properly.
-    assert task.status() == 2
+    assert task.status() == "RUNNING"
     assert task.end() == 137
 
 
@@ -63,11 +63,11 @@ def _refused(code, call, *args, **kwargs):
 def test_life_without_containerd(bundle):
     with Task(bundle, bundle.start()) as task:
         task.create()
-        assert task.status() == 1
-        pid = task.call("Start")[1][0]
-        assert task.status() == 2
+        assert task.status() == "CREATED"
+        pid = task.call("Start").pid
+        assert task.status() == "RUNNING"
         assert os.path.exists(f"/proc/{pid}")
-        assert task.call("Connect")[2] == [pid]
+        assert task.call("Connect").task_pid == pid
         assert task.end() == 137
     wait_until(lambda: not bundle.daemons(), "end of the daemon after Shutdown")
     assert bundle.delete().code == 0
@@ -78,17 +78,17 @@ def test_events_in_order(bundle):
         task.create()
         task.call("Start")
         task.exec("more", spec("sh", "-c", "exit 5")["process"])
-        task.call("Start", {2: "more"})
-        assert task.call("Wait", {2: "more"})[1] == [5]
-        task.call("Delete", {2: "more"})
+        task.call("Start", exec_id="more")
+        assert task.call("Wait", exec_id="more").exit_status == 5
+        task.call("Delete", exec_id="more")
         task.end()
     wanted = "create start exec-added exec-started exit exit delete".split()
     wait_until(lambda: len(bundle.events.topics()) >= len(wanted), "all events")
     assert bundle.events.topics() == [f"/tasks/{word}" for word in wanted]
     exits = [event for topic, event in bundle.events.events() if topic == "/tasks/exit"]
-    name = bundle.name.encode()
-    assert [(e[1], e[2], e[4]) for e in exits] == [([name], [b"more"], [5]), ([name], [name], [137])]
-    assert all(e[3][0] > 0 and e[5][0] for e in exits)  # pid and time
+    told = [(event.container_id, event.id, event.exit_status) for event in exits]
+    assert told == [(bundle.name, "more", 5), (bundle.name, bundle.name, 137)]
+    assert all(event.pid > 0 and event.exited_at.seconds > 0 for event in exits)
 
 
 @pytest.mark.vm
@@ -116,15 +116,15 @@ def test_end_where_nobody_comes(bundle, tmp_path):
 @pytest.mark.vm
 def test_version_and_info(bundle):
     assert bundle.command("-v").check().out
-    info = wire.decode(bundle.command("-info", stdin=b"").check().out)
-    assert info[1] == [settings.RUNTIME.encode()]
+    info = messages.RuntimeInfo.FromString(bundle.command("-info", stdin=b"").check().out)
+    assert info.name == settings.RUNTIME
 
 
 @pytest.mark.vm
 def test_delete_of_nothing(bundle):
     for _ in range(2):
-        answer = wire.decode(bundle.delete().check().out)
-        assert answer.get(2, [0]) in ([0], [137])
+        answer = messages.DeleteResponse.FromString(bundle.delete().check().out)
+        assert answer.exit_status in (0, 137)
 
 
 @pytest.mark.vm
@@ -222,9 +222,9 @@ def test_bundle_that_does_not_exist(bundle, tmp_path):
 
 
 @pytest.mark.vm
-def test_missing_configuration_file(bundle, tmp_path):
-    options = wire.encode({1: "runtimeoptions.v1.Options", 2: wire.encode({2: "/no/such.toml"})})
-    result = bundle.command("start", stdin=options)
+def test_missing_configuration_file(bundle):
+    bundle.use_config("/no/such.toml")
+    result = bundle.command("start")
     assert result.code != 0 and "/no/such.toml" in result.error
 
 
@@ -235,26 +235,27 @@ def test_missing_configuration_file(bundle, tmp_path):
 def test_every_method_is_answered(running):
     for service in ("containerd.task.v2.Task", "containerd.task.v3.Task"):
         running.service = service
-        assert running.status() == 2
-        assert running.call("Pids")[1]
-        running.call("ResizePty", {3: 80, 4: 24})
-        running.call("CloseIO", {3: True})
+        assert running.status() == "RUNNING"
+        assert running.call("Pids").processes
+        running.call("ResizePty", width=80, height=24)
+        running.call("CloseIO", stdin=True)
         for method in ("Pause", "Resume", "Checkpoint", "Stats"):
             _refused(wire.UNIMPLEMENTED, running.call, method)
-        _refused(wire.UNIMPLEMENTED, running.call, "Update", {2: {1: "x", 2: b"{}"}})
+        resources = {"type_url": "x", "value": b"{}"}
+        _refused(wire.UNIMPLEMENTED, running.call, "Update", resources=resources)
         running.call("Shutdown")  # with a task: nothing happens
 
 
 def test_unknown_service_and_method(running):
-    text = _refused(wire.UNIMPLEMENTED, running.connection.call, "no.such.Service", "X")
-    assert "no.such.Service" in text
-    assert "NoSuch" in _refused(wire.UNIMPLEMENTED, running.call, "NoSuch")
+    call = running.connection.call
+    assert "no.such.Service" in _refused(wire.UNIMPLEMENTED, call, "no.such.Service", "X")
+    assert "NoSuch" in _refused(wire.UNIMPLEMENTED, call, running.service, "NoSuch")
 
 
 def test_unknown_ids(running):
     for method in ("State", "Delete", "Wait", "Kill"):
-        fields = {1: "nobody"} if method == "State" else {2: "nobody"}
-        _refused(wire.NOT_FOUND, running.call, method, fields)
+        unknown = "id" if method == "State" else "exec_id"
+        _refused(wire.NOT_FOUND, running.call, method, **{unknown: "nobody"})
 
 
 @pytest.mark.vm
@@ -264,7 +265,7 @@ def test_existing_id(running):
 
 @pytest.mark.vm
 def test_unknown_signal(running):
-    _refused(wire.INVALID_ARGUMENT, running.call, "Kill", {3: 12345})
+    _refused(wire.INVALID_ARGUMENT, running.call, "Kill", signal=12345)
 
 
 @pytest.mark.vm
@@ -291,16 +292,16 @@ def test_bad_exec(running, process):
         assert refused.code == wire.INVALID_ARGUMENT, refused
         return
     with pytest.raises(Refused):
-        running.call("Start", {2: "bad"})
-    running.call("Delete", {2: "bad"})
+        running.call("Start", exec_id="bad")
+    running.call("Delete", exec_id="bad")
 
 
 def test_exec_of_a_missing_program(running):
     running.exec("lost", spec("/no/such/program")["process"])
     with pytest.raises(Refused) as caught:
-        running.call("Start", {2: "lost"})
+        running.call("Start", exec_id="lost")
     assert "no such file or directory" in caught.value.text
-    running.call("Delete", {2: "lost"})
+    running.call("Delete", exec_id="lost")
 
 
 @pytest.mark.vm
@@ -321,11 +322,8 @@ def test_malformed_request(running):
 
 @pytest.mark.vm
 def test_malformed_payload(running):
-    request = {1: running.service, 2: "State", 3: b"\xff" * 10}
-    running.connection.send_frame(wire.encode(request))
-    with pytest.raises(Refused) as caught:
-        running.connection.receive_answer()
-    assert caught.value.code == wire.INVALID_ARGUMENT
+    payload = b"\xff" * 10
+    _refused(wire.INVALID_ARGUMENT, running.connection.call, running.service, "State", payload)
 
 
 def test_cut_off_frame(running, bundle):
@@ -333,14 +331,14 @@ def test_cut_off_frame(running, bundle):
     with wire.Connection(path) as other:
         other.send_frame(b"begin", length=1000)
     with Task(bundle, path) as again:
-        assert again.status() == 2
+        assert again.status() == "RUNNING"
 
 
 @pytest.mark.vm
-@pytest.mark.parametrize("field, stream", [(5, "stdin"), (6, "stdout"), (7, "stderr")])
-def test_fifo_that_does_not_exist(task, bundle, tmp_path, field, stream):
+@pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
+def test_fifo_that_does_not_exist(task, bundle, tmp_path, stream):
     with pytest.raises(Refused) as caught:
-        task.create({field: str(tmp_path / f"no-{stream}")})
+        task.create(**{stream: str(tmp_path / f"no-{stream}")})
     assert f"no-{stream}" in caught.value.text
     task.call("Shutdown")
     wait_until(lambda: not bundle.daemons(), "end of the daemon")
@@ -353,31 +351,31 @@ def test_fifos_that_nobody_reads(bundle, tmp_path):
         os.mkfifo(tmp_path / name)
     bundle.write_spec(spec("sh", "-c", "while :; do echo 0123456789abcdef; done"))
     with Task(bundle, bundle.start()) as task:
-        task.create({6: str(tmp_path / "out"), 7: str(tmp_path / "err")})
+        task.create(stdout=str(tmp_path / "out"), stderr=str(tmp_path / "err"))
         task.call("Start")
-        assert task.status() == 2
+        assert task.status() == "RUNNING"
         assert task.end() == 137
 
 
 @pytest.mark.vm
 def test_unknown_scheme_of_output(task):
-    text = _refused(wire.INVALID_ARGUMENT, task.create, {6: "carrier-pigeon:///x"})
+    text = _refused(wire.INVALID_ARGUMENT, task.create, stdout="carrier-pigeon:///x")
     assert "carrier-pigeon" in text
     task.call("Shutdown")
 
 
 @pytest.mark.vm
 def test_unknown_mount_type_of_rootfs(task):
-    mount = {1: "nosuchfs", 2: "/dev/null", 3: ""}
+    mount = {"type": "nosuchfs", "source": "/dev/null"}
     with pytest.raises(Refused) as caught:
-        task.create({3: mount})
+        task.create(rootfs=[mount])
     assert "nosuchfs" in caught.value.text
     task.call("Shutdown")
 
 
 def test_container_that_never_starts(task):
     task.create()
-    task.call("Kill", {3: 9})
+    task.call("Kill", signal=9)
     task.call("Wait")
     task.call("Delete")
     task.call("Shutdown")

@@ -2,9 +2,11 @@
 
 import json
 
-from . import wire
+from . import messages, wire
 
 _PROCESS_TYPE = "types.containerd.io/opencontainers/runtime-spec/1/Process"
+_METHODS = messages.TASK_API.services_by_name["Task"].methods_by_name
+_STATUS = messages.TASK_API.enum_types_by_name["Status"].values_by_number
 
 
 class Task:
@@ -22,26 +24,29 @@ class Task:
     def __exit__(self, *_):
         self.connection.socket.close()
 
-    def call(self, method, fields=None, **kwargs):
-        """A call about the container, unless `fields` say otherwise."""
-        fields = {1: self.container, **(fields or {})}
-        return self.connection.call(
-            self.service, method, fields, namespace=self._namespace, **kwargs
+    def call(self, method, **fields):
+        """A call about the container, unless `fields` have another `id`; returns the answer."""
+        types = _METHODS[method]
+        request = messages.named(types.input_type.full_name)(**{"id": self.container, **fields})
+        payload = self.connection.call(
+            self.service, method, request.SerializeToString(), self._namespace
         )
+        return messages.named(types.output_type.full_name).FromString(payload)
 
     def status(self):
-        """1 created, 2 running, 3 stopped"""
-        return self.call("State").get(4, [0])[0]
+        """CREATED, RUNNING, STOPPED and so on."""
+        return _STATUS[self.call("State").status].name
 
-    def exec(self, exec_id, process, fields=None):
+    def exec(self, exec_id, process, **fields):
         """Exec alone: `process` is a dict, or text in place of one."""
         encoded = json.dumps(process) if isinstance(process, dict) else process
-        return self.call("Exec", {2: exec_id, 7: {1: _PROCESS_TYPE, 2: encoded}, **(fields or {})})
+        spec = {"type_url": _PROCESS_TYPE, "value": encoded.encode()}
+        return self.call("Exec", exec_id=exec_id, spec=spec, **fields)
 
     def end(self):
         """Kill, Wait, Delete, Shutdown; returns the exit status that Delete tells."""
-        self.call("Kill", {3: 9, 4: True})
+        self.call("Kill", signal=9, all=True)
         self.call("Wait")
         answer = self.call("Delete")
         self.call("Shutdown")
-        return answer.get(2, [0])[0]
+        return answer.exit_status

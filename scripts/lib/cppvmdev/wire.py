@@ -1,65 +1,12 @@
-"""Just enough protobuf and ttrpc to speak to a shim as containerd does, and to misbehave.
-
-Messages are dicts from field number to value: an int is a varint, str and bytes and dict are
-length-delimited, a list repeats the field.
-"""
+"""Just enough ttrpc to speak to a shim as containerd does, and to misbehave."""
 
 import socket
 import struct
 
+from . import messages
+
 REQUEST, RESPONSE = 1, 2
 _HEADER = struct.Struct(">IIBB")
-
-
-def encode(message):
-    out = bytearray()
-    for number, value in message.items():
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, bool) or isinstance(item, int):
-                out += _varint(number << 3) + _varint(item & (2**64 - 1))
-                continue
-            if isinstance(item, dict):
-                item = encode(item)
-            elif isinstance(item, str):
-                item = item.encode()
-            out += _varint(number << 3 | 2) + _varint(len(item)) + item
-    return bytes(out)
-
-
-def decode(data):
-    """Field number to the list of its values: ints, or bytes still to be decoded."""
-    message, at = {}, 0
-    while at < len(data):
-        key, at = _read_varint(data, at)
-        if key & 7 == 0:
-            value, at = _read_varint(data, at)
-        elif key & 7 == 2:
-            size, at = _read_varint(data, at)
-            value, at = data[at : at + size], at + size
-        else:
-            raise ValueError(f"wire type {key & 7}")
-        message.setdefault(key >> 3, []).append(value)
-    return message
-
-
-def _varint(value):
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _read_varint(data, at):
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
 
 
 class Refused(Exception):
@@ -91,13 +38,15 @@ class Connection:
     def __exit__(self, *_):
         self.socket.close()
 
-    def call(self, service, method, message=None, namespace="e2e", timeout_ns=0):
-        """The decoded answer; raises Refused."""
-        request = {1: service, 2: method, 3: encode(message or {})}
-        if timeout_ns:
-            request[4] = timeout_ns
-        request[5] = {1: "containerd-namespace-ttrpc", 2: namespace}
-        self.send_frame(encode(request))
+    def call(self, service, method, payload=b"", namespace="e2e"):
+        """The payload of the answer; raises Refused."""
+        request = messages.Request(
+            service=service.encode(),
+            method=method.encode(),
+            payload=payload,
+            metadata=[{"key": b"containerd-namespace-ttrpc", "value": namespace.encode()}],
+        )
+        self.send_frame(request.SerializeToString())
         return self.receive_answer()
 
     def send_frame(self, payload, kind=REQUEST, stream=None, length=None):
@@ -110,13 +59,11 @@ class Connection:
 
     def receive_answer(self):
         size, _, kind, _ = _HEADER.unpack(self._read(_HEADER.size))
-        response = decode(self._read(size))
+        response = messages.Response.FromString(self._read(size))
         assert kind == RESPONSE, f"frame of type {kind} instead of a response"
-        status = decode(response.get(1, [b""])[0])
-        code = status.get(1, [0])[0]
-        if code:
-            raise Refused(code, status.get(2, [b""])[0].decode())
-        return decode(response.get(2, [b""])[0])
+        if response.status.code:
+            raise Refused(response.status.code, response.status.message.decode())
+        return response.payload
 
     def _read(self, size):
         data = bytearray()

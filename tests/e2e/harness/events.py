@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 
-from cppvmdev import wire
+from cppvmdev import messages, wire
 
 _HEADER = struct.Struct(">IIBB")
 
@@ -26,7 +26,7 @@ class EventSink:
         return [topic for topic, _ in self._events]
 
     def events(self):
-        """(topic, event message by field number), in order of arrival."""
+        """(topic, event message), in order of arrival."""
         return list(self._events)
 
     def close(self):
@@ -48,9 +48,9 @@ class EventSink:
         with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as frames:
             while header := frames.read(_HEADER.size):
                 size, stream, _, _ = _HEADER.unpack(header)
-                request = wire.decode(frames.read(size))
-                envelope = wire.decode(wire.decode(request[3][0])[1][0])
-                event = wire.decode(envelope[4][0])
-                self._events.append((envelope[3][0].decode(), wire.decode(event.get(2, [b""])[0])))
-                answer = wire.encode({1: {1: 0}})
+                request = messages.Request.FromString(frames.read(size))
+                envelope = messages.ForwardRequest.FromString(request.payload).envelope
+                event = messages.named(envelope.event.type_url).FromString(envelope.event.value)
+                self._events.append((envelope.topic, event))
+                answer = messages.Response(status={}).SerializeToString()
                 connection.sendall(_HEADER.pack(len(answer), stream, wire.RESPONSE, 0) + answer)

@@ -54,12 +54,12 @@ class Ordeal:
         self.execs = []
         self.took = {}
 
-    def attempt(self, method, fields=None, timeout=90):
+    def attempt(self, method, timeout=90, **fields):
         """The answer of a call that the guest may make fail (then None), but not hang."""
         try:
             with Task(self.bundle, self.address) as task:
                 task.connection.socket.settimeout(timeout)
-                return task.create(fields) if method == "Create" else task.call(method, fields)
+                return task.create(**fields) if method == "Create" else task.call(method, **fields)
         except Refused as reason:
             self.refused.append(f"{method}: {reason}")
         return None
@@ -73,16 +73,16 @@ class Ordeal:
             self.refused.append(f"Exec: {reason}")
             return
         self.execs.append(name)
-        if self.attempt("Start", {2: name}) is not None:
+        if self.attempt("Start", exec_id=name) is not None:
             self.started.append(name)
 
     def end(self):
         """Kill, Wait and Delete of each process, and Shutdown, within their limits."""
         for name in self.execs:
-            self._timed("kill", "Kill", {2: name, 3: 9})
-            self._timed("wait", "Wait", {2: name})
-            self._timed("delete", "Delete", {2: name})
-        self._timed("kill", "Kill", {3: 9})
+            self._timed("kill", "Kill", exec_id=name, signal=9)
+            self._timed("wait", "Wait", exec_id=name)
+            self._timed("delete", "Delete", exec_id=name)
+        self._timed("kill", "Kill", signal=9)
         self._timed("wait", "Wait")
         self._timed("delete", "Delete")
         self.shut_down()
@@ -101,18 +101,18 @@ class Ordeal:
         """After the end: one exit for each of the containers `inits` and of the execs that started, and
         no flood in the log."""
         topics = self.bundle.events.events()
-        told = [event[2][0].decode() for topic, event in topics if topic == "/tasks/exit"]
+        told = [event.id for topic, event in topics if topic == "/tasks/exit"]
         wanted = sorted([*inits, *self.started])
         assert sorted(told) == wanted, f"exits told: {told}, wanted: {wanted}"
         lines = self.bundle.log_text().splitlines()
         assert len(lines) <= MAX_LOG_LINES, f"{len(lines)} lines in the log, such as {lines[-1]}"
 
-    def _timed(self, what, method, fields=None):
+    def _timed(self, what, method, **fields):
         begin = time.monotonic()
         try:
             with Task(self.bundle, self.address) as task:
                 task.connection.socket.settimeout(LIMIT)
-                task.call(method, fields)
+                task.call(method, **fields)
         except Refused as reason:
             assert reason.code == NOT_FOUND, f"{method} {fields or ''}: {reason}"
         except TimeoutError:

@@ -8,14 +8,13 @@ import signal
 import time
 from pathlib import Path
 
-from cppvmdev import processes, shell, task, wire
+from cppvmdev import messages, processes, shell, task
 from cppvmdev.identity import Identity
 
 from . import settings
 from .events import EventSink
 
 NAMESPACE = "e2e"
-OPTIONS_TYPE = "runtimeoptions.v1.Options"
 
 
 def program():
@@ -94,7 +93,10 @@ class ShimBundle:
         """What containerd 1.6 writes to stdin of `start`."""
         if not self._config:
             return b""
-        return wire.encode({1: OPTIONS_TYPE, 2: wire.encode({2: str(self._config)})})
+        options = messages.Options(config_path=str(self._config))
+        return messages.Any(
+            type_url="runtimeoptions.v1.Options", value=options.SerializeToString()
+        ).SerializeToString()
 
     def command(self, *words, stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30):
         environ = dict(os.environ, TTRPC_ADDRESS=self.containerd_address + ".ttrpc")
@@ -138,5 +140,5 @@ class Task(task.Task):
         super().__init__(bundle.name, address, **kwargs)
         self.bundle = bundle
 
-    def create(self, fields=None):
-        return self.call("Create", {2: str(self.bundle.path), **(fields or {})})
+    def create(self, **fields):
+        return self.call("Create", bundle=str(self.bundle.path), **fields)

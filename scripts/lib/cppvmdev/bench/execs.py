@@ -20,14 +20,15 @@ class ExecTask(Task):
             "env": ["PATH=/bin:/usr/bin"],
             "user": {"uid": 0, "gid": 0},
         }
-        self.exec(exec_id, process, dict(zip((4, 5, 6), fifos, strict=False)))
-        self.call("Start", {2: exec_id})
+        streams = dict(zip(("stdin", "stdout", "stderr"), fifos, strict=False))
+        self.exec(exec_id, process, **streams)
+        self.call("Start", exec_id=exec_id)
         return exec_id
 
     def finish(self, exec_id):
         """Wait and Delete; returns the exit status."""
-        status = self.call("Wait", {2: exec_id}).get(1, [0])[0]
-        self.call("Delete", {2: exec_id})
+        status = self.call("Wait", exec_id=exec_id).exit_status
+        self.call("Delete", exec_id=exec_id)
         return status
 
     def run(self, *args):

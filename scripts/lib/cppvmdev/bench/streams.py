@@ -130,7 +130,7 @@ def stdio(subject, box, throughput, round_trip, mib):
             return os.read(fifos.output, size)
 
         def end():
-            task.call("CloseIO", {2: exec_id, 3: True})
+            task.call("CloseIO", exec_id=exec_id, stdin=True)
             fifos.close_input()
 
         subject.add(round_trip, _round_trip_us(write, read))

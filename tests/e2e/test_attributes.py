@@ -31,28 +31,28 @@ def test_file_capabilities(runner, tmp_path):
     program = tmp_path / "cat"
     shutil.copy("/bin/busybox", program)
     os.setxattr(program, "security.capability", _FILE_CAPABILITIES)
-    box = runner.start(options=("--allow-new-privs", *bind(tmp_path)))
+    container = runner.start(options=("--allow-new-privs", *bind(tmp_path)))
     words = ("/data/cat", "/proc/self/status")
-    status = box.exec(*words, options=("--user", "1000")).check().text
+    status = container.exec(*words, options=("--user", "1000")).check().text
     assert int(re.search(r"CapEff:\s+(\S+)", status)[1], 16) == _NET_BIND_SERVICE
-    box.sh("echo >>/data/cat")
+    container.sh("echo >>/data/cat")
     assert "security.capability" not in os.listxattr(program)  # a program that changes loses them
-    box.delete()
+    container.delete()
 
 
 def test_set_user_id_bit(runner, tmp_path):
     """Who may write to a program but is not root takes the bits away with that."""
     tmp_path.chmod(0o755)
     program = tmp_path / "program"
-    box = runner.start(options=bind(tmp_path))
+    container = runner.start(options=bind(tmp_path))
     somebody = ("--user", "1000:1000")
     for change in ("echo >>/data/program", ">/data/program"):
-        box.sh("touch /data/program && chmod 6757 /data/program")
-        box.sh(change)
+        container.sh("touch /data/program && chmod 6757 /data/program")
+        container.sh(change)
         assert program.stat().st_mode & 0o7777 == 0o6757
-        box.exec("sh", "-c", change, options=somebody).check()
+        container.exec("sh", "-c", change, options=somebody).check()
         assert program.stat().st_mode & 0o7777 == 0o757, change
-    box.delete()
+    container.delete()
 
 
 def test_those_of_users(runner, tmp_path):

@@ -14,10 +14,10 @@ pytestmark = pytest.mark.vm
 _SUSPENDED = 12  # seconds; longer than the time between two words of the guest
 
 
-def _error(box):
+def _error(container):
     """By how much the container's clock is wrong, in seconds, apart from the time of the exec."""
     before = time.time()
-    now = float(box.exec("python3", "-c", "import time; print(time.time())").check().text)
+    now = float(container.exec("python3", "-c", "import time; print(time.time())").check().text)
     return min(0, now - before) + max(0, now - time.time())
 
 
@@ -30,17 +30,17 @@ def test_new_files_are_not_from_the_future(runner):
 
 
 def test_after_the_boot(runner):
-    box = runner.start(image=REAL)
-    assert abs(_error(box)) < 0.05
-    box.delete()
+    container = runner.start(image=REAL)
+    assert abs(_error(container)) < 0.05
+    container.delete()
 
 
 def test_after_a_suspend(runner):
-    box = runner.start(image=REAL)
+    container = runner.start(image=REAL)
     virsh = ("virsh", "-q", "-c", libvirt.URI)
-    subprocess.run([*virsh, "suspend", box.identity.domain], check=True)
+    subprocess.run([*virsh, "suspend", container.identity.domain], check=True)
     resume = time.monotonic() + _SUSPENDED
     wait_until(lambda: time.monotonic() > resume, "the suspend to last", _SUSPENDED + 5)
-    subprocess.run([*virsh, "resume", box.identity.domain], check=True)
-    wait_until(lambda: abs(_error(box)) < 0.1, "the guest's clock to be the host's", 15)
-    box.delete()
+    subprocess.run([*virsh, "resume", container.identity.domain], check=True)
+    wait_until(lambda: abs(_error(container)) < 0.1, "the guest's clock to be the host's", 15)
+    container.delete()

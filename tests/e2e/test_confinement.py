@@ -20,15 +20,15 @@ def _status(process):
     return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
 
-def _one(box, program):
-    found = box.helpers(program)
+def _one(container, program):
+    found = container.helpers(program)
     # virtiofsd forks for a pid namespace of its own.
     assert len(found) == 1 or program == "virtiofsd", found
     return found[-1]
 
 
-def _stand_in(box):
-    return processes.find(box.pid())
+def _stand_in(container):
+    return processes.find(container.pid())
 
 
 def _namespace(process, kind):
@@ -39,10 +39,10 @@ def _user(process):
     return int(_status(process)["Uid"].split()[0])
 
 
-def _vsock_device(box):
+def _vsock_device(container):
     if Path("/dev/vhost-vsock").exists():
         pytest.skip("the kernel carries vsock here")
-    return _one(box, "vhost-device-vs")
+    return _one(container, "vhost-device-vs")
 
 
 _PRIVATE = {"etc", "root", "home", "proc", "sys", "dev", "bin", "var"}
@@ -61,8 +61,8 @@ def _private_names(device):
 
 
 def test_vsock_device_has_nothing_that_it_does_not_need(runner):
-    box = runner.start()
-    device = _vsock_device(box)
+    container = runner.start()
+    device = _vsock_device(container)
     status = _status(device)
     assert _user(device) in settings.HELPER_USERS
     assert len(set(status["Uid"].split() + status["Gid"].split())) == 1
@@ -80,12 +80,12 @@ def test_vsock_device_has_nothing_that_it_does_not_need(runner):
     limits = Path(f"/proc/{device.pid}/limits").read_text()
     assert "Max core file size        0                    0" in limits
     assert "Max open files            16384                16384" in limits
-    assert box.sh("echo works") == "works\n"
+    assert container.sh("echo works") == "works\n"
 
 
 def test_qemu_of_each_sandbox_has_a_user_of_its_own(runner):
-    boxes = [runner.start(), runner.start()]
-    qemus = [_one(box, "qemu-system") for box in boxes]
+    containers = [runner.start(), runner.start()]
+    qemus = [_one(container, "qemu-system") for container in containers]
     users = {_user(qemu) for qemu in qemus}
     assert len(users) == 2
     assert all(user in settings.HELPER_USERS for user in users)
@@ -96,16 +96,16 @@ def test_qemu_of_each_sandbox_has_a_user_of_its_own(runner):
         assert status["Seccomp"] == "2"
         assert "0" not in status["Gid"].split() + status["Groups"].split()
     if not Path("/dev/vhost-vsock").exists():
-        assert not users & {_user(_vsock_device(box)) for box in boxes}
+        assert not users & {_user(_vsock_device(container)) for container in containers}
 
 
 def test_virtiofsd_and_stand_in_have_few_capabilities(runner):
-    box = runner.start()
-    stand_in = _status(_stand_in(box))
+    container = runner.start()
+    stand_in = _status(_stand_in(container))
     assert stand_in["CapEff"] == stand_in["CapBnd"] == _NONE
     assert stand_in["NoNewPrivs"] == "1"
     assert stand_in["Seccomp"] == "2"
-    virtiofsd = _one(box, "virtiofsd")
+    virtiofsd = _one(container, "virtiofsd")
     status = _status(virtiofsd)
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
@@ -115,15 +115,15 @@ def test_virtiofsd_and_stand_in_have_few_capabilities(runner):
 
 
 def test_sockets_are_gone_once_qemu_holds_them(runner):
-    box = runner.start()
-    run_dir = Path("/run/cppvm") / box.identity.short
+    container = runner.start()
+    run_dir = Path("/run/cppvm") / container.identity.short
     left = {str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if path.is_socket()}
     assert left <= {"vsock/vsock.sock"}, left
 
 
 def test_no_inotify_instance_stays(runner):
-    box = runner.start()
-    daemon = box.shims()[0]
+    container = runner.start()
+    daemon = container.shims()[0]
     links = [os.readlink(fd) for fd in Path(f"/proc/{daemon.pid}/fd").iterdir()]
     assert "anon_inode:inotify" not in links
 
@@ -148,25 +148,26 @@ def _accounting():
     return {name: root / name for name in names if (root / name / "cgroup.procs").exists()}
 
 
-def _everything_of(box):
-    found = box.helpers("") + box.shims() + [_stand_in(box)]
+def _everything_of(container):
+    found = container.helpers("") + container.shims() + [_stand_in(container)]
     assert len(found) >= 4, found
     return found
 
 
-def _expect_all_in(box, path):
+def _expect_all_in(container, path):
     for controller in _accounting():
-        for process in _everything_of(box):
+        for process in _everything_of(container):
             at = _cgroups(Path(f"/proc/{process.pid}"))[controller]
             assert at == path, (controller, process)
 
 
 @pytest.mark.kvm
 def test_all_that_works_for_a_sandbox_is_in_its_cgroup(runner):
-    box = runner.start()
-    path = f"/{box.ctr.namespace}/{box.identity.domain}"  # beside ctr's /<namespace>/<id>
-    _expect_all_in(box, path)
-    qemu = _one(box, "qemu-system")
+    container = runner.start()
+    # Beside ctr's /<namespace>/<id>.
+    path = f"/{container.ctr.namespace}/{container.identity.domain}"
+    _expect_all_in(container, path)
+    qemu = _one(container, "qemu-system")
     for thread in Path(f"/proc/{qemu.pid}/task").iterdir():
         for controller in _accounting():
             assert _cgroups(thread)[controller] == path, (thread, controller)
@@ -176,7 +177,7 @@ def test_all_that_works_for_a_sandbox_is_in_its_cgroup(runner):
             usage = "memory.current"
         if usage and (root / path[1:] / usage).exists():
             assert int((root / path[1:] / usage).read_text()) > 1 << 20, usage
-    box.delete()
+    container.delete()
     wait_until(
         lambda: not any((root / path[1:]).exists() for root in _accounting().values()),
         "the end of the cgroup", 10,
@@ -196,9 +197,9 @@ def test_cgroup_is_in_the_pods(runner, given, parent):
     for root in _accounting().values():
         assert not (root / top).exists(), "this host has pods: the test would be in their way"
     try:
-        box = runner.start(options=("--cgroup", given.format(id="me")))
-        _expect_all_in(box, f"{parent}/{box.identity.domain}")
-        box.delete()
+        container = runner.start(options=("--cgroup", given.format(id="me")))
+        _expect_all_in(container, f"{parent}/{container.identity.domain}")
+        container.delete()
     finally:
         for root in _accounting().values():
             for path in (parent, f"/{top}"):
@@ -217,6 +218,6 @@ def _removed(directory):
 
 def test_cgroup_of_a_killed_daemon_goes(runner):
     """The fixture looks for what is left."""
-    box = runner.start()
-    box.shims()[0].kill(signal.SIGKILL)
-    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
+    container = runner.start()
+    container.shims()[0].kill(signal.SIGKILL)
+    wait_until(lambda: not container.status(), "containerd to drop the task", 30)

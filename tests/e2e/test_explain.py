@@ -18,32 +18,33 @@ def _cppvm(*words):
     return shell.run(settings.STAGE / "bin/cppvm", words[0], *config, *words[1:])
 
 
-def _explain(box):
-    return json.loads(_cppvm("explain", "--json", box.name).check().text)
+def _explain(container):
+    return json.loads(_cppvm("explain", "--json", container.name).check().text)
 
 
 def test_running_sandbox(runner):
-    box = runner.start()
-    client = box.popen_exec("cat")
-    (listed,) = [s for s in json.loads(_cppvm("list", "--json").check().text) if s["id"] == box.name]
+    container = runner.start()
+    client = container.popen_exec("cat")
+    everything = json.loads(_cppvm("list", "--json").check().text)
+    (listed,) = [s for s in everything if s["id"] == container.name]
     assert listed["state"] == "running"
     assert listed["namespace"] == session.NAMESPACE
     assert listed["tasks"] == 1
-    (daemon,) = box.shims()
+    (daemon,) = container.shims()
     assert listed["daemon"] == daemon.pid
 
-    told = _explain(box)
+    told = _explain(container)
     (task,) = told["tasks"]
-    assert task["id"] == box.name
+    assert task["id"] == container.name
     init, exec_ = task["processes"]
-    assert (init["state"], init["pid"]) == ("running", box.pid())
+    assert (init["state"], init["pid"]) == ("running", container.pid())
     assert exec_["state"] == "running" and exec_["exec_id"]
     names = [process["name"] for process in told["processes"]]
     assert names[0].startswith("containerd-shim")
     assert any(name.startswith("qemu-system") for name in names)
     assert names.count("virtiofsd") >= 2
     assert names.count("cppvm-task") == 2
-    (qemu,) = box.helpers("qemu-system")
+    (qemu,) = container.helpers("qemu-system")
     by_pid = {process["pid"]: process for process in told["processes"]}
     assert by_pid[qemu.pid]["memory_bytes"] > 16 << 20
     assert by_pid[qemu.pid]["cpu_us"] > 0
@@ -53,25 +54,25 @@ def test_running_sandbox(runner):
     assert os.path.isdir(told["run_dir"])
     client.kill()
 
-    text = _cppvm("explain", box.name).check().text
-    assert f"{session.NAMESPACE}/{box.name}" in text
+    text = _cppvm("explain", container.name).check().text
+    assert f"{session.NAMESPACE}/{container.name}" in text
     assert "running" in text
-    box.delete()
-    assert box.name not in _cppvm("list").check().text
+    container.delete()
+    assert container.name not in _cppvm("list").check().text
 
 
 def test_daemon_that_does_not_answer(runner):
-    box = runner.start()
-    (daemon,) = box.shims()
+    container = runner.start()
+    (daemon,) = container.shims()
     daemon.kill(signal.SIGSTOP)
     try:
-        told = _explain(box)
+        told = _explain(container)
         assert told["state"] == "no answer"
         assert "timed out" in told["reason"]
-        assert box.name in _cppvm("list").check().text
+        assert container.name in _cppvm("list").check().text
     finally:
         daemon.kill(signal.SIGCONT)
-    box.delete()
+    container.delete()
 
 
 def test_unknown_sandbox():

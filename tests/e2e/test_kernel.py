@@ -38,10 +38,10 @@ def test_container_has_what_it_needs(tuned):
 
 
 def test_machine_has_its_drivers(tuned):
-    box = tuned.start()
-    drivers = box.sh("ls /sys/bus/pci_express/drivers /sys/bus/virtio/drivers").split()
+    container = tuned.start()
+    drivers = container.sh("ls /sys/bus/pci_express/drivers /sys/bus/virtio/drivers").split()
     wanted = "pciehp virtio_balloon virtio_blk virtio_console virtio_mem virtio_net virtio_rng virtiofs"
     assert not set(wanted.split()) - set(drivers), drivers
     # Memory that is added is used at once.
-    assert box.sh("cat /sys/devices/system/memory/auto_online_blocks") == "online\n"
-    box.delete()
+    assert container.sh("cat /sys/devices/system/memory/auto_online_blocks") == "online\n"
+    container.delete()

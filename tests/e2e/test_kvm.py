@@ -18,13 +18,13 @@ pytestmark = [
 ]
 
 
-def _domain(box):
-    text = shell.run("virsh", "-c", libvirt.URI, "dumpxml", box.identity.domain).check().text
+def _domain(container):
+    text = shell.run("virsh", "-c", libvirt.URI, "dumpxml", container.identity.domain).check().text
     return ElementTree.fromstring(text)
 
 
-def _cid(box):
-    return int(_domain(box).find("devices/vsock/cid").get("address"))
+def _cid(container):
+    return int(_domain(container).find("devices/vsock/cid").get("address"))
 
 
 def _open_files(process):
@@ -33,34 +33,36 @@ def _open_files(process):
 
 
 def test_kvm_and_vhost_vsock_are_used(runner):
-    box = runner.start()
-    assert _domain(box).get("type") == "kvm"
-    assert _cid(box) >= 3
-    (qemu,) = box.helpers("qemu-system")
+    container = runner.start()
+    assert _domain(container).get("type") == "kvm"
+    assert _cid(container) >= 3
+    (qemu,) = container.helpers("qemu-system")
     assert {"/dev/kvm", "/dev/vhost-vsock"} <= _open_files(qemu)
     assert not [p for p in processes.everything() if p.comm.startswith("vhost-device-vs")]
-    assert "kvm-clock" in box.sh("cat /sys/devices/system/clocksource/*/available_clocksource")
-    box.delete()
+    script = "cat /sys/devices/system/clocksource/*/available_clocksource"
+    assert "kvm-clock" in container.sh(script)
+    container.delete()
 
 
 def test_qemu_is_confined(runner):
     """It has a user of its own, and the AppArmor profile that libvirt makes for it."""
-    box = runner.start()
-    (qemu,) = box.helpers("qemu-system")
+    container = runner.start()
+    (qemu,) = container.helpers("qemu-system")
     assert os.stat(f"/proc/{qemu.pid}").st_uid in settings.HELPER_USERS
     profile = Path(f"/proc/{qemu.pid}/attr/current").read_text().strip()
-    uuid = _domain(box).findtext("uuid")
+    uuid = _domain(container).findtext("uuid")
     assert profile == f"libvirt-{uuid} (enforce)"
-    box.delete()
+    container.delete()
 
 
 def test_two_at_once(runner):
-    boxes = [runner.start(), runner.start()]
-    assert len({_cid(box) for box in boxes}) == 2
-    assert len({box.sh("cat /proc/sys/kernel/random/boot_id") for box in boxes}) == 2
-    boxes[0].delete()
-    assert boxes[1].sh("echo still") == "still\n"
-    boxes[1].delete()
+    containers = [runner.start(), runner.start()]
+    assert len({_cid(container) for container in containers}) == 2
+    boot_ids = {container.sh("cat /proc/sys/kernel/random/boot_id") for container in containers}
+    assert len(boot_ids) == 2
+    containers[0].delete()
+    assert containers[1].sh("echo still") == "still\n"
+    containers[1].delete()
 
 
 @pytest.mark.skipif(settings.RELEASE != "system", reason="not a machine of its own")
@@ -86,11 +88,11 @@ def test_libvirtd_that_its_socket_starts(runner):
         assert not libvirt.running("libvirtd")
 
     stop()
-    box = runner.start()
+    container = runner.start()
     stop()
-    assert box.sh("echo well") == "well\n"
+    assert container.sh("echo well") == "well\n"
     stop()
-    box.delete()
+    container.delete()
 
 
 def test_port_for_the_hello():

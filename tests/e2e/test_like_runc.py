@@ -53,71 +53,72 @@ def test_surroundings(runner, options):
 _CGROUP = ("--mount", "type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=ro:nosuid:nodev:noexec")
 
 
-def _limit(box, name):
+def _limit(container, name):
     """Content of a file of the container's cgroup, which may be mounted itself or by its parent."""
     own = "/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)"
-    return box.sh(f"cat /sys/fs/cgroup/{name} 2>/dev/null || cat {own}/{name}").strip()
+    return container.sh(f"cat /sys/fs/cgroup/{name} 2>/dev/null || cat {own}/{name}").strip()
 
 
 def test_memory_limit(runner):
-    box = runner.start(options=(*_CGROUP, "--memory-limit", str(64 << 20)))
-    assert _limit(box, "memory.max") == str(64 << 20)
+    container = runner.start(options=(*_CGROUP, "--memory-limit", str(64 << 20)))
+    assert _limit(container, "memory.max") == str(64 << 20)
     # What takes more is killed: by the guest's kernel, and only that.
-    result = box.exec("dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
+    result = container.exec("dd", "if=/dev/zero", "of=/dev/null", "bs=200M", "count=1")
     assert result.code == 137
-    assert "oom_kill 1" in _limit(box, "memory.events").splitlines()
-    assert box.sh("echo well") == "well\n"
-    box.delete()
+    assert "oom_kill 1" in _limit(container, "memory.events").splitlines()
+    assert container.sh("echo well") == "well\n"
+    container.delete()
 
 
 def test_processor_limit(runner):
-    box = runner.start(options=(*_CGROUP, "--cpu-quota", "50000", "--cpu-period", "100000"))
-    assert _limit(box, "cpu.max") == "50000 100000"
-    box.delete()
+    container = runner.start(options=(*_CGROUP, "--cpu-quota", "50000", "--cpu-period", "100000"))
+    assert _limit(container, "cpu.max") == "50000 100000"
+    container.delete()
 
 
 def test_pids(runner):
     """A host pid for each process, whether containerd knows of it or not."""
-    box = runner.start("sh", "-c", "sleep 1000000 & wait")
-    client = box.popen_exec("sh", "-c", "echo up; cat")
+    container = runner.start("sh", "-c", "sleep 1000000 & wait")
+    client = container.popen_exec("sh", "-c", "echo up; cat")
     assert client.stdout.readline() == b"up\n"
 
     def pids():
-        listing = runner.ctr.command("tasks", "ps", box.name).check().text.splitlines()[1:]
+        listing = runner.ctr.command("tasks", "ps", container.name).check().text.splitlines()[1:]
         return [int(line.split()[0]) for line in listing]
 
     # init, its child, and the exec
     wait_until(lambda: len(pids()) == 3, "all processes to be listed")
     found = pids()
-    assert box.pid() in found
+    assert container.pid() in found
     assert len(set(found)) == 3
     assert all(os.path.exists(f"/proc/{pid}") for pid in found)
     client.communicate(timeout=30)
     wait_until(lambda: len(pids()) == 2, "the exec to be gone from the list")
-    box.delete()
+    container.delete()
 
 
 def test_pid_is_gone_after_the_end(runner):
-    box = runner.start()
-    pid = box.pid()
+    container = runner.start()
+    pid = container.pid()
     os.kill(pid, 0)
-    box.kill().check()
-    box.wait_status("STOPPED")
+    container.kill().check()
+    container.wait_status("STOPPED")
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
-    box.delete()
+    container.delete()
 
 
 def test_attach(runner):
-    box = runner.start("sh", "-c", "while read -r line; do echo got $line; done", null_io=False)
+    script = "while read -r line; do echo got $line; done"
+    container = runner.start("sh", "-c", script, null_io=False)
     for line in ("one", "two"):
-        client = runner.ctr.popen("tasks", "attach", box.name)
+        client = runner.ctr.popen("tasks", "attach", container.name)
         client.stdin.write(line.encode() + b"\n")
         client.stdin.flush()
         assert client.stdout.readline() == f"got {line}\n".encode()
         client.kill()
         client.communicate()
-    box.delete()
+    container.delete()
 
 
 @both_versions
@@ -135,20 +136,20 @@ def test_long_argument(runner):
 def test_events(runner):
     watcher = runner.ctr.popen("events")
     runner.run("true").check()
-    box = runner.start("sh", "-c", "exit 3")
-    box.wait_status("STOPPED")
-    box.delete()
+    container = runner.start("sh", "-c", "exit 3")
+    container.wait_status("STOPPED")
+    container.delete()
     lines = []
 
     def seen():
         lines.append(watcher.stdout.readline().decode())
-        return "/tasks/delete" in lines[-1] and box.name in lines[-1]
+        return "/tasks/delete" in lines[-1] and container.name in lines[-1]
 
     wait_until(seen, "the delete event", 30)
     watcher.kill()
     watcher.communicate()
-    of_box = [line for line in lines if box.name in line and "/tasks/" in line]
-    topics = [next(word for word in line.split() if word.startswith("/tasks/")) for line in of_box]
+    events = [line for line in lines if container.name in line and "/tasks/" in line]
+    topics = [next(word for word in line.split() if word.startswith("/tasks/")) for line in events]
     assert topics == ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]
-    exit_event = json.loads(of_box[2][of_box[2].index("{") :])
+    exit_event = json.loads(events[2][events[2].index("{") :])
     assert exit_event["exit_status"] == 3 and exit_event["pid"] > 0

@@ -15,20 +15,20 @@ _MIB = 1024  # KiB
 _POOL = Path("/sys/kernel/mm/hugepages/hugepages-2048kB")
 
 
-def _guest_mib(box):
-    (qemu,) = box.helpers("qemu-system")
+def _guest_mib(container):
+    (qemu,) = container.helpers("qemu-system")
     return memory.guest_kib(qemu.pid) // _MIB
 
 
 def test_freed_memory_goes_back(runner):
-    box = runner.start(options=("--mount", "type=tmpfs,src=tmpfs,dst=/big"))
-    before = _guest_mib(box)
-    assert box.exec("dd", "if=/dev/zero", "of=/big/file", "bs=1M", "count=200").code == 0
-    held = _guest_mib(box)
+    container = runner.start(options=("--mount", "type=tmpfs,src=tmpfs,dst=/big"))
+    before = _guest_mib(container)
+    assert container.exec("dd", "if=/dev/zero", "of=/big/file", "bs=1M", "count=200").code == 0
+    held = _guest_mib(container)
     assert held > before + 150
-    assert box.exec("rm", "/big/file").code == 0
+    assert container.exec("rm", "/big/file").code == 0
     # The kernel reports free pages every two seconds, a part of them at a time.
-    wait_until(lambda: _guest_mib(box) < before + 50, "the memory's return to the host", 60)
+    wait_until(lambda: _guest_mib(container) < before + 50, "the memory's return to the host", 60)
 
 
 @pytest.fixture(name="huge_pages")
@@ -49,9 +49,9 @@ def huge_pages_fixture():
 
 @pytest.mark.usefixtures("huge_pages")
 def test_huge_pages(configured):
-    box = configured(vm={"memory_mib": 256, "huge_page_mib": 2}).start()
-    assert box.exec("true").code == 0
-    (qemu,) = box.helpers("qemu-system")
+    container = configured(vm={"memory_mib": 256, "huge_page_mib": 2}).start()
+    assert container.exec("true").code == 0
+    (qemu,) = container.helpers("qemu-system")
     assert re.search(r"KernelPageSize: +2048 kB", Path(f"/proc/{qemu.pid}/smaps").read_text())
 
 
@@ -64,11 +64,11 @@ def test_huge_pages_that_are_not_there(configured):
 
 def test_limit_ends_a_program_that_takes_ever_more(runner):
     script = "b = []\nwhile True: b.append(bytearray(1 << 20))"
-    box = runner.start(
+    container = runner.start(
         "python3", "-c", script, image=REAL, options=("--memory-limit", "50000000")
     )
-    box.wait_status("STOPPED", 60)
-    assert box.delete() == 137
+    container.wait_status("STOPPED", 60)
+    assert container.delete() == 137
 
 
 def test_limit_leaves_a_program_alone_that_works_on_large_files(runner):
@@ -88,7 +88,7 @@ def test_limit_leaves_a_program_alone_that_works_on_large_files(runner):
 
 def test_machine_out_of_memory_ends_the_program_that_takes_it(runner):
     """Without a limit of its own a container has the machine's memory less what the machine needs."""
-    box = runner.start(image=REAL)
+    container = runner.start(image=REAL)
     script = "b = []\nwhile True: b.append(bytearray(1 << 20))"
-    assert box.exec("python3", "-c", script).code == 137
-    assert box.sh("echo well") == "well\n"
+    assert container.exec("python3", "-c", script).code == 137
+    assert container.sh("echo well") == "well\n"

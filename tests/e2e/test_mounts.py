@@ -11,30 +11,30 @@ from harness.runner import bind
 @both_versions
 def test_directory_read_write_with_live_changes(runner, tmp_path):
     (tmp_path / "before").write_text("old")
-    box = runner.start(options=bind(tmp_path))
-    assert box.sh("cat /data/before") == "old"
+    container = runner.start(options=bind(tmp_path))
+    assert container.sh("cat /data/before") == "old"
     (tmp_path / "later").write_text("from the host")
-    assert wait_until(lambda: box.exec("cat", "/data/later").text, "the host's new file")
+    assert wait_until(lambda: container.exec("cat", "/data/later").text, "the host's new file")
     (tmp_path / "before").write_text("new content")
-    wait_until(lambda: box.sh("cat /data/before") == "new content", "the host's change")
+    wait_until(lambda: container.sh("cat /data/before") == "new content", "the host's change")
     (tmp_path / "later").unlink()
-    wait_until(lambda: box.exec("test", "-e", "/data/later").code == 1, "the removal")
-    box.sh("mkdir /data/sub && echo from the guest >/data/sub/file && rm /data/before")
+    wait_until(lambda: container.exec("test", "-e", "/data/later").code == 1, "the removal")
+    container.sh("mkdir /data/sub && echo from the guest >/data/sub/file && rm /data/before")
     assert (tmp_path / "sub/file").read_text() == "from the guest\n"
     assert not (tmp_path / "before").exists()
-    box.delete()
+    container.delete()
 
 
 @pytest.mark.kvm
 def test_directory_read_only(runner, tmp_path):
     (tmp_path / "file").write_text("content")
-    box = runner.start(options=bind(tmp_path, mode="ro"))
+    container = runner.start(options=bind(tmp_path, mode="ro"))
     for script in ("echo x >/data/file", "echo x >/data/new", "rm /data/file", "mkdir /data/d"):
-        result = box.exec("sh", "-c", script)
+        result = container.exec("sh", "-c", script)
         assert result.code != 0 and "Read-only file system" in result.error
     (tmp_path / "file").write_text("changed")
-    wait_until(lambda: box.sh("cat /data/file") == "changed", "the host's change")
-    box.delete()
+    wait_until(lambda: container.sh("cat /data/file") == "changed", "the host's change")
+    container.delete()
     assert (tmp_path / "file").read_text() == "changed"
 
 
@@ -42,26 +42,26 @@ def test_directory_read_only(runner, tmp_path):
 def test_single_file(runner, tmp_path, mode):
     (tmp_path / "file").write_text("content")
     (tmp_path / "neighbour").write_text("not shared")
-    box = runner.start(options=bind(tmp_path / "file", "/etc/given", mode))
-    assert box.sh("cat /etc/given") == "content"
-    assert box.exec("test", "-e", "/etc/neighbour").code == 1
+    container = runner.start(options=bind(tmp_path / "file", "/etc/given", mode))
+    assert container.sh("cat /etc/given") == "content"
+    assert container.exec("test", "-e", "/etc/neighbour").code == 1
     with open(tmp_path / "file", "a", encoding="utf-8") as file:
         file.write(" and more")
-    wait_until(lambda: box.sh("cat /etc/given") == "content and more", "the host's change")
-    result = box.exec("sh", "-c", "echo guest >/etc/given")
+    wait_until(lambda: container.sh("cat /etc/given") == "content and more", "the host's change")
+    result = container.exec("sh", "-c", "echo guest >/etc/given")
     if mode == "ro":
         assert result.code != 0 and "Read-only file system" in result.error
     else:
         assert (tmp_path / "file").read_text() == "guest\n"
-    box.delete()
+    container.delete()
 
 
 def test_names_of_the_host_stay_on_the_host(runner, tmp_path):
     secret = tmp_path / "directory with a telling name"
     secret.mkdir()
-    box = runner.start(options=bind(secret))
-    assert "telling name" not in box.sh("cat /proc/self/mountinfo") or not runner.config
-    box.delete()
+    container = runner.start(options=bind(secret))
+    assert "telling name" not in container.sh("cat /proc/self/mountinfo") or not runner.config
+    container.delete()
 
 
 def test_missing_source(runner, tmp_path):

@@ -14,33 +14,33 @@ from cppvmdev.waiting import wait_until
 @both_versions
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
 def test_container_goes_on(runner, how):
-    box = runner.start()
-    boot_id = box.sh("cat /proc/sys/kernel/random/boot_id")
-    pid = box.pid()
+    container = runner.start()
+    boot_id = container.sh("cat /proc/sys/kernel/random/boot_id")
+    pid = container.pid()
     runner.containerd.restart(how)
-    box.wait_running()
-    assert box.pid() == pid
-    assert box.sh("cat /proc/sys/kernel/random/boot_id") == boot_id
-    box.delete()
+    container.wait_running()
+    assert container.pid() == pid
+    assert container.sh("cat /proc/sys/kernel/random/boot_id") == boot_id
+    container.delete()
 
 
 @pytest.mark.vm  # 2.3.4 takes runc's stopped task for a leaked one, see Pids
 @both_versions
 def test_exit_while_containerd_is_away(runner):
-    box = runner.start("sh", "-c", "until [ -e /go ]; do sleep 0.05; done; exit 23")
-    process = runner.ctr.popen(*box.exec_argv("sh", "-c", "echo here; sleep 1; touch /go"))
+    container = runner.start("sh", "-c", "until [ -e /go ]; do sleep 0.05; done; exit 23")
+    process = runner.ctr.popen(*container.exec_argv("sh", "-c", "echo here; sleep 1; touch /go"))
     assert process.stdout.readline() == b"here\n"
-    pid = box.pid()
+    pid = container.pid()
     runner.containerd.end(signal.SIGKILL)
     process.communicate(timeout=30)
     wait_until(lambda: not os.path.exists(f"/proc/{pid}"), "end of the container", 30)
     runner.containerd.start()
-    box.wait_status("STOPPED")
-    assert box.delete() == 23
+    container.wait_status("STOPPED")
+    assert container.delete() == 23
 
 
-def _fifo(box, stream):
-    (path,) = Path("/run/containerd/fifo").glob(f"*/{box.name}-{stream}")
+def _fifo(container, stream):
+    (path,) = Path("/run/containerd/fifo").glob(f"*/{container.name}-{stream}")
     return path
 
 
@@ -48,9 +48,9 @@ def _fifo(box, stream):
 def test_output_across_restart(runner):
     """What reads the output dies with containerd (as CRI's log copy does) and comes back later."""
     script = "until [ -e /go ]; do sleep 0.05; done; seq 1 100000; sleep 1000000"
-    box = runner.start("sh", "-c", script, null_io=False)
-    fifo = _fifo(box, "stdout")
-    box.sh("touch /go")
+    container = runner.start("sh", "-c", script, null_io=False)
+    fifo = _fifo(container, "stdout")
+    container.sh("touch /go")
     with open(fifo, "rb", buffering=0) as reader:
         received = reader.read(5000)
     runner.containerd.restart(signal.SIGKILL)
@@ -59,19 +59,20 @@ def test_output_across_restart(runner):
         while len(received) < len(expected):
             received += reader.read(65536)
     assert received == expected
-    box.wait_running()
-    box.delete()
+    container.wait_running()
+    container.delete()
 
 
 def test_input_across_restart(runner):
     """Who writes the input dies too; that is not its end for the container."""
-    box = runner.start("sh", "-c", "while read -r line; do echo got $line; done", null_io=False)
-    stdin, stdout = _fifo(box, "stdin"), _fifo(box, "stdout")
+    script = "while read -r line; do echo got $line; done"
+    container = runner.start("sh", "-c", script, null_io=False)
+    stdin, stdout = _fifo(container, "stdin"), _fifo(container, "stdout")
     with open(stdout, "rb", buffering=0) as reader:
         for line in (b"one\n", b"two\n"):
             with open(stdin, "wb", buffering=0) as writer:
                 writer.write(line)
             assert reader.read(100) == b"got " + line
             runner.containerd.restart(signal.SIGTERM)
-            box.wait_running()
-    box.delete()
+            container.wait_running()
+    container.delete()

@@ -31,35 +31,38 @@ def test_highest_exit_code(runner):
 
 
 def test_every_exit_code(runner):
-    box = runner.start()
+    container = runner.start()
     codes = range(256)
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        results = list(pool.map(lambda code: box.exec("sh", "-c", f"exit {code}").code, codes))
+        results = list(
+            pool.map(lambda code: container.exec("sh", "-c", f"exit {code}").code, codes)
+        )
     assert results == list(codes)
-    box.delete()
+    container.delete()
 
 
 @pytest.mark.kvm
 def test_init_ended_by_signal(runner):
-    box = runner.popen("sleep", "1000000")
-    box.wait_running()
-    box.kill(9).check()
-    assert box.wait_exit().code == 137
+    container = runner.popen("sleep", "1000000")
+    container.wait_running()
+    container.kill(9).check()
+    assert container.wait_exit().code == 137
 
 
 def test_init_handles_signal(runner):
-    box = runner.popen("sh", "-c", "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done")
-    assert box.process.stdout.readline() == b"ready\n"
-    box.kill(15).check()
-    assert box.wait_exit().code == 7
+    script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.1; done"
+    container = runner.popen("sh", "-c", script)
+    assert container.process.stdout.readline() == b"ready\n"
+    container.kill(15).check()
+    assert container.wait_exit().code == 7
 
 
 def test_exec_ended_by_signals(runner):
-    box = runner.start()
+    container = runner.start()
     # Not the job control signals, those ignored by default, and SIGQUIT, which shells ignore.
     for number in (1, 2, 4, 6, 8, 9, 10, 11, 12, 13, 14, 15):
-        assert box.exec("sh", "-c", f"kill -{number} $$").code == 128 + number
-    box.delete()
+        assert container.exec("sh", "-c", f"kill -{number} $$").code == 128 + number
+    container.delete()
 
 
 def test_environment_and_directory(runner):
@@ -71,10 +74,10 @@ def test_environment_and_directory(runner):
 
 
 def test_user_of_exec(runner):
-    box = runner.start()
-    result = box.exec("sh", "-c", "id -u; id -g", options=("--user", "65534:65534"))
+    container = runner.start()
+    result = container.exec("sh", "-c", "id -u; id -g", options=("--user", "65534:65534"))
     assert result.check().text == "65534\n65534\n"
-    box.delete()
+    container.delete()
 
 
 @pytest.mark.kvm
@@ -91,11 +94,11 @@ def test_own_kernel(runner):
 def test_firmware_and_size_of_the_machine(configured, firmware):
     """More memory than q35 has room for below its devices (2 GiB), and processors to be started."""
     vm = {"firmware": firmware, "vcpus": 3, "memory_mib": 3072}
-    box = configured(vm=vm).start()
-    assert box.sh("nproc").strip() == "3"
-    kib = int(re.search(r"MemTotal: +(\d+) kB", box.sh("cat /proc/meminfo")).group(1))
+    container = configured(vm=vm).start()
+    assert container.sh("nproc").strip() == "3"
+    kib = int(re.search(r"MemTotal: +(\d+) kB", container.sh("cat /proc/meminfo")).group(1))
     assert kib > 2900 << 10
-    qemu = box.helpers("qemu-system")[0]
+    qemu = container.helpers("qemu-system")[0]
     assert ("qboot.rom" in qemu.cmdline) == (firmware == "qboot")
 
 
@@ -154,21 +157,21 @@ def test_thousand_files(runner):
 
 def test_three_at_once(runner):
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
-        boxes = list(pool.map(lambda _: runner.start(), range(3)))
-    boot_ids = {box.sh("cat /proc/sys/kernel/random/boot_id") for box in boxes}
+        containers = list(pool.map(lambda _: runner.start(), range(3)))
+    boot_ids = {container.sh("cat /proc/sys/kernel/random/boot_id") for container in containers}
     assert len(boot_ids) == (3 if settings.IS_VM else 1)
-    for box in boxes:
-        assert os.path.exists(f"/proc/{box.pid()}")
-    boxes[1].delete()
-    assert boxes[0].sh("echo still") == boxes[2].sh("echo still") == "still\n"
-    boxes[0].delete()
-    boxes[2].delete()
+    for container in containers:
+        assert os.path.exists(f"/proc/{container.pid()}")
+    containers[1].delete()
+    assert containers[0].sh("echo still") == containers[2].sh("echo still") == "still\n"
+    containers[0].delete()
+    containers[2].delete()
 
 
 @both_versions
 def test_debian_programs(runner):
-    box = runner.start(image=REAL)
-    assert box.exec("apt-get", "--version").check().text.startswith("apt 2.")
+    container = runner.start(image=REAL)
+    assert container.exec("apt-get", "--version").check().text.startswith("apt 2.")
     threads = """
 import threading
 totals = []
@@ -179,11 +182,11 @@ threads = [threading.Thread(target=work, args=(n,)) for n in range(20)]
 print(len(totals), sum(totals))
 """
     expected = sum(sum(range(n * 1000)) for n in range(20))
-    assert box.exec("python3", "-c", threads).check().text == f"20 {expected}\n"
+    assert container.exec("python3", "-c", threads).check().text == f"20 {expected}\n"
     children = """
 import subprocess
 done = [subprocess.run(["sh", "-c", f"exit {n}"]).returncode for n in range(10)]
 print(done, subprocess.check_output(["bash", "-c", "echo $BASH_VERSION"], text=True)[0])
 """
-    assert box.exec("python3", "-c", children).check().text == f"{list(range(10))} 5\n"
-    box.delete()
+    assert container.exec("python3", "-c", children).check().text == f"{list(range(10))} 5\n"
+    container.delete()

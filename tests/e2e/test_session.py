@@ -64,9 +64,9 @@ def test_daemons_of_a_clone_that_was_killed(call, tmp_path):
     assert done.returncode == 0, done.stdout
     base = tmp_path / "b"
     containerd = Containerd(releases.get("1.6"), base / "1.6", settings.PROGRAMS)
-    box = Runner(containerd, session.NAMESPACE, base / "config.toml").start()
+    container = Runner(containerd, session.NAMESPACE, base / "config.toml").start()
     identities = containerd.identities()
-    doomed = [*box.shims(), *box.helpers("")]
+    doomed = [*container.shims(), *container.helpers("")]
     assert len(doomed) >= 4
     containerd.end(signal.SIGKILL)
     for process in doomed:

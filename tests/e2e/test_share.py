@@ -81,7 +81,7 @@ def test_files_of_two_file_systems_are_two_files(runner, tmp_path):
         for directory in (a, b):
             (directory / "f").write_text(f"content of {directory.name}\n")
             os.link(directory / "f", directory / "hard")
-        box = runner.start(
+        container = runner.start(
             options=(
                 *bind(a, "/a"),
                 *bind(b, "/b"),
@@ -91,28 +91,29 @@ def test_files_of_two_file_systems_are_two_files(runner, tmp_path):
         )
         assert (a / "f").stat().st_ino == (b / "f").stat().st_ino
         names = "/a/f /b/f /file-a /file-b"
-        first = box.sh(f"stat -c '%n %d:%i' {names}")
+        first = container.sh(f"stat -c '%n %d:%i' {names}")
         numbers = [line.split()[1] for line in first.splitlines()]
         assert numbers[0] != numbers[1] and numbers[2] != numbers[3]
-        box.sh("tar cf /t.tar -C / a b && mkdir /x && tar xf /t.tar -C /x")
-        assert box.sh("cat /x/b/f") == "content of b\n"
+        container.sh("tar cf /t.tar -C / a b && mkdir /x && tar xf /t.tar -C /x")
+        assert container.sh("cat /x/b/f") == "content of b\n"
         # They stay what they are, whatever is looked at meanwhile.
-        box.sh("ls -lR /a /b >/dev/null; echo 2 >/proc/sys/vm/drop_caches || true")
-        assert box.sh(f"stat -c '%n %d:%i' {names}") == first
-        box.delete()
+        container.sh("ls -lR /a /b >/dev/null; echo 2 >/proc/sys/vm/drop_caches || true")
+        assert container.sh(f"stat -c '%n %d:%i' {names}") == first
+        container.delete()
 
 
 def test_mounts_below_a_volume_keep_their_flags_and_sizes(runner, tmp_path):
     with _tmpfs(tmp_path / "v", "-o", "size=8m") as top, _tmpfs(top / "sub", "-o", "size=4m"):
         options = ("--mount", f"type=bind,src={top},dst=/v,options=rbind:ro:noexec")
-        box = runner.start(options=options)
-        assert box.sh("df -k /v | awk 'NR == 2 { print $2 }'") .strip() == "8192"
-        assert box.sh("ls /v/sub; df -k /v/sub | awk 'NR == 2 { print $2 }'") .strip() == "4096"
-        flags = box.sh("awk '$5 == \"/v\" { print $6 }' /proc/self/mountinfo").split(",")
+        container = runner.start(options=options)
+        size = "awk 'NR == 2 { print $2 }'"
+        assert container.sh(f"df -k /v | {size}").strip() == "8192"
+        assert container.sh(f"ls /v/sub; df -k /v/sub | {size}").strip() == "4096"
+        flags = container.sh("awk '$5 == \"/v\" { print $6 }' /proc/self/mountinfo").split(",")
         assert "ro" in flags and "noexec" in flags
         for place in ("/v/new", "/v/sub/new"):
-            assert "Read-only" in box.exec("touch", place).error
-        box.delete()
+            assert "Read-only" in container.exec("touch", place).error
+        container.delete()
 
 
 def test_one_source_is_one_file_to_the_whole_pod(pod, tmp_path):
@@ -143,11 +144,11 @@ def test_creation_by_a_supplementary_group(runner, tmp_path):
     shared.mkdir()
     os.chown(shared, 0, 4321)
     shared.chmod(0o2770)
-    box = runner.start("sleep", "1000", image=REAL, options=bind(shared))
+    container = runner.start("sleep", "1000", image=REAL, options=bind(shared))
     words = ("setpriv", "--reuid=1000", "--regid=1000", "--groups=4321", "touch", "/data/f")
-    assert box.exec(*words).check()
+    assert container.exec(*words).check()
     assert (shared / "f").stat().st_uid == 1000
-    box.delete()
+    container.delete()
 
 
 def test_late_mount_of_the_host(runner, tmp_path):
@@ -156,12 +157,12 @@ def test_late_mount_of_the_host(runner, tmp_path):
         subprocess.run(["mount", "--make-shared", top], check=True)
         (top / "sub").mkdir()
         options = ("--mount", f"type=bind,src={top},dst=/v,options=rbind:rslave")
-        box = runner.start(options=options)
-        assert box.sh("ls /v/sub") == ""
+        container = runner.start(options=options)
+        assert container.sh("ls /v/sub") == ""
         with _tmpfs(top / "sub") as late:
             (late / "file").write_text("inside")
-            wait_until(lambda: box.exec("cat", "/v/sub/file").text == "inside", "the mount")
-        box.delete()
+            wait_until(lambda: container.exec("cat", "/v/sub/file").text == "inside", "the mount")
+        container.delete()
 
 
 @pytest.mark.vm
@@ -171,14 +172,14 @@ def test_volumes_pin_nothing_of_the_host(runner, tmp_path):
         before = _mounts(tmp_path)
         sub = top / "sub"
         with _tmpfs(sub):
-            box = runner.start(options=bind("/run", "/host", "ro"))
+            container = runner.start(options=bind("/run", "/host", "ro"))
             other = runner.start(options=bind(top))
             assert _mounts(tmp_path) == sorted([*before, str(sub)])
-            assert not _mounts(f"/run/cppvm/{box.identity.short}")
+            assert not _mounts(f"/run/cppvm/{container.identity.short}")
             other.delete()
         sub.rmdir()  # EBUSY where it is still mounted somewhere
         assert _mounts(tmp_path) == before
-        box.delete()
+        container.delete()
         assert _mounts(tmp_path) == before
 
 
@@ -189,9 +190,9 @@ def test_server_lets_go_of_deleted_containers(pod, tmp_path):
     keeper = pod.start()
     counts = []
     for _ in range(10):
-        box = pod.start(options=bind(tmp_path))
-        box.sh("ls -lR /data /bin /etc >/dev/null; cat /data/file* >/dev/null")
-        box.delete()
+        container = pod.start(options=bind(tmp_path))
+        container.sh("ls -lR /data /bin /etc >/dev/null; cat /data/file* >/dev/null")
+        container.delete()
         wait_until(
             lambda: not any(str(tmp_path) in name for name in pod.descriptors()),
             "the server to close the volume",
@@ -204,8 +205,8 @@ def test_server_lets_go_of_deleted_containers(pod, tmp_path):
 
 @pytest.mark.vm
 def test_server_may_not_make_devices_and_has_a_limit(runner):
-    box = runner.start()
-    servers = box.helpers("virtiofsd")
+    container = runner.start()
+    servers = container.helpers("virtiofsd")
     assert len(servers) >= 2
     for process in servers:
         status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
@@ -214,7 +215,7 @@ def test_server_may_not_make_devices_and_has_a_limit(runner):
         parent_of_another = capabilities >> 21 & 1  # CAP_SYS_ADMIN: it only waits for its child
         assert parent_of_another or not capabilities >> 27 & 1, "CAP_MKNOD"
         assert int(limits.split("Max open files")[1].split()[1]) <= 262144
-    box.delete()
+    container.delete()
 
 
 def _exchange(one, other, stop):
@@ -285,15 +286,15 @@ def test_hung_volume_holds_up_its_own_container_only(pod, tmp_path):
 def test_volume_that_hangs_while_containers_use_it(pod, tmp_path):
     keeper = pod.start(options=bind(tmp_path, "/v"))
     with HungVolume(tmp_path / "hung", answers_of_root=True) as hung:
-        box = pod.start(options=bind(hung.path, "/hung"))
-        readers = [box.popen_exec("cat", f"/hung/file{n}") for n in range(3)]
+        container = pod.start(options=bind(hung.path, "/hung"))
+        readers = [container.popen_exec("cat", f"/hung/file{n}") for n in range(3)]
         # The others go on.
         for n in range(5):
             assert keeper.sh(f"echo {n} >/v/{n} && cat /v/{n}") == f"{n}\n"
         assert all(reader.poll() is None for reader in readers)
         # Nothing ends a program that waits for it, so the machine is ended.
         begin = time.monotonic()
-        box.delete()
+        container.delete()
         assert time.monotonic() - begin < 30
         for reader in readers:
             reader.communicate(timeout=30)

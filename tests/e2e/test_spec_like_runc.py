@@ -154,9 +154,9 @@ def test_exec_at_the_limit_of_processes(runner, tmp_path):
     def edit(spec):
         spec["linux"]["resources"]["pids"] = {"limit": 20}
 
-    box = specs.start(edit, "python3", "-c", _FILL)
-    box.wait_running()
+    container = specs.start(edit, "python3", "-c", _FILL)
+    container.wait_running()
     script = "while [ ! -e /full ]; do :; done; echo inside"
-    assert box.exec("sh", "-c", script).check().text == "inside\n"
-    box.delete()
+    assert container.exec("sh", "-c", script).check().text == "inside\n"
+    container.delete()
 

@@ -35,23 +35,23 @@ def _drain(pipe, digest):
 
 @both_versions
 def test_64_mib_through_cat(runner):
-    box = runner.popen("cat")
+    container = runner.popen("cat")
     sent, received = hashlib.sha256(), hashlib.sha256()
-    feeder = threading.Thread(target=_feed, args=(box.process.stdin, 64, sent))
+    feeder = threading.Thread(target=_feed, args=(container.process.stdin, 64, sent))
     feeder.start()
-    size = _drain(box.process.stdout, received)
+    size = _drain(container.process.stdout, received)
     feeder.join()
-    assert box.process.wait(timeout=60) == 0, box.process.stderr.read()
+    assert container.process.wait(timeout=60) == 0, container.process.stderr.read()
     assert size == 64 * MIB
     assert received.digest() == sent.digest()
 
 
 def test_8_mib_through_exec(runner):
-    box = runner.start()
+    container = runner.start()
     data = os.urandom(8 * MIB)
-    result = box.exec("cat", stdin=data)
+    result = container.exec("cat", stdin=data)
     assert result.check().out == data
-    box.delete()
+    container.delete()
 
 
 def test_output_right_before_exit_is_whole(runner):
@@ -67,56 +67,56 @@ def test_streams_are_kept_apart(runner):
 
 
 def test_empty_input_is_end_of_file(runner):
-    box = runner.popen("cat")
+    container = runner.popen("cat")
     # ctr tells containerd of an end that it reads only once the task is there.
-    box.wait_running()
-    box.process.stdin.close()
-    assert box.process.stdout.read() == b""
-    assert box.process.wait(timeout=60) == 0
+    container.wait_running()
+    container.process.stdin.close()
+    assert container.process.stdout.read() == b""
+    assert container.process.wait(timeout=60) == 0
 
 
 def test_input_that_nobody_reads(runner):
-    box = runner.popen("sh", "-c", "exec <&-; echo closed; exit 5")
-    assert box.process.stdout.readline() == b"closed\n"
-    assert box.process.wait(timeout=60) == 5
+    container = runner.popen("sh", "-c", "exec <&-; echo closed; exit 5")
+    assert container.process.stdout.readline() == b"closed\n"
+    assert container.process.wait(timeout=60) == 5
 
 
 def test_slow_reader_stops_the_writer(runner):
     """Nothing is lost and nothing piles up: the writer waits for whom reads."""
-    box = runner.popen("sh", "-c", "yes 0123456789abcde | head -c 16777216; echo end >&2")
-    progress = LineReader(box.process.stderr)
-    first = box.process.stdout.read(16)
+    container = runner.popen("sh", "-c", "yes 0123456789abcde | head -c 16777216; echo end >&2")
+    progress = LineReader(container.process.stderr)
+    first = container.process.stdout.read(16)
     assert first == b"0123456789abcde\n"
     # 16 MiB do not fit into all pipes and buffers on the way.
-    box.wait_running()
+    container.wait_running()
     assert progress.lines() == []
     received = hashlib.sha256()
     received.update(first)
-    assert _drain(box.process.stdout, received) == 16 * MIB - 16
+    assert _drain(container.process.stdout, received) == 16 * MIB - 16
     assert received.hexdigest() == hashlib.sha256(b"0123456789abcde\n" * MIB).hexdigest()
     progress.wait_line("end")
-    assert box.process.wait(timeout=60) == 0
+    assert container.process.wait(timeout=60) == 0
 
 
 def test_one_slow_reader_does_not_stop_another(runner):
-    box = runner.start()
-    stuck = box.popen_exec("sh", "-c", "yes | head -c 16777216")
+    container = runner.start()
+    stuck = container.popen_exec("sh", "-c", "yes | head -c 16777216")
     assert stuck.stdout.read(2) == b"y\n"
     data = os.urandom(MIB)
-    assert box.exec("cat", stdin=data).check().out == data
+    assert container.exec("cat", stdin=data).check().out == data
     assert _drain(stuck.stdout, hashlib.sha256()) == 16 * MIB - 2
     assert stuck.wait(timeout=30) == 0
-    box.delete()
+    container.delete()
 
 
 def test_grandchild_that_holds_the_output(runner):
     """The end of a process is reported though a child of it keeps the pipe open."""
-    box = runner.start()
+    container = runner.start()
     begin = time.monotonic()
-    result = box.exec("sh", "-c", "sleep 1000 & echo started; exit 4")
+    result = container.exec("sh", "-c", "sleep 1000 & echo started; exit 4")
     assert (result.text, result.code) == ("started\n", 4)
     assert time.monotonic() - begin < 20
-    box.delete()
+    container.delete()
 
 
 def test_detached_output_to_file(runner, tmp_path):

@@ -21,17 +21,17 @@ def _one(found, what):
 @pytest.mark.kvm
 @both_versions
 def test_kill_and_delete(runner):
-    box = runner.start()
-    assert box.delete() == 137
+    container = runner.start()
+    assert container.delete() == 137
 
 
 def test_start_and_delete_at_once(runner):
     """Five times in a row under one name: nothing of the last one is in the way."""
     name = runner.start().name
     for _ in range(4):
-        runner.boxes[-1].delete()
+        runner.containers[-1].delete()
         runner.start(name=name)
-    runner.boxes[-1].delete()
+    runner.containers[-1].delete()
 
 
 @pytest.mark.kvm
@@ -39,44 +39,44 @@ def test_start_and_delete_at_once(runner):
 @both_versions
 def test_killed_daemon(runner):
     """containerd notices, runs the shim's `delete` and drops the task."""
-    box = runner.start()
-    daemon = _one(box.shims(), "shim daemon")
+    container = runner.start()
+    daemon = _one(container.shims(), "shim daemon")
     begin = time.monotonic()
     daemon.kill()
-    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
-    wait_until(lambda: not box.helpers(""), "end of the VM", 5)
+    wait_until(lambda: not container.status(), "containerd to drop the task", 30)
+    wait_until(lambda: not container.helpers(""), "end of the VM", 5)
     assert time.monotonic() - begin < 8
-    runner.ctr.command("containers", "delete", box.name).check()
+    runner.ctr.command("containers", "delete", container.name).check()
 
 
 @pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_daemon_while_containerd_is_away(runner):
-    box = runner.start()
-    daemon = _one(box.shims(), "shim daemon")
+    container = runner.start()
+    daemon = _one(container.shims(), "shim daemon")
     runner.containerd.end(signal.SIGKILL)
     daemon.kill()
     runner.containerd.start()
-    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
-    runner.ctr.command("containers", "delete", box.name).check()
+    wait_until(lambda: not container.status(), "containerd to drop the task", 30)
+    runner.ctr.command("containers", "delete", container.name).check()
 
 
 @pytest.mark.kvm
 @pytest.mark.vm
 @both_versions
 def test_killed_qemu(runner):
-    box = runner.start()
-    _one(box.helpers("qemu-system"), "QEMU").kill()
-    box.wait_status("STOPPED", 10)
-    assert box.delete() == 137
+    container = runner.start()
+    _one(container.helpers("qemu-system"), "QEMU").kill()
+    container.wait_status("STOPPED", 10)
+    assert container.delete() == 137
 
 
 @pytest.mark.vm
 def test_qemu_that_ends_says_why(runner):
     """libvirt's log of it is removed with the domain, so containerd's must have its last words."""
-    box = runner.start()
+    container = runner.start()
     logged = len(runner.containerd.log_text())
-    _one(box.helpers("qemu-system"), "QEMU").kill(signal.SIGTERM)
+    _one(container.helpers("qemu-system"), "QEMU").kill(signal.SIGTERM)
 
     def console_tail():
         lines = runner.containerd.log_text()[logged:].splitlines()
@@ -85,40 +85,40 @@ def test_qemu_that_ends_says_why(runner):
 
     line = wait_until(console_tail, "the daemon to say that the VM has ended", 10)
     assert "QEMU: " in line and "terminating on signal 15" in line
-    box.wait_status("STOPPED", 10)
-    assert box.delete() == 137
+    container.wait_status("STOPPED", 10)
+    assert container.delete() == 137
 
 
 @pytest.mark.vm
 def test_killed_qemu_while_in_the_foreground(runner):
-    box = runner.popen("sh", "-c", "echo up; sleep 1000000")
-    assert box.process.stdout.readline() == b"up\n"
-    _one(box.helpers("qemu-system"), "QEMU").kill()
-    assert box.wait_exit(20).code == 137
+    container = runner.popen("sh", "-c", "echo up; sleep 1000000")
+    assert container.process.stdout.readline() == b"up\n"
+    _one(container.helpers("qemu-system"), "QEMU").kill()
+    assert container.wait_exit(20).code == 137
 
 
 @pytest.mark.vm
 def test_killed_qemu_while_an_exec_runs(runner):
-    box = runner.start()
-    process = box.popen_exec("sh", "-c", "echo up; sleep 1000000")
+    container = runner.start()
+    process = container.popen_exec("sh", "-c", "echo up; sleep 1000000")
     assert process.stdout.readline() == b"up\n"
-    _one(box.helpers("qemu-system"), "QEMU").kill()
+    _one(container.helpers("qemu-system"), "QEMU").kill()
     process.communicate(timeout=20)
     assert process.returncode == 137
-    box.delete()
+    container.delete()
 
 
 @pytest.mark.vm
 def test_stopped_qemu(runner):
     """A guest that does not answer any more can be killed nevertheless."""
-    box = runner.start()
-    qemu = _one(box.helpers("qemu-system"), "QEMU")
+    container = runner.start()
+    qemu = _one(container.helpers("qemu-system"), "QEMU")
     qemu.kill(signal.SIGSTOP)
     try:
         begin = time.monotonic()
-        box.kill().check()
-        box.wait_status("STOPPED", 20)
-        assert box.delete() == 137
+        container.kill().check()
+        container.wait_status("STOPPED", 20)
+        assert container.delete() == 137
         assert time.monotonic() - begin < 25
     finally:
         qemu.kill(signal.SIGCONT)
@@ -128,17 +128,17 @@ def test_stopped_qemu(runner):
 @pytest.mark.parametrize("program", ["virtiofsd", "vhost-device-vs"])
 def test_stopped_helper(runner, program):
     """As a volume that hangs on the host: no process in the guest can end, but the VM can."""
-    box = runner.start("sh", "-c", "while :; do cat /bin/busybox >/dev/null; done")
-    helpers = box.helpers(program)
+    container = runner.start("sh", "-c", "while :; do cat /bin/busybox >/dev/null; done")
+    helpers = container.helpers(program)
     if not helpers and program == "vhost-device-vs":
         pytest.skip("this kernel has vhost-vsock, so there is no such helper")
     for process in helpers:
         process.kill(signal.SIGSTOP)
     try:
         begin = time.monotonic()
-        box.kill().check()
-        box.wait_status("STOPPED", 15)
-        assert box.delete() == 137
+        container.kill().check()
+        container.wait_status("STOPPED", 15)
+        assert container.delete() == 137
         assert time.monotonic() - begin < 15
     finally:
         for process in helpers:
@@ -148,45 +148,46 @@ def test_stopped_helper(runner, program):
 @pytest.mark.vm
 def test_killed_stand_in(runner):
     """`kill -9` of the pid that containerd shows is a SIGKILL of the container, as with runc."""
-    box = runner.start()
-    processes.find(box.pid()).kill()
-    box.wait_status("STOPPED", 15)
-    assert box.delete() == 137
+    container = runner.start()
+    processes.find(container.pid()).kill()
+    container.wait_status("STOPPED", 15)
+    assert container.delete() == 137
 
 
 @pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_virtiofsd(runner):
     """The VM ends: processes that wait for a file could not be ended otherwise."""
-    box = runner.start("sh", "-c", "while :; do cat /bin/busybox >/dev/null; sleep 0.01; done")
-    for process in box.helpers("virtiofsd"):
+    script = "while :; do cat /bin/busybox >/dev/null; sleep 0.01; done"
+    container = runner.start("sh", "-c", script)
+    for process in container.helpers("virtiofsd"):
         process.kill()
-    box.wait_status("STOPPED", 30)
-    assert box.delete() == 137
+    container.wait_status("STOPPED", 30)
+    assert container.delete() == 137
 
 
 @pytest.mark.vm
 def test_killed_vsock_device(runner):
     """Nothing can be known of the VM then, so it is ended, and its task is told dead after that."""
-    box = runner.start()
-    helpers = box.helpers("vhost-device-vs")
+    container = runner.start()
+    helpers = container.helpers("vhost-device-vs")
     if not helpers:
         pytest.skip("this kernel has vhost-vsock, so there is no such helper")
     for process in helpers:
         process.kill()
-    box.wait_status("STOPPED", 15)
-    assert not box.helpers("qemu-system")
-    assert box.delete() == 137
+    container.wait_status("STOPPED", 15)
+    assert not container.helpers("qemu-system")
+    assert container.delete() == 137
 
 
 @pytest.mark.kvm
 @pytest.mark.vm
 def test_killed_everything(runner):
-    box = runner.start()
-    for process in [*box.shims(), *box.helpers("")]:
+    container = runner.start()
+    for process in [*container.shims(), *container.helpers("")]:
         process.kill()
-    wait_until(lambda: not box.status(), "containerd to drop the task", 30)
-    runner.ctr.command("containers", "delete", box.name).check()
+    wait_until(lambda: not container.status(), "containerd to drop the task", 30)
+    runner.ctr.command("containers", "delete", container.name).check()
 
 
 @pytest.mark.kvm
@@ -205,26 +206,26 @@ def test_killed_daemon_while_libvirtd_hangs(runner):
     daemons = session.libvirt_daemons().started()
     if not daemons:
         pytest.skip("libvirtd was not started by these tests, so it is not theirs to stop")
-    box = runner.start()
+    container = runner.start()
     for process in daemons:
         process.kill(signal.SIGSTOP)
     try:
-        _one(box.shims(), "shim daemon").kill()
+        _one(container.shims(), "shim daemon").kill()
         # The task is out of containerd's list as soon as the daemon is gone, and `delete` comes then.
-        wait_until(lambda: not box.helpers("qemu-system"), "end of QEMU", 10)
-        wait_until(lambda: not box.status(), "containerd to drop the task", 15)
+        wait_until(lambda: not container.helpers("qemu-system"), "end of QEMU", 10)
+        wait_until(lambda: not container.status(), "containerd to drop the task", 15)
     finally:
         for process in daemons:
             process.kill(signal.SIGCONT)
-    runner.ctr.command("containers", "delete", box.name).check()
+    runner.ctr.command("containers", "delete", container.name).check()
 
 
 @pytest.mark.vm
 def test_client_that_goes_away(runner):
     """`ctr run` in the foreground is killed: the container goes on and can be deleted."""
-    box = runner.popen("sleep", "1000000")
-    box.wait_running()
-    box.process.kill()
-    box.process.wait()
-    assert box.sh("echo well") == "well\n"
-    box.delete()
+    container = runner.popen("sleep", "1000000")
+    container.wait_running()
+    container.process.kill()
+    container.process.wait()
+    assert container.sh("echo well") == "well\n"
+    container.delete()

@@ -4,15 +4,15 @@ import pytest
 
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
-from harness.runner import Box
+from harness.runner import Container
 from harness.terminal import Terminal
 
 
 def _session(runner, *command):
-    box = Box(runner, unique_id("tty"))
-    runner.boxes.append(box)
-    argv = runner.argv(box.name, *command, options=("--rm", "-t"))
-    return box, Terminal(runner.ctr.argv(*argv), env=runner.containerd.environ())
+    container = Container(runner, unique_id("tty"))
+    runner.containers.append(container)
+    argv = runner.argv(container.name, *command, options=("--rm", "-t"))
+    return container, Terminal(runner.ctr.argv(*argv), env=runner.containerd.environ())
 
 
 @pytest.mark.kvm
@@ -35,13 +35,13 @@ def test_session_with_resize(runner):
 
 
 def test_interrupt_key(runner):
-    box, session = _session(runner, "sh", "-i")
+    container, session = _session(runner, "sh", "-i")
     with session as terminal:
         terminal.type("echo ready$((40 + 2))\n")
         terminal.expect("ready42")
         terminal.type("sleep 1000\n")
         # While the shell edits a line the key is a character like any other.
-        box.sh("until pidof sleep; do :; done")
+        container.sh("until pidof sleep; do :; done")
         terminal.type("\x03")
         terminal.type("echo after$((40 + 2))\n")
         terminal.expect("after42")
@@ -61,8 +61,8 @@ def test_end_of_input_key(runner):
 
 
 def test_terminal_of_exec(runner):
-    box = runner.start()
-    argv = runner.ctr.argv(*box.exec_argv("sh", "-i", options=("-t",)))
+    container = runner.start()
+    argv = runner.ctr.argv(*container.exec_argv("sh", "-i", options=("-t",)))
     with Terminal(argv, rows=40, columns=100, env=runner.containerd.environ()) as terminal:
         terminal.type(
             "until [ \"$(stty size)\" = '40 100' ]; do sleep 0.05; done; echo size$((6 * 7))\n"
@@ -70,7 +70,7 @@ def test_terminal_of_exec(runner):
         terminal.expect("size42")
         terminal.type("exit 6\n")
         assert terminal.wait() == 6
-    box.delete()
+    container.delete()
 
 
 def test_big_output_on_terminal(runner):

@@ -29,7 +29,7 @@ from cppvmdev.waiting import WaitTimeout
 
 from . import session, settings
 from .cut import cut_agent
-from .runner import Box, Runner
+from .runner import Container, Runner
 
 # Under emulation a boot takes seconds, several at once take longer.
 _RUN_LIMIT = 120
@@ -102,65 +102,66 @@ class Chaos:
 
     def _strike(self):
         victims = {}
-        for process, container in self._victims():
-            victims.setdefault(_kind(process), []).append((process, container))
+        for process, name in self._victims():
+            victims.setdefault(_kind(process), []).append((process, name))
         if not victims:
             return
         kind = self._random.choice(sorted(victims) + ["agent", "link"])
         if kind == "agent":
-            boxes = self._boxes()
-            if boxes:
-                self._panic(self._random.choice(boxes))
+            containers = self._containers()
+            if containers:
+                self._panic(self._random.choice(containers))
             return
         if kind == "link":
             self._cut(*self._random.choice(victims.get("daemon", [(None, None)])))
             return
-        process, container = self._random.choice(victims[kind])
+        process, name = self._random.choice(victims[kind])
         sig = self._random.choice(_SIGNALS)
         hit = f"{sig.name} to {kind} {process.pid} at {time.strftime('%H:%M:%S')}"
         # Before it is sent: whoever looks why a container ended finds it.
-        self._hit.setdefault(container, []).append(hit)
+        self._hit.setdefault(name, []).append(hit)
         process.kill(sig)
         self.report.sent[kind, sig.name] += 1
         if sig == signal.SIGSTOP:
             self._stopped.append((process, time.monotonic() + self._random.uniform(0.1, 5)))
 
-    def _cut(self, daemon, container):
+    def _cut(self, daemon, name):
         """Every connection of a daemon to its agent; a call that is under way may fail of it."""
         with contextlib.suppress(OSError):  # it ended
             if daemon and cut_agent(daemon.pid):
-                self._hit.setdefault(container, []).append(f"cut at {time.strftime('%H:%M:%S')}")
+                self._hit.setdefault(name, []).append(f"cut at {time.strftime('%H:%M:%S')}")
                 self.report.sent["link", "cut"] += 1
 
-    def _panic(self, box):
+    def _panic(self, container):
         """The end of the agent, as far as the host can see it, unless the container does not run yet."""
-        self._hit.setdefault(box.name, []).append(f"panic at {time.strftime('%H:%M:%S')}")
+        self._hit.setdefault(container.name, []).append(f"panic at {time.strftime('%H:%M:%S')}")
         self.report.sent["agent", "panic"] += 1
-        words = box.exec_argv("sh", "-c", _PANIC)
-        thread = threading.Thread(target=self._command, args=(box, *words))
+        words = container.exec_argv("sh", "-c", _PANIC)
+        thread = threading.Thread(target=self._command, args=(container, *words))
         thread.start()
         self._panics.append(thread)
 
-    def _boxes(self):
-        return [box for box in list(self._runner.boxes) if not box.over]
+    def _containers(self):
+        return [container for container in list(self._runner.containers) if not container.over]
 
     def _victims(self):
-        """(process, container) of everything that serves one of our containers."""
+        """(process, container's id) of everything that serves one of our containers."""
         everything = processes.everything()
-        for box in self._boxes():
-            short, daemons = box.identity.short, set()
+        for container in self._containers():
+            short, daemons = container.identity.short, set()
             for process in everything:
                 words = process.cmdline.split()
                 # `start` and `delete` are containerd's children: who kills the latter has leaks.
                 command = bool(words) and words[-1] in ("start", "delete")
-                if process.comm.startswith("containerd-shim") and box.name in words and not command:
+                shim = process.comm.startswith("containerd-shim")
+                if shim and container.name in words and not command:
                     daemons.add(process.pid)
             for process in everything:
                 if process.pid in daemons or (
                     _kind(process) not in (None, "daemon")
                     and (process.parent in daemons or short in process.cmdline)
                 ):
-                    yield process, box.name
+                    yield process, container.name
 
     def _go_on(self, now):
         for process, until in self._stopped:
@@ -177,51 +178,52 @@ class Chaos:
     def _live(self, rng):
         """The life of one container: it ends by itself, with a code of its own, or is killed."""
         code = rng.randrange(1, 100)
-        box = Box(self._runner, unique_id("chaos"))
-        box.over = False
-        self._runner.boxes.append(box)
+        container = Container(self._runner, unique_id("chaos"))
+        container.over = False
+        self._runner.containers.append(container)
         script = f"until [ -e /go ]; do sleep 0.1; done; exit {code}"
-        argv = self._runner.argv(box.name, "sh", "-c", script, options=("--rm", "--privileged"))
-        box.process = self._runner.ctr.popen(*argv)
+        options = ("--rm", "--privileged")
+        argv = self._runner.argv(container.name, "sh", "-c", script, options=options)
+        container.process = self._runner.ctr.popen(*argv)
         try:
-            self._execs(rng, box)
-            self._judge(box, "container", box.wait_exit(_RUN_LIMIT), code)
+            self._execs(rng, container)
+            self._judge(container, "container", container.wait_exit(_RUN_LIMIT), code)
         except CommandFailed as late:
-            self._fault(box, f"hang of ctr run: {late}")
+            self._fault(container, f"hang of ctr run: {late}")
         finally:
-            self._clean(box)
+            self._clean(container)
 
-    def _execs(self, rng, box):
+    def _execs(self, rng, container):
         """Some, and at last one that lets the container end."""
         try:
-            box.wait_running(_RUN_LIMIT)
+            container.wait_running(_RUN_LIMIT)
         except (CommandFailed, WaitTimeout):
             return  # `ctr run` says why
         while not self._over.is_set() and rng.random() < 0.7:
             code = rng.randrange(1, 100)
-            words = box.exec_argv("sh", "-c", f"sleep {rng.uniform(0, 1):.2f}; exit {code}")
-            result = self._command(box, *words)
+            words = container.exec_argv("sh", "-c", f"sleep {rng.uniform(0, 1):.2f}; exit {code}")
+            result = self._command(container, *words)
             if not result:
                 return
-            self._judge(box, "exec", result, code)
+            self._judge(container, "exec", result, code)
             if result.code != code:
                 break  # the pod was hit: so is what follows
         if rng.random() < 0.7:
-            last = self._command(box, *box.exec_argv("touch", "/go"))
+            last = self._command(container, *container.exec_argv("touch", "/go"))
             if last and last.code == 0:
                 return
-        self._hit.setdefault(box.name, []).append("our own kill")
-        self._command(box, "tasks", "kill", "-s", "9", box.name)
+        self._hit.setdefault(container.name, []).append("our own kill")
+        self._command(container, "tasks", "kill", "-s", "9", container.name)
 
-    def _command(self, box, *words):
+    def _command(self, container, *words):
         try:
             return self._runner.ctr.command(*words, timeout=_COMMAND_LIMIT)
         except CommandFailed as late:
-            self._fault(box, f"hang: {late}")
+            self._fault(container, f"hang: {late}")
         return None
 
-    def _judge(self, box, what, result, code):
-        hits = self._hit.get(box.name, [])
+    def _judge(self, container, what, result, code):
+        hits = self._hit.get(container.name, [])
         if result.code == code:
             end = "by itself"
         elif hits and result.code in (128 + signal.SIGKILL, 128 + signal.SIGTERM):
@@ -230,22 +232,24 @@ class Chaos:
             end = "with an error"
         else:
             end = "wrongly"
-            self._fault(box, f"{what} ended with {result.code} instead of {code}: {result.error[-500:]}")
+            said = result.error[-500:]
+            self._fault(container, f"{what} ended with {result.code} instead of {code}: {said}")
         self.report.lives[f"{what} ended {end}"] += 1
 
-    def _clean(self, box):
-        box.over = True
+    def _clean(self, container):
+        container.over = True
         try:
-            box.clean()
+            container.clean()
         except CommandFailed as late:
-            self._fault(box, f"hang of the clean-up: {late}")
+            self._fault(container, f"hang of the clean-up: {late}")
         # ctr leaves its own when the shim dies under it, with runc's shim as well.
-        for fifo in _FIFOS.glob(f"*/{box.name}-*"):
+        for fifo in _FIFOS.glob(f"*/{container.name}-*"):
             fifo.unlink()
-        self._runner.boxes.remove(box)
+        self._runner.containers.remove(container)
 
-    def _fault(self, box, what):
-        self.report.faults.append(f"{box.name}: {what}; signals: {self._hit.get(box.name, [])}")
+    def _fault(self, container, what):
+        hit = self._hit.get(container.name, [])
+        self.report.faults.append(f"{container.name}: {what}; signals: {hit}")
 
 
 def main(words):

@@ -36,7 +36,7 @@ class Runner:
         self.containerd = containerd
         self.config = config
         self.runtime = runtime
-        self.boxes = []
+        self.containers = []
 
     def with_config(self, path):
         """Another runner that gives the runtime the configuration file `path`."""
@@ -48,7 +48,7 @@ class Runner:
 
     def _with(self, config, runtime):
         other = Runner(self.containerd, self.ctr.namespace, config, runtime)
-        other.boxes = self.boxes
+        other.containers = self.containers
         return other
 
     def argv(self, container, *command, image=SMALL, options=()):
@@ -59,38 +59,38 @@ class Runner:
 
     def run(self, *command, image=SMALL, options=(), stdin=b"", timeout=START_TIMEOUT, name=None):
         """`ctr run --rm`: the whole life of a container; returns what ctr said and its code."""
-        box = Box(self, name or unique_id())
-        argv = self.argv(box.name, *command, image=image, options=("--rm", *options))
+        container = Container(self, name or unique_id())
+        argv = self.argv(container.name, *command, image=image, options=("--rm", *options))
         try:
             return self.ctr.command(*argv, timeout=timeout, stdin=stdin)
         except CommandFailed:
-            self.boxes.append(box)
+            self.containers.append(container)
             raise
 
     def popen(self, *command, image=SMALL, options=(), **kwargs):
         """`ctr run --rm` in the foreground, for the caller to talk to."""
-        box = Box(self, unique_id())
-        self.boxes.append(box)
-        argv = self.argv(box.name, *command, image=image, options=("--rm", *options))
-        box.process = self.ctr.popen(*argv, **kwargs)
-        return box
+        container = Container(self, unique_id())
+        self.containers.append(container)
+        argv = self.argv(container.name, *command, image=image, options=("--rm", *options))
+        container.process = self.ctr.popen(*argv, **kwargs)
+        return container
 
     def start(self, *command, image=SMALL, options=(), name=None, null_io=True):
         """`ctr run -d`: a container that goes on by itself. Default: one that does nothing."""
-        box = Box(self, name or unique_id())
-        self.boxes.append(box)
+        container = Container(self, name or unique_id())
+        self.containers.append(container)
         options = ("-d", *(["--null-io"] if null_io else []), *options)
-        argv = self.argv(box.name, *(command or _IDLE), image=image, options=options)
+        argv = self.argv(container.name, *(command or _IDLE), image=image, options=options)
         self.ctr.command(*argv, timeout=START_TIMEOUT).check()
-        return box
+        return container
 
     def clean(self):
         """Takes down what a test did not; for the end of failed tests."""
-        for box in self.boxes:
-            box.clean()
+        for container in self.containers:
+            container.clean()
 
 
-class Box:
+class Container:
     """One container."""
 
     def __init__(self, runner, name):

@@ -6,7 +6,7 @@ import subprocess
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import SMALL
 
-from .runner import START_TIMEOUT, Box
+from .runner import START_TIMEOUT, Container
 
 
 class SpecRunner:
@@ -34,22 +34,23 @@ class SpecRunner:
         spec["linux"].pop("seccomp", None)
         spec["root"] = {"path": str(self.root)}
         spec["process"].update(args=list(command), env=["PATH=/usr/sbin:/usr/bin:/sbin:/bin"])
-        box = Box(self.runner, unique_id())
-        spec["linux"]["cgroupsPath"] = f"/cppvm-e2e/{box.name}"
+        container = Container(self.runner, unique_id())
+        spec["linux"]["cgroupsPath"] = f"/cppvm-e2e/{container.name}"
         edit(spec)
         self.config.write_text(json.dumps(spec))
-        argv = self.runner.argv(box.name, options=(*options, "--config", self.config), image="")
-        return box, [word for word in argv if word]
+        options = (*options, "--config", self.config)
+        argv = self.runner.argv(container.name, options=options, image="")
+        return container, [word for word in argv if word]
 
     def run(self, edit, *command):
         """The whole life of a container whose spec `edit(spec)` has changed."""
-        box, argv = self._argv(edit, command, ("--rm",))
-        self.runner.boxes.append(box)
+        container, argv = self._argv(edit, command, ("--rm",))
+        self.runner.containers.append(container)
         return self.runner.ctr.command(*argv, timeout=START_TIMEOUT)
 
     def start(self, edit, *command):
         """One that goes on by itself."""
-        box, argv = self._argv(edit, command, ("-d", "--null-io"))
-        self.runner.boxes.append(box)
+        container, argv = self._argv(edit, command, ("-d", "--null-io"))
+        self.runner.containers.append(container)
         self.runner.ctr.command(*argv, timeout=START_TIMEOUT).check()
-        return box
+        return container

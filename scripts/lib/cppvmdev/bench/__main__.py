@@ -35,8 +35,8 @@ def _measure_boots(subjects, runs):
 
 def _measure_processes(subjects, runs, echo_program):
     for subject in subjects:
-        subject.vm, subject.runc = subject.box(CPPVM), subject.box(RUNC)
-        subject.echo = streams.EchoBox(subject, echo_program)
+        subject.vm, subject.runc = subject.container(CPPVM), subject.container(RUNC)
+        subject.echo = streams.EchoContainer(subject, echo_program)
     for turn in range(runs):
         say(f"execs and streams: turn {turn + 1} of {runs}")
         for subject in subjects:
@@ -58,9 +58,9 @@ def _measure_many(subjects, runs, containers, earlier):
     """Does an exec take longer when there is, or was, much else?"""
     for subject in subjects:
         say(f"execs in a VM with {containers} containers, and after {earlier} execs")
-        alone = subject.box(CPPVM)
+        alone = subject.container(CPPVM)
         crowded = pods.pod_of(subject, containers)
-        old = subject.box(CPPVM)
+        old = subject.container(CPPVM)
         execs.many_before(subject, old, earlier)
         for _ in range(runs):
             execs.by_task_api(subject, alone, "exec_alone_ms")

@@ -8,8 +8,8 @@ from .subject import NAMESPACE, seconds
 class ExecTask(Task):
     """Processes in a container of a subject."""
 
-    def __init__(self, subject, box):
-        super().__init__(box, subject.shim_address(box), NAMESPACE)
+    def __init__(self, subject, container):
+        super().__init__(container, subject.shim_address(container), NAMESPACE)
 
     def begin(self, *args, fifos=()):
         """Exec, with fifos for stdin, stdout and stderr or none, and Start; returns its id."""
@@ -36,18 +36,18 @@ class ExecTask(Task):
             raise RuntimeError(f"exec of {args[0]} failed")
 
 
-def by_ctr(subject, box, figure):
-    words = ("tasks", "exec", "--exec-id", unique_id("exec"), box, "true")
+def by_ctr(subject, container, figure):
+    words = ("tasks", "exec", "--exec-id", unique_id("exec"), container, "true")
     subject.add(figure, 1000 * seconds(lambda: subject.ctr.command(*words).check()))
 
 
-def by_task_api(subject, box, figure):
-    with ExecTask(subject, box) as task:
+def by_task_api(subject, container, figure):
+    with ExecTask(subject, container) as task:
         subject.add(figure, 1000 * seconds(lambda: task.run("/bin/true")))
 
 
-def many_before(subject, box, count):
+def many_before(subject, container, count):
     """Lets a container have `count` execs more in its past."""
-    with ExecTask(subject, box) as task:
+    with ExecTask(subject, container) as task:
         for _ in range(count):
             task.run("/bin/true")

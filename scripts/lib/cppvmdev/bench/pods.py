@@ -18,32 +18,32 @@ _HELPERS = {
 
 def memory_of_pods(subject):
     """Each process's part of an idle pod, and the daemon against runc's shim, PODS of each."""
-    boxes = [subject.box(CPPVM) for _ in range(PODS)]
-    for daemon in subject.shims(boxes):
+    containers = [subject.container(CPPVM) for _ in range(PODS)]
+    for daemon in subject.shims(containers):
         subject.add("daemon_pss_kib", memory.pss_kib(daemon.pid))
         subject.add("daemon_private_dirty_kib", memory.private_dirty_kib(daemon.pid))
     pod = subject.median("daemon_pss_kib")
     for program, figure in _HELPERS.items():
-        found = subject.helpers(program, boxes)
+        found = subject.helpers(program, containers)
         if found:
             of_guest = sum(memory.guest_kib(p.pid) for p in found)
             subject.add(figure, (sum(memory.pss_kib(p.pid) for p in found) - of_guest) / PODS)
             pod += subject.median(figure)
-    for qemu in subject.helpers("qemu-system", boxes):
+    for qemu in subject.helpers("qemu-system", containers):
         subject.add("guest_kib", memory.guest_kib(qemu.pid))
     subject.add("pod_besides_guest_mib", pod / 1024)
-    subject.remove(boxes)
+    subject.remove(containers)
 
-    boxes = [subject.box(RUNC) for _ in range(PODS)]
-    for shim in subject.shims(boxes):
+    containers = [subject.container(RUNC) for _ in range(PODS)]
+    for shim in subject.shims(containers):
         subject.add("runc_shim_pss_kib", memory.pss_kib(shim.pid))
         subject.add("runc_shim_private_dirty_kib", memory.private_dirty_kib(shim.pid))
-    subject.remove(boxes)
+    subject.remove(containers)
 
 
-def idle(subject, box, window=10):
+def idle(subject, container, window=10):
     """Context switches per second of the daemon of a pod in which nothing happens."""
-    (daemon,) = subject.shims([box])
+    (daemon,) = subject.shims([container])
     begin = memory.context_switches(daemon.pid)
     time.sleep(window)
     subject.add("daemon_wakeups_s", (memory.context_switches(daemon.pid) - begin) / window)
@@ -57,10 +57,10 @@ def _cpu_seconds(pid):
 
 def all_at_once(subject, count):
     """`count` VMs started together, against what one needs of the processors until it runs."""
-    box = subject.box(CPPVM)
-    helpers = [p for program in _HELPERS for p in subject.helpers(program, [box])]
-    one = sum(_cpu_seconds(p.pid) for p in helpers + subject.shims([box]) if find(p.pid))
-    subject.remove([box])
+    container = subject.container(CPPVM)
+    helpers = [p for program in _HELPERS for p in subject.helpers(program, [container])]
+    one = sum(_cpu_seconds(p.pid) for p in helpers + subject.shims([container]) if find(p.pid))
+    subject.remove([container])
 
     names = [unique_id("bench") for _ in range(count)]
     begin = time.monotonic()

@@ -22,13 +22,13 @@ def _dial(family, address):
     return connection
 
 
-class EchoBox:
+class EchoContainer:
     """A VM in which a plain program sends back what comes on a vsock connection, on the next one;
     see tests/bench/vsock_echo.cpp."""
 
     def __init__(self, subject, program):
         mount = f"type=bind,src={program},dst=/vsock-echo,options=bind:ro"
-        self.name = subject.box(CPPVM, "--mount", mount, command=["/vsock-echo", str(_PORT)])
+        self.name = subject.container(CPPVM, "--mount", mount, command=["/vsock-echo", str(_PORT)])
         run_dir = Path("/run/cppvm") / subject.identity(self.name).short
         # Revisions to compare with have the socket in the run directory itself.
         places = (run_dir / "vsock/vsock.sock", run_dir / "vsock.sock")
@@ -117,9 +117,9 @@ class _Fifos:
             os.unlink(path)
 
 
-def stdio(subject, box, throughput, round_trip, mib):
+def stdio(subject, container, throughput, round_trip, mib):
     """`cat` as an exec: throughput in MiB/s, and the round trip of 8 bytes in us."""
-    with ExecTask(subject, box) as task:
+    with ExecTask(subject, container) as task:
         fifos = _Fifos(subject.base)
         exec_id = task.begin("cat", fifos=fifos.paths)
 

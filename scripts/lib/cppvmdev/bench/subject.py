@@ -61,38 +61,39 @@ class Subject:
             runtime_words += ["--runtime-config-path", self.config]
         return self.ctr.run_argv(images.SMALL, name, command, runtime_words, options)
 
-    def box(self, runtime, *options, command=("sleep", "1000000")):
+    def container(self, runtime, *options, command=("sleep", "1000000")):
         """A container that stays, for what is measured in it; returns its id."""
         name = unique_id("bench")
         words = self.words(name, list(command), runtime, "-d", "--null-io", *options)
         self.ctr.command(*words, timeout=300).check()
         return name
 
-    def identity(self, box):
-        return next(i for i in self.containerd.identities() if i.group == box)
+    def identity(self, container):
+        return next(i for i in self.containerd.identities() if i.group == container)
 
-    def shim_address(self, box):
+    def shim_address(self, container):
         """The Task API's socket of a running container."""
-        text = (self.containerd.bundle(NAMESPACE, box) / "address").read_text()
+        text = (self.containerd.bundle(NAMESPACE, container) / "address").read_text()
         return text.removeprefix("unix://")
 
-    def helpers(self, program, boxes):
+    def helpers(self, program, containers):
         """Processes of `program` that belong to these containers' VMs."""
-        shorts = {self.identity(box).short for box in boxes}
+        shorts = {self.identity(container).short for container in containers}
         return [
             process
             for process in processes.everything()
             if process.comm.startswith(program) and any(s in process.cmdline for s in shorts)
         ]
 
-    def shims(self, boxes):
-        return [p for p in self.containerd.shims() if any(b in p.cmdline.split() for b in boxes)]
+    def shims(self, containers):
+        running = self.containerd.shims()
+        return [p for p in running if any(c in p.cmdline.split() for c in containers)]
 
-    def remove(self, boxes):
+    def remove(self, containers):
         """Removes containers, and waits until their VMs are gone."""
-        helpers = self.helpers("qemu-system", boxes)
-        for box in boxes:
-            self.ctr.remove(box)
+        helpers = self.helpers("qemu-system", containers)
+        for container in containers:
+            self.ctr.remove(container)
         wait_until(lambda: not any(p.alive() for p in helpers), "end of the VMs", 60)
 
 

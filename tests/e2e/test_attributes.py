@@ -32,8 +32,8 @@ def test_file_capabilities(runner, tmp_path):
     shutil.copy("/bin/busybox", program)
     os.setxattr(program, "security.capability", _FILE_CAPABILITIES)
     container = runner.start(options=("--allow-new-privs", *bind(tmp_path)))
-    words = ("/data/cat", "/proc/self/status")
-    status = container.exec(*words, options=("--user", "1000")).check().text
+    argv = ("/data/cat", "/proc/self/status")
+    status = container.exec(*argv, options=("--user", "1000")).check().text
     assert int(re.search(r"CapEff:\s+(\S+)", status)[1], 16) == _NET_BIND_SERVICE
     container.sh("echo >>/data/cat")
     assert "security.capability" not in os.listxattr(program)  # a program that changes loses them

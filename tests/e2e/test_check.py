@@ -9,8 +9,8 @@ pytestmark = pytest.mark.vm
 
 
 def _check(path):
-    words = ["--config", path] if path else []
-    return shell.run(settings.STAGE / "bin/cppvm", "check", *words)
+    arguments = ["--config", path] if path else []
+    return shell.run(settings.STAGE / "bin/cppvm", "check", *arguments)
 
 
 @pytest.mark.kvm

@@ -50,10 +50,10 @@ def test_sees_the_processes_of_init(runner):
 def test_existing_exec_id_is_refused(runner):
     container = runner.start()
     name = unique_id("same")
-    words = ("tasks", "exec", "--exec-id", name, container.name)
-    first = runner.ctr.popen(*words, "sh", "-c", "echo up; cat")
+    argv = ("tasks", "exec", "--exec-id", name, container.name)
+    first = runner.ctr.popen(*argv, "sh", "-c", "echo up; cat")
     assert first.stdout.readline() == b"up\n"
-    second = runner.ctr.command(*words, "true")
+    second = runner.ctr.command(*argv, "true")
     assert second.code != 0
     assert "already exists" in second.error
     first.communicate(timeout=30)
@@ -63,8 +63,8 @@ def test_existing_exec_id_is_refused(runner):
 
 def test_detached_exec_is_killed_with_the_container(runner):
     container = runner.start()
-    words = container.exec_argv("sleep", "1000000", options=("--detach",))
-    runner.ctr.command(*words).check()
+    argv = container.exec_argv("sleep", "1000000", options=("--detach",))
+    runner.ctr.command(*argv).check()
     assert container.sh("ps | grep -c 's[l]eep 1000000'").strip() == "2"
     container.delete()
 

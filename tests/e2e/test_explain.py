@@ -12,10 +12,10 @@ from harness import session, settings
 pytestmark = pytest.mark.vm
 
 
-def _cppvm(*words):
+def _cppvm(*arguments):
     path = session.config_file()
     config = ("--config", path) if path else ()
-    return shell.run(settings.STAGE / "bin/cppvm", words[0], *config, *words[1:])
+    return shell.run(settings.STAGE / "bin/cppvm", arguments[0], *config, *arguments[1:])
 
 
 def _explain(container):

@@ -33,8 +33,8 @@ def package_fixture(tmp_path_factory):
     for name in _IMAGE:
         shutil.copy(settings.IMAGE / Path(name).name, image)
     script = f'source {_LIBRARY}; package "$@"'
-    words = (settings.STAGE.parent, image, directory)
-    said = shell.run("bash", "-c", script, "package", *words, timeout=120).check().text
+    arguments = (settings.STAGE.parent, image, directory)
+    said = shell.run("bash", "-c", script, "package", *arguments, timeout=120).check().text
     package = Path(said.strip())
     shell.run("dpkg-deb", "--extract", package, directory / "root", timeout=60).check()
     return package, directory / "root"

@@ -23,8 +23,8 @@ def demo_fixture(tmp_path):
     base = tmp_path / "demo"
     environ = dict(os.environ, CPPVM_DEMO_BASE=str(base))
 
-    def run(*words):
-        return shell.run(_PROGRAM, *words, env=environ, timeout=_BUILD_TIMEOUT)
+    def run(*arguments):
+        return shell.run(_PROGRAM, *arguments, env=environ, timeout=_BUILD_TIMEOUT)
 
     run.base = base
     yield run

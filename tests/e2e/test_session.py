@@ -18,15 +18,15 @@ _COMMAND = [sys.executable, "-m", "harness.session"]
 
 @pytest.fixture(name="call")
 def call_fixture(tmp_path):
-    """call(stage, *words): the command with daemons of its own; returns what it said and its code."""
+    """call(stage, *arguments): the command with daemons of its own; returns its output and code."""
 
     stages = set()
 
-    def call(stage, *words, before=()):
+    def call(stage, *arguments, before=()):
         stages.add(stage)
         environ = dict(os.environ, CPPVM_E2E_BASE=str(tmp_path / "b"), CPPVM_E2E_STAGE=str(stage))
         return subprocess.run(
-            [*before, *_COMMAND, *words],
+            [*before, *_COMMAND, *arguments],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -46,8 +46,8 @@ def test_daemons_of_a_clone_that_lives(call, tmp_path):
     other.symlink_to(settings.STAGE)
     done = call(other, "start", "1.6")  # we are the program that asked
     assert done.returncode == 0, done.stdout
-    for words in (("start", "1.6"), ("stop",)):
-        done = call(settings.STAGE, *words)
+    for arguments in (("start", "1.6"), ("stop",)):
+        done = call(settings.STAGE, *arguments)
         assert done.returncode == 1 and f"belongs to the tests of {other}" in done.stdout
     done = call(other, "stop")
     assert done.returncode == 0, done.stdout

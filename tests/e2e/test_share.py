@@ -145,8 +145,8 @@ def test_creation_by_a_supplementary_group(runner, tmp_path):
     os.chown(shared, 0, 4321)
     shared.chmod(0o2770)
     container = runner.start("sleep", "1000", image=REAL, options=bind(shared))
-    words = ("setpriv", "--reuid=1000", "--regid=1000", "--groups=4321", "touch", "/data/f")
-    assert container.exec(*words).check()
+    argv = ("setpriv", "--reuid=1000", "--regid=1000", "--groups=4321", "touch", "/data/f")
+    assert container.exec(*argv).check()
     assert (shared / "f").stat().st_uid == 1000
     container.delete()
 

@@ -144,7 +144,7 @@ def test_delete_after_the_bundle_is_gone(bundle):
         (["start", "extra"], "extra"),
     ],
 )
-def test_unknown_words(bundle, flags, wanted):
+def test_unknown_arguments(bundle, flags, wanted):
     result = bundle.command(*flags)
     assert result.code != 0 and wanted in result.error
     assert not bundle.daemons()

@@ -38,7 +38,7 @@ class Ctr:
         return subprocess.Popen(self.argv(*args), **kwargs)
 
     def run_argv(self, image, container, command, runtime, options=()):
-        """The words of `ctr run`; the container's names are remembered for leftover checks."""
+        """The arguments of `ctr run`; the container's names are remembered for leftover checks."""
         self.containerd.remember(self.namespace, container)
         return ["run", *runtime, *options, image, container, *command]
 

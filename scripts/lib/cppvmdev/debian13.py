@@ -91,12 +91,12 @@ def root():
     return target
 
 
-def _command(*words):
+def _command(*argv):
     environ = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
-    done = run(*words, timeout=_INSTALL_TIMEOUT, env=environ)
+    done = run(*argv, timeout=_INSTALL_TIMEOUT, env=environ)
     if done.code != 0:
         said = (done.text + done.error)[-1500:]
-        raise Debian13Error(f"{words[0]}: exit code {done.code}; it said: {said}")
+        raise Debian13Error(f"{argv[0]}: exit code {done.code}; it said: {said}")
 
 
 def _install(directory):
@@ -130,11 +130,11 @@ def enter(exchange):
         os.rmdir(directory)
 
 
-def main(words):
-    if words == ["root"]:
+def main(arguments):
+    if arguments == ["root"]:
         print(root())
-    elif words[:1] == ["run"] and len(words) == 2:
-        sys.exit(enter(Path(words[1]).resolve()))
+    elif arguments[:1] == ["run"] and len(arguments) == 2:
+        sys.exit(enter(Path(arguments[1]).resolve()))
     else:
         sys.exit(__doc__)
 

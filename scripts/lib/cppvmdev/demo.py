@@ -52,8 +52,8 @@ def up(stage):
 
     runtime = ["--runtime", RUNTIME, "--runtime-config-path", settings]
     logged = len(containerd.log_text())
-    words = ctr.run_argv(images.SMALL, "hello", ["sh", "-c", _SCRIPT], runtime, ["--rm"])
-    said = ctr.command(*words, timeout=120).check().text
+    argv = ctr.run_argv(images.SMALL, "hello", ["sh", "-c", _SCRIPT], runtime, ["--rm"])
+    said = ctr.command(*argv, timeout=120).check().text
 
     print("\nA container ran in its own VM:")
     print(f"  host kernel   {platform.release()}")
@@ -61,9 +61,9 @@ def up(stage):
     print(_phases(containerd.log_text()[logged:]))
     print("Try next:")
     client = f"ctr --address {containerd.address} --namespace {NAMESPACE}"
-    run_words = " ".join(str(word) for word in runtime)
-    print(f"  {client} run --rm -t {run_words} {images.SMALL} shell sh")
-    print(f"  {client} run -d {run_words} {images.SMALL} box sleep 1000000")
+    runtime_options = " ".join(str(option) for option in runtime)
+    print(f"  {client} run --rm -t {runtime_options} {images.SMALL} shell sh")
+    print(f"  {client} run -d {runtime_options} {images.SMALL} box sleep 1000000")
     print(f"  {client} tasks exec --exec-id e1 box uname -a")
     print(f"  {client} tasks delete --force box")
     print(f"  {client} containers delete box")
@@ -105,10 +105,10 @@ def down():
     BASE.rmdir()
 
 
-def main(words):
-    if len(words) == 2 and words[0] == "up":
-        up(words[1])
-    elif words == ["down"]:
+def main(arguments):
+    if len(arguments) == 2 and arguments[0] == "up":
+        up(arguments[1])
+    elif arguments == ["down"]:
         down()
     else:
         sys.exit(__doc__)

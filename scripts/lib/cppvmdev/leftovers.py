@@ -96,10 +96,10 @@ class Leftovers:
         for process in processes.everything():
             if process.pid == os.getpid() or process == daemon:
                 continue
-            words = process.cmdline
+            command_line = process.cmdline
             if not process.comm.startswith(processes.PROGRAMS):
                 continue
-            named = base in words or any(short in words for short in shorts)
+            named = base in command_line or any(short in command_line for short in shorts)
             if named or f"CPPVM_OWNER={base}" in process.environ():
                 found.append(str(process))
         return found

@@ -86,19 +86,19 @@ def image():
     return target
 
 
-def _command(*words, timeout=_INSTALL_TIMEOUT):
+def _command(*argv, timeout=_INSTALL_TIMEOUT):
     environ = dict(os.environ, DEBIAN_FRONTEND="noninteractive", LC_ALL="C")
-    done = run(*words, timeout=timeout, env=environ)
+    done = run(*argv, timeout=timeout, env=environ)
     if done.code != 0:
         said = (done.text + done.error)[-1500:]
-        raise NestedError(f"{words[0]}: exit code {done.code}; it said: {said}")
+        raise NestedError(f"{argv[0]}: exit code {done.code}; it said: {said}")
 
 
-def _chroot(root, *words):
+def _chroot(root, *argv):
     """In namespaces of its own, so that no mount and no process of a package's script stays."""
     _command(
         "unshare", "--mount", "--pid", "--fork", "--kill-child", f"--mount-proc={root}/proc",
-        "chroot", root, *words,
+        "chroot", root, *argv,
     )  # fmt: skip
 
 
@@ -189,7 +189,7 @@ def boot(exchange, timeout):
         "-serial", f"file:{console}", "-monitor", f"unix:{exchange}/monitor,server=on,wait=off",
     ]  # fmt: skip
     begin = time.monotonic()
-    with subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL) as machine:
+    with subprocess.Popen(list(map(str, argv)), stdin=subprocess.DEVNULL) as machine:
         try:
             code = machine.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -202,11 +202,12 @@ def boot(exchange, timeout):
     return time.monotonic() - begin
 
 
-def main(words):
-    if words == ["image"]:
+def main(arguments):
+    if arguments == ["image"]:
         print(image())
-    elif words[:1] == ["boot"] and len(words) in (2, 3):
-        seconds = boot(Path(words[1]).resolve(), float(words[2]) if len(words) == 3 else 600)
+    elif arguments[:1] == ["boot"] and len(arguments) in (2, 3):
+        timeout = float(arguments[2]) if len(arguments) == 3 else 600
+        seconds = boot(Path(arguments[1]).resolve(), timeout)
         print(f"the machine was up for {seconds:.0f} s")
     else:
         sys.exit(__doc__)

@@ -82,8 +82,8 @@ def find(pid):
     fields = rest.split()
     if fields[0] in "ZX":
         return None
-    words = cmdline.decode(errors="replace").split("\0")
-    return Process(pid, int(fields[19]), comm, " ".join(words).strip(), int(fields[1]))
+    argv = cmdline.decode(errors="replace").split("\0")
+    return Process(pid, int(fields[19]), comm, " ".join(argv).strip(), int(fields[1]))
 
 
 def everything():
@@ -97,8 +97,8 @@ def shims(address):
     commands; not the `start` commands that make daemons."""
     found = []
     for process in everything():
-        words = process.cmdline.split()
-        if process.comm.startswith("containerd-shim") and address in words and words[-1] != "start":
+        argv = process.cmdline.split()
+        if process.comm.startswith("containerd-shim") and address in argv and argv[-1] != "start":
             found.append(process)
     # On its way to another program a new process looks like its parent.
     pids = {process.pid for process in found}

@@ -42,16 +42,16 @@ class Tree:
 
     def arguments(self, source):
         """The compiler's arguments without compiler, launcher, source and output."""
-        words = shlex.split(self.commands[source]["command"])
-        start = next(i for i, word in enumerate(words) if "clang" in word or "g++" in word)
+        argv = shlex.split(self.commands[source]["command"])
+        start = next(i for i, program in enumerate(argv) if "clang" in program or "g++" in program)
         kept, skip = [], False
-        for word in words[start + 1 :]:
+        for argument in argv[start + 1 :]:
             if skip:
                 skip = False
-            elif word in ("-o", "-c", "-MF", "-MT"):
+            elif argument in ("-o", "-c", "-MF", "-MT"):
                 skip = True
-            elif word not in ("-MD", str(source)):
-                kept.append(word)
+            elif argument not in ("-MD", str(source)):
+                kept.append(argument)
         return kept
 
     def fingerprint(self, source, *extra):
@@ -91,8 +91,8 @@ class Tree:
                     current.add(path)
         included = {}
         for entry in commands:
-            words = shlex.split(entry["command"])
-            output = words[words.index("-o") + 1]
+            argv = shlex.split(entry["command"])
+            output = argv[argv.index("-o") + 1]
             included.setdefault(Path(entry["file"]), by_output.get(output, set()))
         return included
 

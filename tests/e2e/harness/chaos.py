@@ -136,8 +136,8 @@ class Chaos:
         """The end of the agent, as far as the host can see it, unless the container does not run yet."""
         self._hit.setdefault(container.name, []).append(f"panic at {time.strftime('%H:%M:%S')}")
         self.report.sent["agent", "panic"] += 1
-        words = container.exec_argv("sh", "-c", _PANIC)
-        thread = threading.Thread(target=self._command, args=(container, *words))
+        argv = container.exec_argv("sh", "-c", _PANIC)
+        thread = threading.Thread(target=self._command, args=(container, *argv))
         thread.start()
         self._panics.append(thread)
 
@@ -150,11 +150,11 @@ class Chaos:
         for container in self._containers():
             short, daemons = container.identity.short, set()
             for process in everything:
-                words = process.cmdline.split()
+                argv = process.cmdline.split()
                 # `start` and `delete` are containerd's children: who kills the latter has leaks.
-                command = bool(words) and words[-1] in ("start", "delete")
+                command = bool(argv) and argv[-1] in ("start", "delete")
                 shim = process.comm.startswith("containerd-shim")
-                if shim and container.name in words and not command:
+                if shim and container.name in argv and not command:
                     daemons.add(process.pid)
             for process in everything:
                 if process.pid in daemons or (
@@ -201,8 +201,8 @@ class Chaos:
             return  # `ctr run` says why
         while not self._over.is_set() and rng.random() < 0.7:
             code = rng.randrange(1, 100)
-            words = container.exec_argv("sh", "-c", f"sleep {rng.uniform(0, 1):.2f}; exit {code}")
-            result = self._command(container, *words)
+            argv = container.exec_argv("sh", "-c", f"sleep {rng.uniform(0, 1):.2f}; exit {code}")
+            result = self._command(container, *argv)
             if not result:
                 return
             self._judge(container, "exec", result, code)
@@ -215,9 +215,9 @@ class Chaos:
         self._hit.setdefault(container.name, []).append("our own kill")
         self._command(container, "tasks", "kill", "-s", "9", container.name)
 
-    def _command(self, container, *words):
+    def _command(self, container, *arguments):
         try:
-            return self._runner.ctr.command(*words, timeout=_COMMAND_LIMIT)
+            return self._runner.ctr.command(*arguments, timeout=_COMMAND_LIMIT)
         except CommandFailed as late:
             self._fault(container, f"hang: {late}")
         return None
@@ -252,14 +252,14 @@ class Chaos:
         self.report.faults.append(f"{container.name}: {what}; signals: {hit}")
 
 
-def main(words):
+def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--signals", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=600)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--pause", type=float, default=1)
-    options = parser.parse_args(words)
+    options = parser.parse_args(arguments)
     running = session.attach(settings.RELEASE)
     containerd = running or session.start(settings.RELEASE)
     try:

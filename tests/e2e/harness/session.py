@@ -160,18 +160,18 @@ def _end():
     return left
 
 
-def main(words):
-    if words == ["stop"]:
+def main(arguments):
+    if arguments == ["stop"]:
         left = stop()
         if left:
             sys.exit("left behind by tests:\n  " + "\n  ".join(left))
-    elif len(words) == 2 and words[0] == "start":
+    elif len(arguments) == 2 and arguments[0] == "start":
         try:
-            containerd = start(words[1])
+            containerd = start(arguments[1])
         except releases.Unavailable as reason:
-            print(f"SKIPPED containerd {words[1]}: {reason}")
+            print(f"SKIPPED containerd {arguments[1]}: {reason}")
             return
-        print(f"containerd {words[1]} answers at {containerd.address}")
+        print(f"containerd {arguments[1]} answers at {containerd.address}")
     else:
         sys.exit(__doc__)
 

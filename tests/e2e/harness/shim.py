@@ -98,14 +98,14 @@ class ShimBundle:
             type_url="runtimeoptions.v1.Options", value=options.SerializeToString()
         ).SerializeToString()
 
-    def command(self, *words, stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30):
+    def command(self, *arguments, stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30):
         environ = dict(os.environ, TTRPC_ADDRESS=self.containerd_address + ".ttrpc")
         path = [*map(str, settings.PROGRAMS), environ["PATH"]]
         environ["PATH"] = os.pathsep.join(path)
         flags = ["-namespace", namespace, "-address", self.containerd_address]
         flags += ["-publish-binary", "/bin/false", "-id", self.name if name is None else name]
         return shell.run(
-            program(), *flags, *words,
+            program(), *flags, *arguments,
             stdin=self.options() if stdin is None else stdin,
             cwd=cwd or self.path, env=environ, timeout=timeout,
         )  # fmt: skip

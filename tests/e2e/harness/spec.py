@@ -40,7 +40,7 @@ class SpecRunner:
         self.config.write_text(json.dumps(spec))
         options = (*options, "--config", self.config)
         argv = self.runner.argv(container.name, options=options, image="")
-        return container, [word for word in argv if word]
+        return container, [argument for argument in argv if argument]
 
     def run(self, edit, *command):
         """The whole life of a container whose spec `edit(spec)` has changed."""

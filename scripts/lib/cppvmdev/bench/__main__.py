@@ -69,20 +69,20 @@ def _measure_many(subjects, runs, containers, earlier):
         subject.remove([alone, old, *reversed(crowded)])
 
 
-def measure(subjects, words):
+def measure(subjects, options):
     for subject in subjects:
         subject.start()
-    _measure_boots(subjects, words.runs)
-    _measure_processes(subjects, words.runs, words.echo)
-    if words.containers:
-        _measure_many(subjects, words.runs, words.containers, words.earlier)
+    _measure_boots(subjects, options.runs)
+    _measure_processes(subjects, options.runs, options.echo)
+    if options.containers:
+        _measure_many(subjects, options.runs, options.containers, options.earlier)
     for subject in subjects:
         say("memory of pods")
         pods.memory_of_pods(subject)
-    if words.pods:
+    if options.pods:
         for subject in subjects:
-            say(f"{words.pods} VMs at once")
-            pods.all_at_once(subject, words.pods)
+            say(f"{options.pods} VMs at once")
+            pods.all_at_once(subject, options.pods)
 
 
 # The figures that have aims: name, what is measured, what it is measured against.
@@ -120,9 +120,9 @@ def main():
     parser.add_argument("--earlier", type=int, default=10000, help="execs in a container's past")
     parser.add_argument("--echo", required=True, help="the program vsock-echo")
     parser.add_argument("subjects", nargs="+", metavar="NAME=STAGE")
-    words = parser.parse_args()
-    with prepared([word.split("=", 1) for word in words.subjects]) as subjects:
-        measure(subjects, words)
+    options = parser.parse_args()
+    with prepared([pair.split("=", 1) for pair in options.subjects]) as subjects:
+        measure(subjects, options)
         results = {subject.name: figures(subject) for subject in subjects}
     first, *others = subjects
     document = dict(results[first.name])
@@ -134,7 +134,7 @@ def main():
             }
             for other in others
         }
-    if not words.json:
+    if not options.json:
         print(report.table(results))
     print(json.dumps(report.rounded(document)))
 

@@ -1,4 +1,4 @@
-"""QEMU alone, as like the product's machine as its words allow."""
+"""QEMU alone, as like the product's machine as its options allow."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from .. import config
 from .subject import MEMORY_MIB
 
 
-def words(kernel, command_line, *devices):
-    """The words of a QEMU that boots `kernel`, with its first serial port at stdin and stdout."""
+def argv(kernel, command_line, *devices):
+    """The arguments of a QEMU that boots `kernel`; its first serial port is at stdin and stdout."""
     processor = ["-accel", "tcg", "-cpu", "max,-erms,-fsrm"]
     if config.kvm_usable():
         processor = ["-accel", "kvm", "-cpu", "host"]

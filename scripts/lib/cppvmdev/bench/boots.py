@@ -21,11 +21,11 @@ _PID_1 = b"Agent started"
 def bare_boot(subject):
     """QEMU alone: the same kernel, initramfs, machine, processor and memory."""
     share = subject.stage / "share/cppvm"
-    words = bare_machine.words(
+    argv = bare_machine.argv(
         share / "vmlinuz", _COMMAND_LINE, "-initrd", share / "initramfs.img"
     )
     begin = time.monotonic()
-    machine = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:
         for line in machine.stdout:
             if _PID_1 in line:
@@ -50,7 +50,7 @@ def ctr_run(subject):
     logged = len(subject.containerd.log_text())
     wall = datetime.now(timezone.utc).timestamp()
     begin = time.monotonic()
-    client = subject.ctr.popen(*subject.words(name, ["echo", "up"], CPPVM, "--rm"))
+    client = subject.ctr.popen(*subject.argv(name, ["echo", "up"], CPPVM, "--rm"))
     first_output = client.stdout.readline() and time.monotonic() - begin
     _, error = client.communicate(timeout=120)
     total = time.monotonic() - begin
@@ -82,5 +82,5 @@ def ctr_run(subject):
 
 def ctr_run_runc(subject):
     """What ctr, containerd and runc need for the same: no VM can be had for less."""
-    words = subject.words(unique_id("bench"), ["echo", "up"], RUNC, "--rm")
-    subject.add("ctr_run_runc_s", seconds(lambda: subject.ctr.command(*words).check()))
+    argv = subject.argv(unique_id("bench"), ["echo", "up"], RUNC, "--rm")
+    subject.add("ctr_run_runc_s", seconds(lambda: subject.ctr.command(*argv).check()))

@@ -37,8 +37,8 @@ class ExecTask(Task):
 
 
 def by_ctr(subject, container, figure):
-    words = ("tasks", "exec", "--exec-id", unique_id("exec"), container, "true")
-    subject.add(figure, 1000 * seconds(lambda: subject.ctr.command(*words).check()))
+    argv = ("tasks", "exec", "--exec-id", unique_id("exec"), container, "true")
+    subject.add(figure, 1000 * seconds(lambda: subject.ctr.command(*argv).check()))
 
 
 def by_task_api(subject, container, figure):

@@ -60,12 +60,12 @@ def _wrapper(directory, name, program, change):
     old, new = change or ("", "")
     path.write_text(
         "#!/bin/bash\n"
-        "words=()\n"
-        'for word; do\n'
-        f'    if [[ -n "{old}" && $word == "{old}" ]]; then words+=({new}); '
-        'else words+=("$word"); fi\n'
+        "arguments=()\n"
+        'for argument; do\n'
+        f'    if [[ -n "{old}" && $argument == "{old}" ]]; then arguments+=({new}); '
+        'else arguments+=("$argument"); fi\n'
         "done\n"
-        f'exec {program} "${{words[@]}}"\n'
+        f'exec {program} "${{arguments[@]}}"\n'
     )
     path.chmod(0o755)
     return path
@@ -74,7 +74,7 @@ def _wrapper(directory, name, program, change):
 class Bench:
     def __init__(self, subject, files):
         self.subject = subject
-        self.words = ["python3", "/workload.py", "/work", str(files)]
+        self.workload = ["python3", "/workload.py", "/work", str(files)]
         self.samples = {}
 
     def add(self, name, text):
@@ -84,11 +84,11 @@ class Bench:
     def container(self, name, runtime, options=()):
         subject = self.subject
         mount = f"type=bind,src={files_workload.__file__},dst=/workload.py,options=rbind:ro"
-        words = subject.ctr.run_argv(
-            images.REAL, unique_id("files"), self.words, ["--runtime", runtime, *options],
+        argv = subject.ctr.run_argv(
+            images.REAL, unique_id("files"), self.workload, ["--runtime", runtime, *options],
             ["--rm", "--mount", mount],
         )  # fmt: skip
-        done = subject.ctr.command(*words, timeout=_TIMEOUT)
+        done = subject.ctr.command(*argv, timeout=_TIMEOUT)
         if done.code:
             lines = subject.containerd.log_text().splitlines()
             log = "\n".join(line for line in lines if "level=debug" not in line)[-4000:]
@@ -120,15 +120,15 @@ class Bench:
         line = (
             "console=ttyS0 quiet panic=-1 noreplace-smp no_timer_check rootfstype=virtiofs "
             "root=root rw init=/usr/bin/python3 -- /workload.py --init "
-        ) + " ".join(self.words[2:])
-        words = bare_machine.words(
+        ) + " ".join(self.workload[2:])
+        argv = bare_machine.argv(
             self.subject.stage / "share/cppvm/vmlinuz", line,
             "-object", f"memory-backend-memfd,id=mem,size={MEMORY_MIB}M,share=on",
             "-numa", "node,memdev=mem", "-chardev", f"socket,id=fs,path={socket}",
             "-device", "vhost-user-fs-pci,chardev=fs,tag=root",
         )  # fmt: skip
         return subprocess.run(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True
         ).stdout.decode(errors="replace")
 
 
@@ -163,20 +163,20 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--files", type=int, default=10000, help="how many small files")
     parser.add_argument("stage")
-    words = parser.parse_args()
+    options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(dir="/var/tmp", prefix="cppvm-files-") as directory,
-        prepared([("files", words.stage)]) as [subject],
+        prepared([("files", options.stage)]) as [subject],
     ):
-        bench = Bench(subject, words.files)
+        bench = Bench(subject, options.files)
         subject.start()
         subject.ctr.import_image(images.real())
         root = _unpack(directory)
-        for turn in range(words.runs):
+        for turn in range(options.runs):
             for name in _VARIANTS:
-                say(f"files: turn {turn + 1} of {words.runs}: {name}")
+                say(f"files: turn {turn + 1} of {options.runs}: {name}")
                 bench.variant(name, directory)
-            say(f"files: turn {turn + 1} of {words.runs}: bare QEMU, runc")
+            say(f"files: turn {turn + 1} of {options.runs}: bare QEMU, runc")
             bench.bare(root, directory)
             bench.container("runc", RUNC)
     print(_table(bench.samples))

@@ -143,9 +143,9 @@ def measure(directory, files):
     return result
 
 
-def main(words):
-    as_init = words[0] == "--init"
-    directory, files = words[-2:]
+def main(arguments):
+    as_init = arguments[0] == "--init"
+    directory, files = arguments[-2:]
     print(MARK + json.dumps(measure(directory, int(files))), flush=True)
     if as_init:
         import ctypes

@@ -66,7 +66,7 @@ def all_at_once(subject, count):
     begin = time.monotonic()
     clients = [
         subject.ctr.popen(
-            *subject.words(name, ["sleep", "1000000"], CPPVM, "-d", "--null-io"), stdin=None
+            *subject.argv(name, ["sleep", "1000000"], CPPVM, "-d", "--null-io"), stdin=None
         )
         for name in names
     ]
@@ -94,6 +94,6 @@ def pod_of(subject, count):
     for name in names:
         options = ["-d", "--null-io", "--annotation", group, "--annotation"]
         options.append(f"{kind}={'sandbox' if name == pod else 'container'}")
-        words = subject.words(name, ["sleep", "1000000"], CPPVM, *options)
-        subject.ctr.command(*words, timeout=300).check()
+        argv = subject.argv(name, ["sleep", "1000000"], CPPVM, *options)
+        subject.ctr.command(*argv, timeout=300).check()
     return names

@@ -54,18 +54,18 @@ class Subject:
     def median(self, figure):
         return statistics.median(self.samples[figure])
 
-    def words(self, name, command, runtime, *options):
-        """The words of `ctr` that run a container of the small image."""
-        runtime_words = ["--runtime", runtime]
+    def argv(self, name, command, runtime, *options):
+        """The arguments of `ctr` that run a container of the small image."""
+        runtime_options = ["--runtime", runtime]
         if runtime == CPPVM:
-            runtime_words += ["--runtime-config-path", self.config]
-        return self.ctr.run_argv(images.SMALL, name, command, runtime_words, options)
+            runtime_options += ["--runtime-config-path", self.config]
+        return self.ctr.run_argv(images.SMALL, name, command, runtime_options, options)
 
     def container(self, runtime, *options, command=("sleep", "1000000")):
         """A container that stays, for what is measured in it; returns its id."""
         name = unique_id("bench")
-        words = self.words(name, list(command), runtime, "-d", "--null-io", *options)
-        self.ctr.command(*words, timeout=300).check()
+        argv = self.argv(name, list(command), runtime, "-d", "--null-io", *options)
+        self.ctr.command(*argv, timeout=300).check()
         return name
 
     def identity(self, container):

@@ -127,19 +127,20 @@ std::optional<unsigned> capability_number(std::string_view name) noexcept {
     return static_cast<unsigned>(number);
 }
 
+std::string capability_name(int number) {
+    char* const known = ::cap_to_name(static_cast<cap_value_t>(number));
+    std::string name(known == nullptr ? std::to_string(number) : known);
+    ::cap_free(known);
+    std::ranges::transform(name, name.begin(), [](char c) {
+        return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    });
+    return name;
+}
+
 std::vector<std::string> capability_names() {
     std::vector<std::string> names;
-    for (cap_value_t number = 0; number <= CAP_LAST_CAP; ++number) {
-        char* const known = ::cap_to_name(number);
-        if (known == nullptr) {
-            continue;
-        }
-        std::string name(known);
-        ::cap_free(known);
-        std::ranges::transform(name, name.begin(), [](char c) {
-            return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-        });
-        names.push_back(std::move(name));
+    for (int number = 0; number <= CAP_LAST_CAP; ++number) {
+        names.push_back(capability_name(number));
     }
     return names;
 }

@@ -51,6 +51,8 @@ const NamespaceWord* find_namespace_word(std::string_view name) noexcept;
 
 /// "CAP_CHOWN" gives 0; nothing for a name that this program's libcap does not know.
 std::optional<unsigned> capability_number(std::string_view name) noexcept;
+/// The name of a capability; its number in digits where there is none.
+std::string capability_name(int number);
 /// All that it knows, by number.
 std::vector<std::string> capability_names();
 

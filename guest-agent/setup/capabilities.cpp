@@ -28,7 +28,7 @@ class CapabilityState {
     void fill(cap_flag_t set, CapabilityBits bits) {
         for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
             if (has(bits, number) && ::cap_set_flag(state_.get(), set, 1, &number, CAP_SET) != 0) {
-                throw_errno("choose capability", std::to_string(number));
+                throw_errno("choose capability", oci::capability_name(number));
             }
         }
     }
@@ -81,7 +81,7 @@ void limit_bounding_set(CapabilityBits bounding) {
     for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
         // Also if it is not there any more: to ask first would be a call more for each.
         if (!has(bounding, number) && ::cap_drop_bound(number) != 0) {
-            throw_errno("drop from bounding set", "capability " + std::to_string(number));
+            throw_errno("drop from bounding set", oci::capability_name(number));
         }
     }
 }
@@ -97,7 +97,7 @@ void set_capabilities(const CapabilitySets& sets) {
     }
     for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
         if (has(sets.ambient, number) && ::cap_set_ambient(number, CAP_SET) != 0) {
-            throw_errno("raise ambient capability", std::to_string(number));
+            throw_errno("raise ambient capability", oci::capability_name(number));
         }
     }
 }

@@ -16,9 +16,23 @@ namespace {
 
 constexpr const char* operation = "open connection to guest agent";
 
+// Whatever a transport throws, to its callers a connection that is not to be had is one error.
+Awaitable<StreamSocket> dial_machine(vm::VirtualMachine& machine, Deadline deadline) {
+    try {
+        co_return co_await machine.dial(wire::agent_port, deadline);
+    } catch (const boost::system::system_error& error) {
+        if (error.code() == asio::error::operation_aborted) {
+            throw;
+        }
+        throw Error(
+            Code::unavailable, operation + (": " + error.code().message()), error.code()
+        );
+    }
+}
+
 Awaitable<std::optional<Dialled>>
 do_dial(vm::VirtualMachine& machine, wire::Preamble preamble, Deadline deadline) {
-    StreamSocket socket = co_await machine.dial(wire::agent_port, deadline);
+    StreamSocket socket = co_await dial_machine(machine, deadline);
     const auto head = wire::encode(preamble);
     [[maybe_unused]] const auto sent =
         co_await asio::async_write(socket, asio::buffer(head), use_tuple);

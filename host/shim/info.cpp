@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <string>
+#include <vector>
 
 namespace cppvm::shim {
 
@@ -16,16 +18,16 @@ constexpr const char* features_type =
     "types.containerd.io/opencontainers/runtime-spec/1/features/Features";
 
 template <class Words>
-void add_names(nlohmann::json& list, const Words& words) {
+void add_names(std::vector<std::string>& list, const Words& words) {
     for (const auto& word : words) {
-        list.push_back(word.name);
+        list.emplace_back(word.name);
     }
 }
 
 // Left out on purpose: the recursive words such as "rro" (Kubernetes would promise recursive
 // read-only mounts).
-nlohmann::json mount_options() {
-    nlohmann::json list = {"bind", "rbind", "tmpcopyup"};
+std::vector<std::string> mount_options() {
+    std::vector<std::string> list = {"bind", "rbind", "tmpcopyup"};
     add_names(list, oci::mount_words());
     add_names(list, oci::propagation_words());
     std::ranges::sort(list);
@@ -37,7 +39,7 @@ nlohmann::json mount_options() {
 // seccomp, AppArmor, SELinux, Intel RDT.
 std::string features() {
     const nlohmann::json off = {{"enabled", false}};
-    nlohmann::json namespaces = nlohmann::json::array();
+    std::vector<std::string> namespaces;
     add_names(namespaces, oci::namespace_words());
     return nlohmann::json{
         {"ociVersionMin", "1.0.0"},

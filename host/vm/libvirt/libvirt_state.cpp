@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* state_dir = "/run/libvirt/qemu";
 
-bool exists(const std::filesystem::path& path) {
+bool path_exists(const std::filesystem::path& path) {
     return ::access(path.c_str(), F_OK) == 0;
 }
 
@@ -23,7 +23,7 @@ bool libvirt_state_is_visible(const config::Config& config) {
 
 bool known_to_libvirt(const std::string& name) {
     const std::filesystem::path directory = state_dir;
-    return exists(directory / (name + ".pid")) || exists(directory / (name + ".xml"));
+    return path_exists(directory / (name + ".pid")) || path_exists(directory / (name + ".xml"));
 }
 
 Awaitable<> wait_forgotten_by_libvirt(std::string name, Deadline deadline) {

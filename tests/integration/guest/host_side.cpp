@@ -46,18 +46,17 @@ Awaitable<std::pair<std::uint64_t, StreamSocket>> HostSide::open_stream() {
     co_return std::pair(id, std::move(socket));
 }
 
-std::uint64_t HostSide::new_process_number(const std::string& id, const std::string& exec_id) {
-    return agent_.process_numbers[{id, exec_id}] = ++agent_.last_process_number;
-}
-
 Awaitable<agent::v2::CreateContainerResponse>
 HostSide::create(std::string id, Json spec, agent::v2::Stdio stdio) {
     agent::v2::CreateContainerRequest request;
     request.set_container_id(id);
     request.set_spec(spec.dump());
-    request.set_process_number(new_process_number(id, ""));
+    const std::uint64_t number = ++agent_.last_process_number;
+    request.set_process_number(number);
     *request.mutable_stdio() = stdio;
-    co_return co_await rpc_.create_container(request);
+    auto created = co_await rpc_.create_container(request);
+    agent_.process_numbers[{id, ""}] = number;
+    co_return created;
 }
 
 Awaitable<> HostSide::start(std::string id) {
@@ -240,10 +239,13 @@ Awaitable<std::string> read_frame(StreamSocket& stream) {
     co_return payload;
 }
 
-Awaitable<std::string> read_stream(StreamSocket& stream) {
+Awaitable<std::string> read_stream(StreamSocket& stream, std::uint64_t received) {
     std::string data;
     for (;;) {
         const std::string payload = co_await read_frame(stream);
+        received += payload.size();
+        const auto confirmation = wire::encode_confirmation(received);
+        co_await asio::async_write(stream, asio::buffer(confirmation), asio::use_awaitable);
         if (payload.empty()) {
             const auto word = wire::encode_confirmation(wire::stream_refused);
             co_await asio::async_write(stream, asio::buffer(word), asio::use_awaitable);

@@ -88,7 +88,6 @@ class HostSide {
     ttrpc::Client client_;
     agent::v2::AgentClient rpc_;
     Awaitable<> hear_next();
-    std::uint64_t new_process_number(const std::string& id, const std::string& exec_id);
 
     std::uint64_t last_stream_ = 0;
     std::optional<ttrpc::ReplyReader<agent::v2::Event>> events_;
@@ -99,9 +98,10 @@ class HostSide {
     TaskGroup tasks_;
 };
 
-/// Everything up to the end frame; then refuses more and closes the connection. A connection that
+/// Everything up to the end frame, which it confirms as it goes; `received`: bytes that were read
+/// before, by `read_frame`. Then refuses more and closes the connection. A connection that
 /// ends without an end frame fails.
-Awaitable<std::string> read_stream(StreamSocket& stream);
+Awaitable<std::string> read_stream(StreamSocket& stream, std::uint64_t received = 0);
 /// The payload of one frame; empty at the end.
 Awaitable<std::string> read_frame(StreamSocket& stream);
 Awaitable<> write_stream(StreamSocket& stream, std::string data);

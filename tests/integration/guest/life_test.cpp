@@ -1,4 +1,5 @@
 #include "common/base/build_id.hpp"
+#include "common/wire/ports.hpp"
 #include "tests/integration/guest/agent_test.hpp"
 
 #include <csignal>
@@ -14,7 +15,7 @@ class AgentLifeTest : public AgentTest {};
 
 TEST_F(AgentLifeTest, SaysHello) {
     EXPECT_EQ(agent.hello().build_id(), build_id());
-    EXPECT_EQ(agent.hello().protocol_version(), 1U);
+    EXPECT_EQ(agent.hello().protocol_version(), wire::protocol_version);
     EXPECT_FALSE(agent.hello().kernel_release().empty());
     EXPECT_GE(agent.hello().phases_size(), 1);
 }
@@ -101,7 +102,7 @@ TEST_F(AgentLifeTest, KeepsStatusUntilDeleteForAnyNumberOfWaiters) {
         const unsigned again = co_await host.wait("c1");
         EXPECT_EQ(again, 3U);
         co_await host.remove("c1");
-        const Status gone = co_await failure_of(host.wait("c1"));
+        const Status gone = co_await failure_of(host.signal("c1", SIGKILL));
         EXPECT_EQ(gone.code, Code::not_found);
     });
 }
@@ -145,7 +146,7 @@ TEST_F(AgentLifeTest, RefusesWhatDoesNotFitTheState) {
         EXPECT_EQ(status.code, Code::invalid_argument);
         status = co_await failure_of(host.signal("c1", 65));
         EXPECT_EQ(status.code, Code::invalid_argument);
-        status = co_await failure_of(host.wait("c1", "nope"));
+        status = co_await failure_of(host.remove("c1", "nope"));
         EXPECT_EQ(status.code, Code::not_found);
         co_await host.signal("c1", SIGKILL, true);
         co_await host.wait("c1");

@@ -80,7 +80,7 @@ TEST_F(AgentStdioTest, SlowReaderHoldsUpOnlyItsOwnStream) {
         EXPECT_EQ(other.output, "free\n");
         const std::string data = co_await read_stream(output);
         EXPECT_EQ(data.size(), 160U * 65536U);
-        words = co_await read_stream(errors);
+        words = co_await read_stream(errors, words.size());
         EXPECT_EQ(words, "done\n");
         co_await host.wait("c1");
         co_await host.remove("c1");
@@ -170,10 +170,11 @@ TEST_F(AgentStdioTest, RefusesABadPreamble) {
         co_await socket.async_connect(address, asio::use_awaitable);
         const std::string noise(wire::preamble_size, 'x');
         co_await asio::async_write(socket, asio::buffer(noise), asio::use_awaitable);
-        std::uint8_t answer = 0;
-        co_await asio::async_read(socket, asio::buffer(&answer, 1), asio::use_awaitable);
-        EXPECT_EQ(answer, wire::refused);
-        auto [error, size] = co_await asio::async_read(socket, asio::buffer(&answer, 1), use_tuple);
+        std::array<std::uint8_t, wire::preamble_answer_size> answer{};
+        co_await asio::async_read(socket, asio::buffer(answer), asio::use_awaitable);
+        EXPECT_EQ(answer[0], wire::refused);
+        auto [error, size] =
+            co_await asio::async_read(socket, asio::buffer(answer.data(), 1), use_tuple);
         EXPECT_TRUE(error);
     });
 }

@@ -281,7 +281,7 @@ TEST_F(ShareTest, LeavesNothingOfAContainerThatFailsAtAnyStep) {
         co_await s.share.add_container(container("box"), soon());
         EXPECT_THAT(
             co_await failure_of(s.share.add_container(container("box"), soon())),
-            HasSubstr("has storage already")
+            HasSubstr("already has storage")
         );
     });
 }

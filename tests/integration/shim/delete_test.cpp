@@ -2,6 +2,7 @@
 #include "host/rundir/run_dir_lock.hpp"
 #include "host/rundir/task_record.hpp"
 #include "proto/containerd/task.pb.h"
+#include "proto/cppvm/libvirt.pb.h"
 #include "tests/integration/shim/harness.hpp"
 
 #include <ctime>
@@ -81,7 +82,11 @@ TEST_F(DeleteTest, SaysThatLibvirtDoesNotAnswer) {
     make_bundle("c1");
     start_as("c1", "litter");
     kill_daemon("c1");
-    dir_.write("helper", "#!/bin/sh\necho error 38 7 no socket\nexit 1\n");
+    helper::v1::Response response;
+    response.mutable_error()->set_code(38);
+    response.mutable_error()->set_message("no socket");
+    const auto answer = dir_.write("answer", response.SerializeAsString());
+    dir_.write("helper", "#!/bin/sh\ncat " + answer.native() + "\nexit 1\n");
     const Outcome outcome = remove("c1");
     EXPECT_EQ(outcome.exit_code, 0);
     EXPECT_THAT(outcome.errors, HasSubstr("no socket"));

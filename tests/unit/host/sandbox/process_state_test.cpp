@@ -94,7 +94,7 @@ TEST_F(ProcessStateTest, TellsItsExitToAllWhoWait) {
         waiters.spawn("second", wait(state, told));
         state.stop({.status = 7, .at = {}});
         co_await wait(state, told); // one that comes late
-        co_await waiters.stop();
+        co_await waiters.join();
         EXPECT_EQ(told, 3);
     }());
 }

@@ -1,11 +1,11 @@
 #include "common/oci/names.hpp"
 
-#include <sched.h>
 #include <sys/capability.h>
-#include <sys/mount.h>
 
 #include <algorithm>
 #include <array>
+#include <sched.h>
+#include <sys/mount.h>
 
 namespace cppvm::oci {
 
@@ -90,8 +90,7 @@ const MountWord* find_mount_word(std::string_view name) noexcept {
 }
 
 const MountWord* find_recursive_mount_word(std::string_view name) noexcept {
-    const MountWord* const word =
-        name.starts_with('r') ? find_mount_word(name.substr(1)) : nullptr;
+    const MountWord* const word = name.starts_with('r') ? find_mount_word(name.substr(1)) : nullptr;
     return word != nullptr && word->has_attributes() ? word : nullptr;
 }
 

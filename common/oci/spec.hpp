@@ -8,12 +8,14 @@
 
 /// The OCI runtime spec's config.json as plain data: what its text says, with nothing decided yet.
 /// Names and meanings are those of https://github.com/opencontainers/runtime-spec (config.md,
-/// config-linux.md). Members that are not here are reported by the parser as unused.
+/// config-linux.md). Members that are not here are reported by the parser as unsupported.
 namespace cppvm::oci {
 
 struct Root {
     std::string path;
     bool readonly = false;
+
+    friend bool operator==(const Root&, const Root&) = default;
 };
 
 struct User {
@@ -21,11 +23,15 @@ struct User {
     std::uint32_t gid = 0;
     std::optional<std::uint32_t> umask;
     std::vector<std::uint32_t> additional_gids;
+
+    friend bool operator==(const User&, const User&) = default;
 };
 
 struct ConsoleSize {
     std::uint32_t height = 0;
     std::uint32_t width = 0;
+
+    friend bool operator==(const ConsoleSize&, const ConsoleSize&) = default;
 };
 
 /// Names such as "CAP_CHOWN", as they were written.
@@ -35,12 +41,16 @@ struct Capabilities {
     std::vector<std::string> inheritable;
     std::vector<std::string> permitted;
     std::vector<std::string> ambient;
+
+    friend bool operator==(const Capabilities&, const Capabilities&) = default;
 };
 
 struct Rlimit {
     std::string type; ///< "RLIMIT_NOFILE"
     std::uint64_t soft = 0;
     std::uint64_t hard = 0;
+
+    friend bool operator==(const Rlimit&, const Rlimit&) = default;
 };
 
 struct Process {
@@ -54,12 +64,16 @@ struct Process {
     std::vector<Rlimit> rlimits;
     bool no_new_privileges = false;
     std::optional<int> oom_score_adj;
+
+    friend bool operator==(const Process&, const Process&) = default;
 };
 
 struct IdMapping {
     std::uint32_t container_id = 0;
     std::uint32_t host_id = 0;
     std::uint32_t size = 0;
+
+    friend bool operator==(const IdMapping&, const IdMapping&) = default;
 };
 
 struct Mount {
@@ -67,12 +81,17 @@ struct Mount {
     std::string type;
     std::string source;
     std::vector<std::string> options;
-    bool id_mapped = false; ///< has uidMappings or gidMappings
+    std::vector<IdMapping> uid_mappings{};
+    std::vector<IdMapping> gid_mappings{};
+
+    friend bool operator==(const Mount&, const Mount&) = default;
 };
 
 struct Namespace {
     std::string type;
     std::string path; ///< empty: a new one
+
+    friend bool operator==(const Namespace&, const Namespace&) = default;
 };
 
 struct Device {
@@ -83,12 +102,16 @@ struct Device {
     std::optional<std::uint32_t> file_mode;
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
+
+    friend bool operator==(const Device&, const Device&) = default;
 };
 
 struct MemoryResources {
     std::optional<std::int64_t> limit{}; ///< bytes; -1: unlimited
     std::optional<std::int64_t> reservation{};
     std::optional<std::int64_t> swap{}; ///< memory and swap together
+
+    friend bool operator==(const MemoryResources&, const MemoryResources&) = default;
 };
 
 struct CpuResources {
@@ -99,13 +122,23 @@ struct CpuResources {
     std::optional<std::int64_t> idle{};
     std::string cpus{};
     std::string mems{};
+
+    friend bool operator==(const CpuResources&, const CpuResources&) = default;
+};
+
+struct PidsResources {
+    std::optional<std::int64_t> limit{};
+
+    friend bool operator==(const PidsResources&, const PidsResources&) = default;
 };
 
 struct Resources {
     MemoryResources memory;
     CpuResources cpu;
-    std::optional<std::int64_t> pids_limit;
+    PidsResources pids;
     std::map<std::string, std::string> unified; ///< cgroup v2 file: text
+
+    friend bool operator==(const Resources&, const Resources&) = default;
 };
 
 struct Linux {
@@ -119,6 +152,8 @@ struct Linux {
     std::string rootfs_propagation;
     std::string cgroups_path; ///< of the host; meaningless in the guest
     Resources resources;
+
+    friend bool operator==(const Linux&, const Linux&) = default;
 };
 
 struct Spec {
@@ -130,6 +165,8 @@ struct Spec {
     std::vector<Mount> mounts;
     std::map<std::string, std::string> annotations;
     Linux linux_part;
+
+    friend bool operator==(const Spec&, const Spec&) = default;
 };
 
 } // namespace cppvm::oci

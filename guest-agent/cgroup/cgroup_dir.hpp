@@ -21,7 +21,7 @@ void enable_controllers(const std::filesystem::path& root, const Logger& logger)
 /// Thread: the loop's only.
 class CgroupDir {
   public:
-    /// Throws: Error; failed_precondition when the directory is there already.
+    /// Throws: Error; failed_precondition when the directory already exists.
     CgroupDir(const asio::any_io_executor& executor, std::filesystem::path path);
     CgroupDir(const CgroupDir&) = delete;
     CgroupDir& operator=(const CgroupDir&) = delete;

@@ -100,8 +100,8 @@ std::vector<CgroupWrite> cgroup_writes(const oci::Resources& resources) {
     std::vector<CgroupWrite> writes;
     add_memory(resources.memory, writes);
     add_cpu(resources.cpu, writes);
-    if (resources.pids_limit.value_or(0) != 0) {
-        writes.push_back({"pids", "pids.max", bytes_or_max(*resources.pids_limit)});
+    if (resources.pids.limit.value_or(0) != 0) {
+        writes.push_back({"pids", "pids.max", bytes_or_max(*resources.pids.limit)});
     }
     for (const auto& [file, value] : resources.unified) {
         writes.push_back(unified_write(file, value));

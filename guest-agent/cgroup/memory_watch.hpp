@@ -18,7 +18,7 @@ struct MemorySample {
 };
 
 /// Whether a cgroup at its limit only drops pages of files to read them again at once: almost all
-/// of its memory is not such pages, and what is left of them was read anew between the samples.
+/// of its memory is not such pages, and what is left of them was read again between the samples.
 bool is_thrashing(const MemorySample& before, const MemorySample& now) noexcept;
 
 /// Ends what the kernel alone would let go on for minutes: it kills for a memory limit only when it

@@ -2,7 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
-#include "common/oci/parse.hpp"
+#include "common/oci/spec_json.hpp"
 #include "guest-agent/setup/support.hpp"
 
 #include <boost/asio/cancellation_state.hpp>
@@ -28,7 +28,7 @@ void require_valid_id(const std::string& id, const char* what) {
 
 template <class T>
 std::vector<std::string> unsupported_of(oci::Parsed<T>& parsed) {
-    std::vector<std::string> result = std::move(parsed.unused);
+    std::vector<std::string> result = std::move(parsed.unsupported);
     std::vector<std::string> reviewed = review(parsed.value);
     result.insert(result.end(), reviewed.begin(), reviewed.end());
     return result;

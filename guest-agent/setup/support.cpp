@@ -25,7 +25,8 @@ void review_mount(
     const auto has = [&](const char* option) {
         return std::find(mount.options.begin(), mount.options.end(), option) != mount.options.end();
     };
-    if (mount.id_mapped || has("idmap") || has("ridmap")) {
+    if (!mount.uid_mappings.empty() || !mount.gid_mappings.empty() || has("idmap") ||
+        has("ridmap")) {
         refuse(path, "id-mapped mounts are not supported");
     }
     const MountOptions options = parse_mount_options(mount.options);

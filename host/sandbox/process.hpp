@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/oci/spec.hpp"
 #include "host/agent/guest_process.hpp"
 #include "host/io/process_io.hpp"
 #include "host/sandbox/process_state.hpp"
@@ -47,14 +48,13 @@ struct Process {
     std::string container_id;
     std::string exec_id;
     io::StdioSpec stdio;
-    std::string exec_spec; ///< of an exec: the process object of the OCI spec (JSON)
+    std::optional<oci::Process> to_execute; ///< of an exec, until it is started
     ProcessState state;
-    std::shared_ptr<agent::GuestProcess> in_guest; ///< from the request that makes it there on
-    bool maybe_in_guest = false; ///< of an exec: the guest was asked for it, and did not refuse
+    /// From the request that makes it there on, unless the guest refuses that.
+    std::shared_ptr<agent::GuestProcess> in_guest;
     pid_t pid = 0;
     Event ended;                       ///< its end is known, and will be reported without the guest
     Event deleted;                     ///< of an exec: containerd has deleted it
-    bool kill_clock = false;           ///< it has got SIGKILL, and the host's clock runs
     std::shared_ptr<StandIn> stand_in; ///< shared with the task that watches it
     std::unique_ptr<io::ProcessIo> io;
 };

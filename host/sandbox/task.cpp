@@ -4,6 +4,7 @@
 #include "common/async/timeout.hpp"
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
+#include "common/oci/spec_json.hpp"
 
 #include <utility>
 
@@ -23,8 +24,7 @@ Task::Task(TaskEnvironment environment, TaskSpec spec)
     : environment_(std::move(environment)), spec_(std::move(spec)),
       logger_(environment_.logger.with({{"container", spec_.id}})),
       init_(std::make_shared<Process>(environment_.executor, spec_.id, "", spec_.stdio)),
-      abandoned_(environment_.executor),
-      coroutines_(environment_.executor, logger_) {}
+      abandoned_(environment_.executor), coroutines_(environment_.executor, logger_) {}
 
 Task::~Task() = default;
 
@@ -38,39 +38,22 @@ Awaitable<pid_t> Task::create() {
 
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
 Awaitable<> Task::prepare() {
-    guest_spec_ = load_guest_spec(spec_.bundle);
+    guest_spec_ = pod::load_guest_spec(spec_.bundle);
     if (!guest_spec_.network_path.empty() &&
         guest_spec_.network_path != environment_.network_path) {
         guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
     }
-    const storage::SharedNames names = co_await prepare_storage(guest_spec_);
+    const storage::SharedNames names = co_await prepare_storage();
+    storage::set_sources(guest_spec_.spec, guest_spec_.storage, names);
 
     undo_.add(UndoStep::close_stdio);
     co_await open_io(init_);
     undo_.add(UndoStep::stop_stand_ins);
     co_await open_view(names);
     network_namespace_ = co_await environment_.network();
-    start_stand_in(init_, guest_spec_.process);
+    start_stand_in(init_, guest_spec_.spec.process);
 
-    const AgentHandle agent = co_await environment_.agent();
-    agent::v2::CreateContainerRequest request;
-    request.set_container_id(spec_.id);
-    request.set_spec(text_for(guest_spec_, names));
-    *request.mutable_stdio() = co_await open_stdio(init_, agent);
-    init_->in_guest = agent->new_process();
-    request.set_process_number(init_->in_guest->number);
-    request.set_events_seen(agent->events_seen());
-    undo_.add(UndoStep::delete_in_guest);
-    const auto response = co_await agent->call(
-        &agent::v2::AgentClient::create_container,
-        std::move(request),
-        deadline_in(environment_.timeouts.create)
-    );
-    auto unsupported = guest_spec_.unsupported;
-    unsupported.insert(
-        unsupported.end(), response.unsupported().begin(), response.unsupported().end()
-    );
-    report_unsupported(*init_, unsupported);
+    co_await create_in_guest();
 
     write_task_record(spec_.bundle, {init_->pid, std::nullopt});
     environment_.events.publish(TaskCreated{
@@ -86,11 +69,33 @@ Awaitable<> Task::prepare() {
     coroutines_.spawn("watch " + init_->name(), watch_init());
 }
 
-Awaitable<storage::SharedNames> Task::prepare_storage(const GuestSpec& guest_spec) {
+Awaitable<> Task::create_in_guest() {
+    const AgentHandle agent = co_await environment_.agent();
+    agent::v2::CreateContainerRequest request;
+    request.set_container_id(spec_.id);
+    request.set_spec(oci::write_spec(guest_spec_.spec));
+    *request.mutable_stdio() = co_await open_stdio(init_, agent);
+    init_->in_guest = agent->new_process();
+    request.set_process_number(init_->in_guest->number);
+    request.set_events_seen(agent->events_seen());
+    undo_.add(UndoStep::delete_in_guest);
+    const auto response = co_await agent->call(
+        &agent::v2::AgentClient::create_container,
+        std::move(request),
+        deadline_in(environment_.timeouts.create)
+    );
+    auto unsupported = guest_spec_.unsupported;
+    unsupported.insert(
+        unsupported.end(), response.unsupported().begin(), response.unsupported().end()
+    );
+    report_unsupported(*init_, unsupported);
+}
+
+Awaitable<storage::SharedNames> Task::prepare_storage() {
     share_ = co_await environment_.share();
     undo_.add(UndoStep::detach_storage);
     storage::ContainerStorage storage = {
-        spec_.id, spec_.rootfs, guest_spec.rootfs_source, guest_spec.volumes
+        spec_.id, spec_.rootfs, guest_spec_.storage.rootfs_source, guest_spec_.storage.volumes
     };
     co_return co_await share_->add_container(std::move(storage), deadline_in(storage_timeout));
 }
@@ -98,7 +103,7 @@ Awaitable<storage::SharedNames> Task::prepare_storage(const GuestSpec& guest_spe
 Awaitable<> Task::open_view(storage::SharedNames names) {
     storage::ContainerView view{.rootfs = names.rootfs, .volumes = {}};
     for (std::size_t i = 0; i < names.volumes.size(); ++i) {
-        const storage::VolumeSpec& volume = guest_spec_.volumes[i];
+        const storage::VolumeSpec& volume = guest_spec_.storage.volumes[i];
         view.volumes.push_back({names.volumes[i], volume.destination, volume.read_only});
     }
     view_ = co_await share_->open_view(spec_.id, std::move(view), deadline_in(storage_timeout));
@@ -143,18 +148,9 @@ Awaitable<> Task::undo(UndoStep step) {
 
 Awaitable<ProcessStatus> Task::remove(std::string exec_id) {
     const ProcessHandle process = find(exec_id);
-    if (process->state.is<ProcessState::Running>() || process->state.is<ProcessState::Starting>()) {
-        throw Error(
-            Code::failed_precondition, "delete " + process->name() + ": it is still running"
-        );
-    }
+    process->state.begin_delete();
     if (!process->is_init()) {
         co_return co_await remove_exec(process);
-    }
-    if (std::exchange(removing_, true)) {
-        throw Error(
-            Code::failed_precondition, "delete " + process->name() + ": it is already being deleted"
-        );
     }
     if (!process->state.exit()) {
         // Created but never started: its init in the guest waits before exec.
@@ -170,7 +166,7 @@ Awaitable<ProcessStatus> Task::remove(std::string exec_id) {
 Awaitable<ProcessStatus> Task::remove_exec(ProcessHandle process) {
     execs_.erase(process->exec_id);
     co_await stop_io(process, drain_before_delete);
-    process->deleted.set(); // the watcher sees to the guest's part; nobody need wait for that
+    process->deleted.set(); // the watcher handles the guest's part; nobody need wait for that
     co_return process->status();
 }
 

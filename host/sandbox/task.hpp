@@ -43,7 +43,7 @@ struct TaskEnvironment {
     std::function<Awaitable<AgentHandle>()> agent;
     /// Destroys the VM, the last resort against its guest. Returns when nothing runs in it.
     std::function<Awaitable<>(std::string reason)> end_machine;
-    /// Until nothing runs in the VM, which the sandbox sees to where the connection to it is lost.
+    /// Until nothing runs in the VM, which the sandbox ensures if the connection to it is lost.
     std::function<Awaitable<>()> machine_gone;
     Timeouts timeouts;
 };
@@ -111,12 +111,12 @@ class Task {
     using ProcessHandle = std::shared_ptr<Process>;
 
     ProcessHandle find(const std::string& exec_id) const;
-    ProcessHandle find_running_init(std::string_view operation) const;
     std::vector<ProcessEntry> to_entries(const agent::v2::ListProcessesResponse& listed);
 
     // task.cpp: create, delete
     Awaitable<> prepare();
-    Awaitable<storage::SharedNames> prepare_storage(const GuestSpec& guest_spec);
+    Awaitable<storage::SharedNames> prepare_storage();
+    Awaitable<> create_in_guest();
     Awaitable<> open_view(storage::SharedNames names);
     Awaitable<> run_undo();
     Awaitable<> undo(UndoStep step);
@@ -154,16 +154,15 @@ class Task {
     TaskEnvironment environment_;
     TaskSpec spec_;
     Logger logger_;
-    GuestSpec guest_spec_;
+    pod::GuestSpec guest_spec_;
     storage::Share* share_ = nullptr; ///< borrowed, from the first step on
-    int network_namespace_ = -1; ///< the pod's, where all stand-ins live; borrowed
-    UniqueFd view_;              ///< the mount namespace of all stand-ins
+    int network_namespace_ = -1;      ///< the pod's, where all stand-ins live; borrowed
+    UniqueFd view_;                   ///< the mount namespace of all stand-ins
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
     /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
     /// `processes`.
     std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
-    bool removing_ = false;
     UndoSteps undo_;
     RunOnce abandoned_;
     TaskGroup coroutines_;

@@ -4,7 +4,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "common/oci/parse.hpp"
+#include "common/oci/spec_json.hpp"
 #include "host/sandbox/task.hpp"
 
 #include <csignal>
@@ -53,18 +53,16 @@ void Task::add_exec(std::string exec_id, io::StdioSpec stdio, std::string proces
             operation + " to container " + spec_.id + ": the id is in use: already exists"
         );
     }
-    find_running_init(operation);
-    if (removing_) {
-        throw Error(Code::failed_precondition, operation + ": the container is being deleted");
-    }
+    init_->state.check_running(operation);
+    auto added =
+        std::make_shared<Process>(environment_.executor, spec_.id, exec_id, std::move(stdio));
     try {
-        oci::parse_process(process);
+        oci::Parsed<oci::Process> parsed = oci::parse_process(process);
+        report_unsupported(*added, parsed.unsupported);
+        added->to_execute = std::move(parsed.value);
     } catch (...) {
         rethrow_with_context(operation + " to container " + spec_.id);
     }
-    auto added =
-        std::make_shared<Process>(environment_.executor, spec_.id, exec_id, std::move(stdio));
-    added->exec_spec = std::move(process);
     execs_.emplace(exec_id, std::move(added));
     environment_.events.publish(ExecAdded{spec_.id, std::move(exec_id)});
 }
@@ -72,11 +70,11 @@ void Task::add_exec(std::string exec_id, io::StdioSpec stdio, std::string proces
 Awaitable<pid_t> Task::start(std::string exec_id) {
     const ProcessHandle process = find(exec_id);
     if (process->is_init()) {
-        process->state.begin_start(process->name());
+        process->state.begin_start();
         co_await start_init();
     } else {
-        find_running_init("start exec " + exec_id);
-        process->state.begin_start(process->name());
+        init_->state.check_running("start exec " + exec_id);
+        process->state.begin_start();
         co_await start_exec(process);
     }
     co_return process->pid;
@@ -126,7 +124,6 @@ Awaitable<> Task::start_exec(ProcessHandle process) {
     } catch (...) {
         failure = std::current_exception();
     }
-    process->exec_spec.clear();
     if (failure) {
         process->state.stop({start_failed_status, WallClock::now()});
         process->end_stand_in();
@@ -140,19 +137,19 @@ Awaitable<> Task::start_exec(ProcessHandle process) {
 }
 
 Awaitable<> Task::exec_in_guest(ProcessHandle process) {
+    const oci::Process spec = std::exchange(process->to_execute, std::nullopt).value();
     co_await open_io(process);
-    start_stand_in(process, oci::parse_process(process->exec_spec).value);
+    start_stand_in(process, spec);
     const AgentHandle agent = co_await environment_.agent();
     agent::v2::ExecRequest request;
     request.set_container_id(spec_.id);
     request.set_exec_id(process->exec_id);
-    request.set_process(process->exec_spec);
+    request.set_process(oci::write_process(spec));
     *request.mutable_stdio() = co_await open_stdio(process, agent);
     process->in_guest = agent->new_process();
     request.set_process_number(process->in_guest->number);
     request.set_events_seen(agent->events_seen());
     const Deadline deadline = deadline_in(environment_.timeouts.start);
-    process->maybe_in_guest = true;
     try {
         const auto response =
             co_await agent->call(&agent::v2::AgentClient::exec, std::move(request), deadline);
@@ -160,9 +157,9 @@ Awaitable<> Task::exec_in_guest(ProcessHandle process) {
             *process, {response.unsupported().begin(), response.unsupported().end()}
         );
     } catch (const Error& error) {
-        // Where the guest has answered, it has nothing of the process.
-        process->maybe_in_guest =
-            error.code() == Code::unavailable || error.code() == Code::deadline_exceeded;
+        if (error.code() != Code::unavailable && error.code() != Code::deadline_exceeded) {
+            process->in_guest.reset(); // the guest has answered, and has nothing of it
+        }
         throw;
     }
 }
@@ -170,7 +167,7 @@ Awaitable<> Task::exec_in_guest(ProcessHandle process) {
 // After a start whose outcome is not known, or not wanted any more. The guest forgets an exec that
 // has ended and whose streams are closed.
 Awaitable<> Task::end_in_guest(ProcessHandle process) {
-    if (process->maybe_in_guest) {
+    if (process->in_guest) {
         co_await signal_in_guest(process, SIGKILL, false);
     }
 }

@@ -1,5 +1,5 @@
-// The other direction of a stdio stream: whatever a receiver confirms, the sender ends, and gives each
-// connection what it has not confirmed.
+// The other direction of a stdio stream: whatever a receiver confirms, the sender ends, and gives
+// each connection what it has not confirmed.
 
 #include "common/base/assert.hpp"
 #include "common/stream/stream_sender.hpp"

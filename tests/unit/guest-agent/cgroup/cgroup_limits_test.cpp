@@ -37,7 +37,7 @@ oci::Resources cpu(oci::CpuResources value) {
 
 oci::Resources pids(std::int64_t limit) {
     oci::Resources resources;
-    resources.pids_limit = limit;
+    resources.pids.limit = limit;
     return resources;
 }
 

@@ -1,6 +1,5 @@
-#include "guest-agent/container/container_state.hpp"
-
 #include "common/base/error.hpp"
+#include "guest-agent/container/container_state.hpp"
 
 #include <gtest/gtest.h>
 

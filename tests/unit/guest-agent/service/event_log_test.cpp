@@ -1,6 +1,5 @@
-#include "guest-agent/service/event_log.hpp"
-
 #include "common/async/task_group.hpp"
+#include "guest-agent/service/event_log.hpp"
 #include "tests/support/co_test.hpp"
 
 #include <boost/asio/io_context.hpp>

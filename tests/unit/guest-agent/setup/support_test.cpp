@@ -22,9 +22,9 @@ TEST(ReviewTest, HasNothingToSayAboutAPlainSpec) {
 
 TEST(ReviewTest, ReportsOptionsThatNobodyTakes) {
     oci::Spec spec = make_spec();
-    spec.mounts.push_back({"/a", "bind", "/s", {"rbind", "z", "tmpcopyup"}, false});
-    spec.mounts.push_back({"/b", "tmpfs", "", {"size=1k", "tmpcopyup"}, false});
-    spec.mounts.push_back({"/c", "cgroup", "", {"ro", "xattr"}, false});
+    spec.mounts.push_back({"/a", "bind", "/s", {"rbind", "z", "tmpcopyup"}});
+    spec.mounts.push_back({"/b", "tmpfs", "", {"size=1k", "tmpcopyup"}});
+    spec.mounts.push_back({"/c", "cgroup", "", {"ro", "xattr"}});
     EXPECT_THAT(
         review(spec),
         ElementsAre("mounts[0].options.tmpcopyup", "mounts[0].options.z", "mounts[2].options.xattr")
@@ -33,11 +33,11 @@ TEST(ReviewTest, ReportsOptionsThatNobodyTakes) {
 
 TEST(ReviewTest, RefusesIdMappedMountsAndMissingTypes) {
     oci::Spec spec = make_spec();
-    spec.mounts = {{"/a", "bind", "/s", {}, true}};
+    spec.mounts = {{"/a", "bind", "/s", {}, {{0, 1000, 1}}}};
     EXPECT_THROW(review(spec), Error);
-    spec.mounts = {{"/a", "bind", "/s", {"ridmap"}, false}};
+    spec.mounts = {{"/a", "bind", "/s", {"ridmap"}}};
     EXPECT_THROW(review(spec), Error);
-    spec.mounts = {{"/a", "", "/s", {"ro"}, false}};
+    spec.mounts = {{"/a", "", "/s", {"ro"}}};
     EXPECT_THROW(review(spec), Error);
 }
 

@@ -2,7 +2,9 @@
 
 #include "common/oci/spec.hpp"
 
+#include <string>
 #include <string_view>
+#include <vector>
 
 namespace cppvm::oci {
 
@@ -15,8 +17,8 @@ template <class T>
 struct Parsed {
     T value;
     /// JSON paths of members that say something (not null, false, "" or an empty list) and are not
-    /// part of T: "linux.seccomp", "hooks". Sorted by place in the text's object order.
-    std::vector<std::string> unused;
+    /// part of T: "linux.seccomp", "hooks".
+    std::vector<std::string> unsupported;
 };
 
 /// Parses config.json. Types are strict, sizes bounded, strings free of NUL; paths that must be
@@ -28,5 +30,9 @@ Parsed<Spec> parse_spec(std::string_view json);
 /// Parses a process object alone (of an exec). Paths in errors start with "process".
 /// Throws: as parse_spec.
 Parsed<Process> parse_process(std::string_view json);
+
+/// The way back, without the members that say nothing: parsed again it is the same.
+std::string write_spec(const Spec& spec);
+std::string write_process(const Process& process);
 
 } // namespace cppvm::oci

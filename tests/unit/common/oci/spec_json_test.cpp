@@ -1,8 +1,9 @@
 #include "common/base/error.hpp"
-#include "common/oci/parse.hpp"
+#include "common/oci/spec_json.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace cppvm::oci {
 namespace {
@@ -33,37 +34,55 @@ std::string failure_of(F parse) {
     return "nothing was thrown";
 }
 
-TEST(ParseSpecTest, ReadsEveryPart) {
-    const auto parsed = parse_spec(R"({
+// Every member that is known, with a value that is not the default.
+constexpr const char* whole_spec = R"({
         "ociVersion": "1.2.0",
         "root": {"path": "/share/rootfs", "readonly": true},
-        "hostname": "box", "domainname": "example",
+        "hostname": "h", "domainname": "example",
         "process": {
             "terminal": true, "consoleSize": {"height": 25, "width": 80},
             "user": {"uid": 7, "gid": 8, "umask": 63, "additionalGids": [1, 2]},
             "args": ["a", "b"], "env": ["X=1"], "cwd": "/w",
-            "capabilities": {"bounding": ["CAP_KILL"], "ambient": ["CAP_CHOWN"]},
+            "capabilities": {
+                "bounding": ["CAP_KILL"], "effective": ["CAP_FOWNER"],
+                "inheritable": ["CAP_SETUID"], "permitted": ["CAP_SETGID"],
+                "ambient": ["CAP_CHOWN"]
+            },
             "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 18446744073709551615}],
             "noNewPrivileges": true, "oomScoreAdj": -999
         },
-        "mounts": [{"destination": "/proc", "type": "proc", "source": "proc", "options": ["ro"]}],
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["ro"]},
+            {"destination": "/a", "uidMappings": [{"containerID": 1, "hostID": 2, "size": 3}],
+             "gidMappings": [{"containerID": 4, "hostID": 5, "size": 6}]}
+        ],
         "annotations": {"a.b": "c"},
         "linux": {
             "namespaces": [{"type": "pid"}, {"type": "network", "path": "/p"}],
             "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 5}],
-            "devices": [{"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 438}],
+            "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 6}],
+            "devices": [
+                {"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 438,
+                 "uid": 9, "gid": 10}
+            ],
             "sysctl": {"net.ipv4.ip_forward": "1"},
             "maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"],
             "rootfsPropagation": "rslave", "cgroupsPath": "/x",
             "resources": {
                 "memory": {"limit": 1, "swap": -1, "reservation": 2},
-                "cpu": {"shares": 3, "quota": -1, "period": 4, "cpus": "0-1", "mems": "0"},
+                "cpu": {
+                    "shares": 3, "quota": -1, "period": 4, "burst": 5, "idle": 1, "cpus": "0-1",
+                    "mems": "0"
+                },
                 "pids": {"limit": 5}, "unified": {"memory.high": "max"}
             }
         }
-    })");
+    })";
+
+TEST(ParseSpecTest, ReadsEveryPart) {
+    const auto parsed = parse_spec(whole_spec);
     const Spec& spec = parsed.value;
-    EXPECT_THAT(parsed.unused, IsEmpty());
+    EXPECT_THAT(parsed.unsupported, IsEmpty());
     EXPECT_EQ(spec.root.path, "/share/rootfs");
     EXPECT_TRUE(spec.root.readonly);
     EXPECT_EQ(spec.process.console_size->width, 80U);
@@ -81,18 +100,37 @@ TEST(ParseSpecTest, ReadsEveryPart) {
     EXPECT_EQ(spec.linux_part.resources.unified.at("memory.high"), "max");
 }
 
-TEST(ParseSpecTest, ReportsWhatItDoesNotUseAndSaysSomething) {
+TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
     const auto parsed = parse_spec(spec_with(
         R"("hooks":{"prestart":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X"},)"
         R"("intelRdt":{},"mountLabel":"","resources":{"devices":[{"allow":false}],)"
         R"("memory":{"swappiness":0,"disableOOMKiller":false}}})"
     ));
     EXPECT_THAT(
-        parsed.unused,
+        parsed.unsupported,
         ElementsAre(
             "linux.resources.memory.swappiness", "linux.resources.devices", "linux.seccomp", "hooks"
         )
     );
+}
+
+TEST(WriteSpecTest, LosesNothing) {
+    // Compared as JSON, which shows a member that is in no table, too.
+    EXPECT_EQ(
+        nlohmann::json::parse(write_spec(parse_spec(whole_spec).value)),
+        nlohmann::json::parse(whole_spec)
+    );
+}
+
+TEST(WriteSpecTest, LeavesOutWhatSaysNothing) {
+    const auto parsed = parse_process(process_with(
+        R"("terminal":false,"env":[],"oomScoreAdj":0,"capabilities":{},"user":{"uid":0})"
+    ));
+    EXPECT_EQ(
+        write_process(parsed.value),
+        R"({"user":{"uid":0,"gid":0},"args":["sh"],"cwd":"/","capabilities":{},"oomScoreAdj":0})"
+    );
+    EXPECT_EQ(parse_process(write_process(parsed.value)).value, parsed.value);
 }
 
 TEST(ParseSpecTest, TakesNullForAbsent) {
@@ -187,7 +225,7 @@ INSTANTIATE_TEST_SUITE_P(
     ParseProcessTest,
     BadProcessTest,
     ::testing::Values(
-        BadSpec{"NoArgs", R"({"cwd":"/"})", "process.args: must not be empty"},
+        BadSpec{"NoArgs", R"({"cwd":"/"})", "process.args: is missing"},
         BadSpec{"EmptyArgs", R"({"args":[],"cwd":"/"})", "process.args: must not be empty"},
         BadSpec{"EmptyProgram", R"({"args":[""],"cwd":"/"})", "process.args: must not be empty"},
         BadSpec{"NoCwd", R"({"args":["a"]})", "process.cwd: is missing"},
@@ -202,13 +240,15 @@ INSTANTIATE_TEST_SUITE_P(
             "LargeUid", process_with(R"("user":{"uid":4294967296})"), "process.user.uid: is out"
         },
         BadSpec{
-            "FractionalUid", process_with(R"("user":{"uid":1.5})"), "process.user.uid: must be a"
+            "FractionalUid",
+            process_with(R"("user":{"uid":1.5})"),
+            "process.user.uid: must be an integer"
         },
         BadSpec{"Umask", process_with(R"("user":{"umask":512})"), "process.user.umask: is out of"},
         BadSpec{
             "Groups",
             process_with(R"("user":{"additionalGids":["x"]})"),
-            "process.user.additionalGids[0]: must be a whole number"
+            "process.user.additionalGids[0]: must be an integer"
         },
         BadSpec{
             "RlimitNoType",
@@ -225,9 +265,9 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& entry) { return entry.param.name; }
 );
 
-TEST(ParseProcessTest, ReportsUnusedWithItsPath) {
+TEST(ParseProcessTest, ReportsUnsupportedWithItsPath) {
     const auto parsed = parse_process(process_with(R"("apparmorProfile":"x","selinuxLabel":"")"));
-    EXPECT_THAT(parsed.unused, ElementsAre("process.apparmorProfile"));
+    EXPECT_THAT(parsed.unsupported, ElementsAre("process.apparmorProfile"));
 }
 
 TEST(ParseSpecTest, RefusesDeepNesting) {
@@ -242,7 +282,7 @@ TEST(ParseSpecTest, RefusesDeepNesting) {
 
 TEST(ParseSpecTest, RefusesLargeText) {
     const std::string text(max_spec_bytes + 1, ' ');
-    EXPECT_THAT(failure_of([&] { parse_spec(text); }), HasSubstr("bytes large, the limit is"));
+    EXPECT_THAT(failure_of([&] { parse_spec(text); }), HasSubstr("bytes, limit is"));
 }
 
 } // namespace

@@ -1,0 +1,135 @@
+#include "host/storage/storage_plan.hpp"
+
+#include "common/base/error.hpp"
+#include "common/wire/ports.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <sys/sysmacros.h>
+
+namespace cppvm::storage {
+
+namespace {
+
+// File systems that the guest's kernel makes by itself: they need nothing of the host.
+constexpr std::array<std::string_view, 8> guest_types = {
+    "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs"
+};
+
+// Each is a mount on the host, a file descriptor of virtiofsd and an inode in the guest.
+constexpr std::size_t max_volumes = 1024;
+
+[[noreturn]] void refuse(const std::string& path, const std::string& problem) {
+    throw Error(Code::invalid_argument, path + ": " + problem);
+}
+
+/// Whether the device of a number is the same on every machine (the kernel's
+/// Documentation/admin-guide/devices.txt), and not one that is handed out at run time.
+bool is_allotted(dev_t number) {
+    constexpr unsigned misc = 10; // its own minor numbers below 128 and above 255 are handed out
+    const unsigned device = major(number);
+    return device == misc ? minor(number) >= 128 && minor(number) <= 255
+                          : device < 234 || (device > 254 && device < 384);
+}
+
+std::string to_text(dev_t number) {
+    return std::to_string(major(number)) + ":" + std::to_string(minor(number));
+}
+
+bool has(const oci::Mount& mount, std::string_view option) {
+    return std::ranges::find(mount.options, option) != mount.options.end();
+}
+
+bool is_bind(const oci::Mount& mount) {
+    return mount.type == "bind" || has(mount, "bind") || has(mount, "rbind");
+}
+
+// The share carries files: the guest binds its own device of that number.
+oci::Mount bind_device(oci::Mount mount, dev_t number, const std::string& path) {
+    if (!is_allotted(number)) {
+        throw Error(
+            Code::failed_precondition,
+            path + ".source: the device " + mount.source + " (" + to_text(number) +
+                ") belongs to this host alone; the guest has none like it"
+        );
+    }
+    mount.type = wire::device_mount_type;
+    mount.source = to_text(number);
+    std::erase_if(mount.options, [](const std::string& option) {
+        return option == "bind" || option == "rbind";
+    });
+    return mount;
+}
+
+VolumeSpec to_volume(const oci::Mount& mount, const std::filesystem::path& bundle) {
+    return {
+        .source = bundle / mount.source, // an absolute source stays what it is
+        .recursive = has(mount, "rbind"),
+        .read_only = has(mount, "ro") || has(mount, "rro"),
+        .recursive_read_only = has(mount, "rro"),
+        .propagate = has(mount, "slave") || has(mount, "rslave") || has(mount, "shared") ||
+                     has(mount, "rshared"),
+        .destination = mount.destination
+    };
+}
+
+// A file system that the guest makes.
+oci::Mount make_in_guest(oci::Mount mount, const std::string& path) {
+    if (std::ranges::find(guest_types, mount.type) == guest_types.end()) {
+        throw Error(
+            Code::unimplemented,
+            path + ".type: file systems of type '" + mount.type +
+                "' cannot be mounted in the guest; bind-mount it from the host instead"
+        );
+    }
+    mount.source = mount.type; // only a label, which could be a path of the host
+    return mount;
+}
+
+} // namespace
+
+StoragePlan plan_storage(
+    const oci::Spec& spec, const std::filesystem::path& bundle, const DeviceAt& device_at
+) {
+    StoragePlan plan;
+    plan.rootfs_source = bundle / spec.root.path;
+    for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+        oci::Mount mount = spec.mounts[i];
+        const std::string path = "mounts[" + std::to_string(i) + "]";
+        if (!is_bind(mount)) {
+            plan.mounts.push_back(make_in_guest(std::move(mount), path));
+            continue;
+        }
+        if (mount.source.empty()) {
+            refuse(path + ".source", "must not be empty");
+        }
+        if (const auto number = device_at(mount.source)) {
+            plan.mounts.push_back(bind_device(std::move(mount), *number, path));
+            continue;
+        }
+        if (plan.volumes.size() == max_volumes) {
+            refuse(path, "more than " + std::to_string(max_volumes) + " bind mounts");
+        }
+        if (has(mount, "shared") || has(mount, "rshared")) {
+            // What the host mounts shows in the guest; the other way there is none.
+            plan.unsupported.push_back(path + ".options[shared]");
+        }
+        plan.volumes.push_back(to_volume(mount, bundle));
+        plan.volume_mounts.push_back(i);
+        mount.source.clear();
+        plan.mounts.push_back(std::move(mount));
+    }
+    return plan;
+}
+
+void set_sources(oci::Spec& spec, const StoragePlan& plan, const SharedNames& names) {
+    spec.root.path = std::string(wire::guest_roots_path) + "/" + names.rootfs;
+    spec.mounts = plan.mounts;
+    for (std::size_t i = 0; i < plan.volume_mounts.size(); ++i) {
+        spec.mounts.at(plan.volume_mounts[i]).source =
+            std::string(wire::guest_volumes_path) + "/" + names.volumes.at(i);
+    }
+}
+
+} // namespace cppvm::storage

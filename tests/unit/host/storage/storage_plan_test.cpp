@@ -1,0 +1,134 @@
+#include "common/base/error.hpp"
+#include "host/storage/storage_plan.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/sysmacros.h>
+
+namespace cppvm::storage {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+oci::Spec spec_with(std::vector<oci::Mount> mounts) {
+    oci::Spec spec;
+    spec.root.path = "rootfs";
+    spec.mounts = std::move(mounts);
+    return spec;
+}
+
+std::optional<dev_t> no_device(const std::filesystem::path& /*path*/) {
+    return std::nullopt;
+}
+
+StoragePlan plan(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
+    return plan_storage(spec, "/bundle", device_at);
+}
+
+Status failure_of(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
+    try {
+        plan(spec, device_at);
+    } catch (const Error& error) {
+        return {error.code(), error.message()};
+    }
+    return {};
+}
+
+TEST(StoragePlanTest, PointsTheRootBelowTheShare) {
+    oci::Spec spec = spec_with({});
+    const StoragePlan made = plan(spec);
+    EXPECT_EQ(made.rootfs_source, "/bundle/rootfs");
+    set_sources(spec, made, {.rootfs = "7", .volumes = {}});
+    EXPECT_EQ(spec.root.path, "/run/cppvm/share/roots/7");
+    spec.root.path = "/elsewhere";
+    EXPECT_EQ(plan(spec).rootfs_source, "/elsewhere");
+}
+
+TEST(StoragePlanTest, MakesVolumesOfBindMounts) {
+    oci::Spec spec = spec_with(
+        {{"/proc", "proc", "/secret", {}},
+         {"/a", "bind", "/host/a", {"rbind", "ro", "rslave"}},
+         {"/b", "", "relative/b", {"bind"}},
+         {"/c", "bind", "/host/c", {}},
+         {"/d", "none", "/host/d", {"rbind", "rro"}}}
+    );
+    const StoragePlan made = plan(spec);
+    ASSERT_THAT(made.volumes, SizeIs(4));
+    EXPECT_EQ(made.volumes[0].source, "/host/a");
+    EXPECT_EQ(made.volumes[0].destination, "/a");
+    EXPECT_TRUE(made.volumes[0].recursive);
+    EXPECT_TRUE(made.volumes[0].read_only);
+    EXPECT_FALSE(made.volumes[0].recursive_read_only);
+    EXPECT_TRUE(made.volumes[0].propagate);
+    EXPECT_EQ(made.volumes[1].source, "/bundle/relative/b");
+    EXPECT_FALSE(made.volumes[1].recursive);
+    EXPECT_FALSE(made.volumes[1].read_only);
+    EXPECT_FALSE(made.volumes[1].propagate);
+    EXPECT_EQ(made.volumes[2].source, "/host/c");
+    EXPECT_TRUE(made.volumes[3].read_only);
+    EXPECT_TRUE(made.volumes[3].recursive_read_only);
+
+    set_sources(spec, made, {.rootfs = "1", .volumes = {"2", "3/file", "2", "4"}});
+    EXPECT_EQ(spec.mounts[0].source, "proc");
+    EXPECT_EQ(spec.mounts[1].source, "/run/cppvm/share/volumes/2");
+    EXPECT_THAT(spec.mounts[1].options, ElementsAre("rbind", "ro", "rslave"));
+    EXPECT_EQ(spec.mounts[2].source, "/run/cppvm/share/volumes/3/file");
+    EXPECT_EQ(spec.mounts[3].source, "/run/cppvm/share/volumes/2");
+    EXPECT_EQ(spec.mounts[4].source, "/run/cppvm/share/volumes/4");
+}
+
+TEST(StoragePlanTest, ReportsThatMountsOfTheGuestDoNotShowOnTheHost) {
+    const StoragePlan made = plan(spec_with({{"/a", "bind", "/x", {"rbind", "rshared"}}}));
+    EXPECT_TRUE(made.volumes.at(0).propagate);
+    EXPECT_THAT(made.unsupported, ElementsAre("mounts[0].options[shared]"));
+}
+
+TEST(StoragePlanTest, NamesDevicesOfTheHostByNumber) {
+    const oci::Spec spec = spec_with({{"/etc/passwd", "bind", "/dev/null", {"rbind", "ro"}}});
+    const StoragePlan made = plan(spec, [](const std::filesystem::path& path) {
+        return path == "/dev/null" ? std::optional(makedev(1, 3)) : std::nullopt;
+    });
+    EXPECT_THAT(made.volumes, IsEmpty());
+    EXPECT_THAT(made.mounts, ElementsAre(oci::Mount{"/etc/passwd", "cppvm-device", "1:3", {"ro"}}));
+}
+
+TEST(StoragePlanTest, RefusesDevicesThatAreTheHostsAlone) {
+    const oci::Spec spec = spec_with({{"/dev/x", "bind", "/dev/x", {}}});
+    // Numbers for local use, and those that misc devices are handed out at run time.
+    for (const dev_t number : {makedev(240, 0), makedev(10, 60), makedev(10, 256)}) {
+        const Status failure = failure_of(spec, [&](const auto&) { return std::optional(number); });
+        EXPECT_EQ(failure.code, Code::failed_precondition);
+        EXPECT_EQ(failure.message.find("mounts[0].source: the device /dev/x ("), 0U);
+    }
+    for (const dev_t number : {makedev(1, 5), makedev(10, 200), makedev(226, 128)}) {
+        EXPECT_EQ(
+            failure_of(spec, [&](const auto&) { return std::optional(number); }).code, Code::ok
+        );
+    }
+}
+
+TEST(StoragePlanTest, RefusesFileSystemsThatTheGuestHasNot) {
+    const Status failure = failure_of(spec_with({{"/a", "nfs", "h:/", {}}}));
+    EXPECT_EQ(failure.code, Code::unimplemented);
+    EXPECT_EQ(failure.message.find("mounts[0].type: file systems of type 'nfs'"), 0U);
+}
+
+TEST(StoragePlanTest, RefusesABindMountOfNothing) {
+    EXPECT_EQ(
+        failure_of(spec_with({{"/a", "bind", "", {}}})).message,
+        "mounts[0].source: must not be empty"
+    );
+}
+
+TEST(StoragePlanTest, BoundsTheNumberOfVolumes) {
+    oci::Spec spec = spec_with(std::vector<oci::Mount>(1024, {"/a", "bind", "/x", {}}));
+    EXPECT_THAT(plan(spec).volumes, SizeIs(1024));
+    spec.mounts.push_back(spec.mounts.front());
+    EXPECT_EQ(failure_of(spec).message, "mounts[1024]: more than 1024 bind mounts");
+}
+
+} // namespace
+} // namespace cppvm::storage

@@ -8,8 +8,9 @@ namespace cppvm::guest {
 /// The life of a container in the guest. Decides what is allowed when; does no I/O.
 ///
 ///   creating -> created -> running -> ending -> exited -> removing
-///   creating -> removing             (it could not be made)
-///   created  -> ending | removing    (its init was killed before its program | it never started)
+///   creating -> removing     (it could not be made)
+///   created -> ending        (its init was killed before its program)
+///   created -> removing      (it never started)
 ///
 /// Ending: its init is gone, and what it leaves behind is being ended; exited: the host is told.
 class ContainerState {

@@ -82,7 +82,7 @@ Awaitable<> ClockKeeper::keep() {
         try {
             co_await correct();
         } catch (const Error&) { // NOLINT(bugprone-empty-catch)
-            // The connection, which others see to, or a guest that will ask again.
+            // A lost connection, which the link handles, or a guest that will ask again.
         }
     }
 }

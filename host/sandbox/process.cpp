@@ -11,7 +11,8 @@ Process::Process(
     io::StdioSpec spec
 )
     : container_id(std::move(container)), exec_id(std::move(exec)), stdio(std::move(spec)),
-      state(executor), ended(executor), deleted(executor) {}
+      state(executor, is_init() ? ProcessState::Kind::init : ProcessState::Kind::exec, name()),
+      ended(executor), deleted(executor) {}
 
 std::string Process::name() const {
     return is_init() ? "container " + container_id
@@ -22,7 +23,7 @@ ProcessStatus Process::status() const {
     ProcessStatus status;
     status.container_id = container_id;
     status.exec_id = exec_id;
-    status.phase = state.is<ProcessState::Stopped>()   ? ProcessStatus::Phase::stopped
+    status.phase = state.exit()                        ? ProcessStatus::Phase::stopped
                    : state.is<ProcessState::Running>() ? ProcessStatus::Phase::running
                                                        : ProcessStatus::Phase::created;
     status.pid = pid;

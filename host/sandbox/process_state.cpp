@@ -2,24 +2,36 @@
 
 #include "common/base/error.hpp"
 
+#include <utility>
+
 namespace cppvm::sandbox {
 
-ProcessState::ProcessState(const asio::any_io_executor& executor)
-    : stopped_(executor), settled_(executor) {
+namespace {
+
+constexpr std::uint32_t last_signal = 64; // SIGRTMAX, signal(7)
+
+} // namespace
+
+ProcessState::ProcessState(const asio::any_io_executor& executor, Kind kind, std::string name)
+    : kind_(kind), name_(std::move(name)), stopped_(executor), settled_(executor) {
     settled_.set();
 }
 
 std::optional<Exit> ProcessState::exit() const noexcept {
-    const auto* stopped = std::get_if<Stopped>(&state_);
-    return stopped != nullptr ? std::optional(stopped->exit) : std::nullopt;
+    if (const auto* const stopped = std::get_if<Stopped>(&state_)) {
+        return stopped->exit;
+    }
+    const auto* const deleting = std::get_if<Deleting>(&state_);
+    return deleting != nullptr ? deleting->exit : std::nullopt;
 }
 
-void ProcessState::begin_start(const std::string& name) {
+void ProcessState::begin_start() {
     if (!is<Created>()) {
-        const char* reason = is<Stopped>()    ? "it has already exited"
-                             : is<Starting>() ? "it is being started"
-                                              : "it is already running";
-        throw Error(Code::failed_precondition, "start " + name + ": " + reason);
+        const char* const reason = is<Deleting>()   ? "it is being deleted"
+                                   : is<Stopped>()  ? "it has already exited"
+                                   : is<Starting>() ? "it is being started"
+                                                    : "it is already running";
+        throw Error(Code::failed_precondition, "start " + name_ + ": " + reason);
     }
     state_ = Starting{};
     settled_.clear();
@@ -40,13 +52,56 @@ void ProcessState::abandon_start() {
 }
 
 bool ProcessState::stop(Exit exit) {
-    if (is<Stopped>()) {
+    if (this->exit()) {
         return false;
     }
-    state_ = Stopped{exit};
+    if (auto* const deleting = std::get_if<Deleting>(&state_)) {
+        deleting->exit = exit;
+    } else {
+        state_ = Stopped{exit};
+    }
     settled_.set();
     stopped_.set();
     return true;
+}
+
+void ProcessState::begin_delete() {
+    if (is<Deleting>()) {
+        throw Error(Code::failed_precondition, "delete " + name_ + ": it is already being deleted");
+    }
+    if (is<Starting>() || is<Running>()) {
+        throw Error(Code::failed_precondition, "delete " + name_ + ": it is still running");
+    }
+    state_ = Deleting{exit()};
+}
+
+void ProcessState::check_signal(std::uint32_t signal) const {
+    const std::string operation = "kill " + name_;
+    if (signal == 0 || signal > last_signal) {
+        throw Error(
+            Code::invalid_argument, operation + ": no such signal " + std::to_string(signal)
+        );
+    }
+    if (exit()) {
+        throw Error(Code::not_found, operation + ": process already finished: not found");
+    }
+    if (kind_ == Kind::exec && !is<Running>()) {
+        throw Error(Code::failed_precondition, operation + ": process not created");
+    }
+}
+
+bool ProcessState::begin_kill() noexcept {
+    return !std::exchange(killed_, true);
+}
+
+void ProcessState::check_running(std::string_view operation) const {
+    if (!is<Running>()) {
+        throw Error(
+            Code::failed_precondition,
+            std::string(operation) + ": " + name_ +
+                (kind_ == Kind::init ? " init process is not running" : " is not running")
+        );
+    }
 }
 
 Awaitable<> ProcessState::wait_stopped() {
@@ -55,7 +110,7 @@ Awaitable<> ProcessState::wait_stopped() {
 
 Awaitable<Exit> ProcessState::wait() {
     co_await wait_stopped();
-    co_return std::get<Stopped>(state_).exit;
+    co_return exit().value();
 }
 
 Awaitable<> ProcessState::wait_start_settled() {

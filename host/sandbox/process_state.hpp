@@ -3,8 +3,10 @@
 #include "common/async/event.hpp"
 #include "host/sandbox/task_event.hpp"
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 
 namespace cppvm::sandbox {
@@ -15,18 +17,26 @@ inline constexpr std::uint32_t killed_status = 137;
 /// The life of one process in containerd's terms: a container's init or an exec. Decides what is
 /// allowed when; does no I/O.
 ///
-///   created -> starting -> running -> stopped
-///   created -> stopped                (killed before start, or the guest died)
-///   starting -> stopped               (start failed)
+///   created -> starting -> running -> stopped -> deleting
+///   starting -> created      (the start failed, its exit is still to come)
+///   starting -> stopped      (the start failed)
+///   created -> stopped       (killed before its start)
+///   created -> deleting      (it is killed for that)
 class ProcessState {
   public:
-    explicit ProcessState(const asio::any_io_executor& executor);
+    enum class Kind { init, exec };
+
+    /// `name` is the process, for errors: "container c1".
+    ProcessState(const asio::any_io_executor& executor, Kind kind, std::string name);
 
     struct Created {};
     struct Starting {};
     struct Running {};
     struct Stopped {
         Exit exit;
+    };
+    struct Deleting {
+        std::optional<Exit> exit; ///< not yet of one that never ran
     };
 
     template <class State>
@@ -36,15 +46,25 @@ class ProcessState {
     /// Nothing before it has stopped.
     std::optional<Exit> exit() const noexcept;
 
-    /// created -> starting. `name` is the process for the error text.
-    /// Throws: Error (failed_precondition) in any other state.
-    void begin_start(const std::string& name);
+    /// created -> starting. Throws: Error (failed_precondition) in any other state.
+    void begin_start();
     /// starting -> running, unless it has stopped meanwhile.
     void finish_start();
     /// starting -> created: the start failed and an exit is still to come from the guest.
     void abandon_start();
-    /// Any state -> stopped; the first exit counts. False if it had stopped before.
+    /// Any state -> stopped, or deleting with an exit; the first exit counts. False if it had
+    /// stopped before.
     bool stop(Exit exit);
+    /// created or stopped -> deleting. Throws: Error (failed_precondition) in any other state.
+    void begin_delete();
+
+    /// Throws: Error why `signal` cannot be sent: invalid_argument (there is none of that number),
+    /// not_found (it has exited), failed_precondition (an exec that does not run yet).
+    void check_signal(std::uint32_t signal) const;
+    /// It gets SIGKILL, after which its exit is bounded. False if it has got one before.
+    bool begin_kill() noexcept;
+    /// Throws: Error (failed_precondition) that begins with `operation`, unless running.
+    void check_running(std::string_view operation) const;
 
     /// Until stopped; at once if it is. Any number of waiters.
     Awaitable<Exit> wait();
@@ -54,7 +74,10 @@ class ProcessState {
     Awaitable<> wait_start_settled();
 
   private:
-    std::variant<Created, Starting, Running, Stopped> state_;
+    Kind kind_;
+    std::string name_;
+    std::variant<Created, Starting, Running, Stopped, Deleting> state_;
+    bool killed_ = false;
     Event stopped_;
     Event settled_;
 };

@@ -10,9 +10,10 @@ namespace cppvm::sandbox {
 
 /// The life of a sandbox. Decides what is allowed when; does no I/O.
 ///
-///   booting -> running -> ended      the machine has ended, or is being ended
-///   booting -> failed                it never ran
-///   any of them -> stopping          for good
+///   booting -> running       (the agent answers)
+///   running -> ended         (the machine has ended, or is being ended)
+///   booting -> failed        (it never ran)
+///   any -> stopping          (for good)
 class SandboxState {
   public:
     explicit SandboxState(std::string sandbox_id) : sandbox_id_(std::move(sandbox_id)) {}
@@ -48,7 +49,7 @@ class SandboxState {
     bool run();
     /// booting -> failed. False in any other state.
     bool fail(std::exception_ptr failure);
-    /// running -> ended. False in any other state: then somebody else sees to the machine.
+    /// running -> ended. False in any other state: then somebody else ends the machine.
     bool end(std::string reason);
     /// Any state -> stopping.
     void stop();

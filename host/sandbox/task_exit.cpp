@@ -15,8 +15,8 @@ Awaitable<Exit> Task::wait(std::string exec_id) {
     co_return co_await process->state.wait();
 }
 
-// The exit of a process: what the guest tells, or what the host has decided meanwhile, or the end of
-// the machine.
+// The exit of a process: what the guest tells, or what the host has decided meanwhile, or the end
+// of the machine.
 Awaitable<Exit> Task::exit_of(ProcessHandle process) {
     const auto in_guest = process->in_guest;
     const auto decided_here = [&]() -> Awaitable<> {
@@ -43,8 +43,8 @@ Awaitable<> Task::watch_init() {
     co_await finish_io(init_);
 }
 
-// The guest forgets an exec when its streams have ended; where a process of the container holds them
-// open, that is when containerd deletes it.
+// The guest forgets an exec when its streams have ended; where a process of the container holds
+// them open, that is when containerd deletes it.
 Awaitable<> Task::watch_exec(ProcessHandle process) {
     const Exit exit = co_await exit_of(process);
     finish(process, exit);

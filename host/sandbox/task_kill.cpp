@@ -11,23 +11,6 @@ namespace cppvm::sandbox {
 
 namespace {
 
-constexpr std::uint32_t last_signal = 64;
-
-void check_can_be_signalled(const Process& process, std::uint32_t signal) {
-    const std::string operation = "kill " + process.name();
-    if (signal == 0 || signal > last_signal) {
-        throw Error(
-            Code::invalid_argument, operation + ": no such signal " + std::to_string(signal)
-        );
-    }
-    if (process.state.exit()) {
-        throw Error(Code::not_found, operation + ": process already finished: not found");
-    }
-    if (!process.is_init() && !process.state.is<ProcessState::Running>()) {
-        throw Error(Code::failed_precondition, operation + ": process not created");
-    }
-}
-
 std::string seconds(std::chrono::milliseconds duration) {
     return std::to_string(std::chrono::ceil<std::chrono::seconds>(duration).count()) + " s";
 }
@@ -36,7 +19,7 @@ std::string seconds(std::chrono::milliseconds duration) {
 
 Awaitable<> Task::kill(std::string exec_id, std::uint32_t signal, bool all) {
     const ProcessHandle process = find(exec_id);
-    check_can_be_signalled(*process, signal);
+    process->state.check_signal(signal);
     if (signal == SIGKILL) {
         co_await kill_for_good(process, all);
         co_return;
@@ -45,7 +28,7 @@ Awaitable<> Task::kill(std::string exec_id, std::uint32_t signal, bool all) {
     if (answer.code == Code::failed_precondition) {
         // Most often it has just ended, and its exit is on the way.
         co_await ends_by(process->state.wait(), deadline_in(environment_.timeouts.exec_exit));
-        check_can_be_signalled(*process, signal);
+        process->state.check_signal(signal);
     }
     if (answer.code != Code::ok) {
         throw Error(answer.code, "kill " + process->name() + ": " + answer.message);
@@ -55,7 +38,7 @@ Awaitable<> Task::kill(std::string exec_id, std::uint32_t signal, bool all) {
 // SIGKILL always works. What the guest answers to it decides nothing: from now on the process has a
 // limited time to be seen dead.
 Awaitable<> Task::kill_for_good(ProcessHandle process, bool all) {
-    if (!std::exchange(process->kill_clock, true)) {
+    if (process->state.begin_kill()) {
         coroutines_.spawn("kill clock of " + process->name(), run_kill_clock(process));
     }
     const Status answer = co_await signal_in_guest(process, SIGKILL, all);
@@ -85,7 +68,7 @@ Awaitable<> Task::run_kill_clock(ProcessHandle process) {
         co_return;
     }
     logger_.warn(
-        "Exec has not exited after SIGKILL, giving it up",
+        "Exec did not exit after SIGKILL, giving up on it",
         {{"process", process->name()}, {"waited", seconds(limit)}}
     );
     finish(process, {killed_status, WallClock::now()});
@@ -125,7 +108,7 @@ Awaitable<> Task::watch_stand_in(ProcessHandle process, std::shared_ptr<StandIn>
         co_return; // we ended it
     }
     logger_.warn(
-        "The host process of a guest process has ended, killing that too",
+        "Stand-in of a guest process was killed, killing the process too",
         {{"process", process->name()}, {"pid", process->pid}}
     );
     co_await kill_for_good(process, false);

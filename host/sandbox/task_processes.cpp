@@ -29,16 +29,6 @@ Task::ProcessHandle Task::find(const std::string& exec_id) const {
     return found->second;
 }
 
-Task::ProcessHandle Task::find_running_init(std::string_view operation) const {
-    if (!init_->state.is<ProcessState::Running>()) {
-        throw Error(
-            Code::failed_precondition,
-            std::string(operation) + ": container " + spec_.id + " init process is not running"
-        );
-    }
-    return init_;
-}
-
 ProcessStatus Task::status(const std::string& exec_id) const {
     return find(exec_id)->status();
 }
@@ -122,7 +112,7 @@ std::vector<ProcessEntry> Task::to_entries(const agent::v2::ListProcessesRespons
             break;
         }
         auto node = known.extract(process.pid());
-        auto stand_in = node ? std::move(node.mapped()) : make_stand_in(guest_spec_.process);
+        auto stand_in = node ? std::move(node.mapped()) : make_stand_in(guest_spec_.spec.process);
         entries.push_back({stand_in->pid(), ""});
         other_stand_ins_.emplace(process.pid(), std::move(stand_in));
     }

@@ -15,23 +15,31 @@ class ProcessStateTest : public ::testing::Test {
   protected:
     Exit exit(std::uint32_t status) const { return {.status = status, .at = {}}; }
 
-    std::string refused_start() {
+    template <class Operation>
+    static std::string refusal_of(Operation operation, Code code = Code::failed_precondition) {
         try {
-            state_.begin_start("init of container c1");
+            operation();
         } catch (const Error& error) {
-            EXPECT_EQ(error.code(), Code::failed_precondition);
+            EXPECT_EQ(error.code(), code) << error.message();
             return error.message();
         }
         return "not refused";
     }
+    std::string refused_start() {
+        return refusal_of([this] { state_.begin_start(); });
+    }
+    std::string refused_delete() {
+        return refusal_of([this] { state_.begin_delete(); });
+    }
 
     asio::io_context loop_;
-    State state_{loop_.get_executor()};
+    State state_{loop_.get_executor(), State::Kind::init, "container c1"};
+    State exec_{loop_.get_executor(), State::Kind::exec, "exec e1 of container c1"};
 };
 
 TEST_F(ProcessStateTest, GoesFromCreatedToStopped) {
     EXPECT_TRUE(state_.is<State::Created>());
-    state_.begin_start("init");
+    state_.begin_start();
     EXPECT_TRUE(state_.is<State::Starting>());
     state_.finish_start();
     EXPECT_TRUE(state_.is<State::Running>());
@@ -42,25 +50,25 @@ TEST_F(ProcessStateTest, GoesFromCreatedToStopped) {
 }
 
 TEST_F(ProcessStateTest, RefusesASecondStartAndSaysWhy) {
-    state_.begin_start("init");
-    EXPECT_EQ(refused_start(), "start init of container c1: it is being started");
+    state_.begin_start();
+    EXPECT_EQ(refused_start(), "start container c1: it is being started");
     state_.finish_start();
-    EXPECT_EQ(refused_start(), "start init of container c1: it is already running");
+    EXPECT_EQ(refused_start(), "start container c1: it is already running");
     state_.stop(exit(0));
-    EXPECT_EQ(refused_start(), "start init of container c1: it has already exited");
+    EXPECT_EQ(refused_start(), "start container c1: it has already exited");
     EXPECT_TRUE(state_.is<State::Stopped>());
 }
 
 TEST_F(ProcessStateTest, RefusesTheStartOfWhatWasKilledBefore) {
     state_.stop(exit(killed_status));
-    EXPECT_EQ(refused_start(), "start init of container c1: it has already exited");
+    EXPECT_EQ(refused_start(), "start container c1: it has already exited");
 }
 
 TEST_F(ProcessStateTest, CanBeStartedAgainAfterAnAbandonedStart) {
-    state_.begin_start("init");
+    state_.begin_start();
     state_.abandon_start();
     EXPECT_TRUE(state_.is<State::Created>());
-    state_.begin_start("init");
+    state_.begin_start();
     EXPECT_TRUE(state_.is<State::Starting>());
 }
 
@@ -71,7 +79,7 @@ TEST_F(ProcessStateTest, KeepsTheFirstExit) {
 }
 
 TEST_F(ProcessStateTest, StaysStoppedWhateverBecomesOfTheStart) {
-    state_.begin_start("init");
+    state_.begin_start();
     state_.stop(exit(1));
     state_.finish_start();
     EXPECT_TRUE(state_.is<State::Stopped>());
@@ -79,10 +87,80 @@ TEST_F(ProcessStateTest, StaysStoppedWhateverBecomesOfTheStart) {
     EXPECT_TRUE(state_.is<State::Stopped>());
 }
 
+TEST_F(ProcessStateTest, IsDeletedOnceItHasStopped) {
+    state_.begin_start();
+    EXPECT_EQ(refused_delete(), "delete container c1: it is still running");
+    state_.finish_start();
+    EXPECT_EQ(refused_delete(), "delete container c1: it is still running");
+    state_.stop(exit(4));
+    state_.begin_delete();
+    EXPECT_EQ(state_.exit()->status, 4U);
+    EXPECT_EQ(refused_delete(), "delete container c1: it is already being deleted");
+    EXPECT_EQ(refused_start(), "start container c1: it is being deleted");
+}
+
+TEST_F(ProcessStateTest, IsDeletedWithoutHavingRun) {
+    state_.begin_delete();
+    EXPECT_TRUE(state_.is<State::Deleting>());
+    EXPECT_FALSE(state_.exit());
+    EXPECT_EQ(refused_start(), "start container c1: it is being deleted");
+    state_.check_signal(9); // which it gets for that
+    EXPECT_TRUE(state_.stop(exit(killed_status)));
+    EXPECT_TRUE(state_.is<State::Deleting>());
+    EXPECT_EQ(state_.exit()->status, killed_status);
+    EXPECT_FALSE(state_.stop(exit(1)));
+}
+
+TEST_F(ProcessStateTest, RefusesSignalsThatDoNotExist) {
+    const auto kill = [this](std::uint32_t signal) {
+        return refusal_of([&] { state_.check_signal(signal); }, Code::invalid_argument);
+    };
+    EXPECT_EQ(kill(0), "kill container c1: no such signal 0");
+    EXPECT_EQ(kill(65), "kill container c1: no such signal 65");
+    state_.check_signal(1);
+    state_.check_signal(64);
+}
+
+TEST_F(ProcessStateTest, RefusesSignalsWhereThereIsNoProcess) {
+    const auto kill_exec = [this] { exec_.check_signal(9); };
+    EXPECT_EQ(refusal_of(kill_exec), "kill exec e1 of container c1: process not created");
+    exec_.begin_start();
+    EXPECT_EQ(refusal_of(kill_exec), "kill exec e1 of container c1: process not created");
+    exec_.finish_start();
+    kill_exec();
+    exec_.stop(exit(0));
+    EXPECT_EQ(
+        refusal_of(kill_exec, Code::not_found),
+        "kill exec e1 of container c1: process already finished: not found"
+    );
+    state_.check_signal(9); // an init that waits for its start can be killed
+    state_.stop(exit(0));
+    EXPECT_EQ(
+        refusal_of([this] { state_.check_signal(9); }, Code::not_found),
+        "kill container c1: process already finished: not found"
+    );
+}
+
+TEST_F(ProcessStateTest, RefusesWhatNeedsItRunning) {
+    const auto check = [this] { state_.check_running("add exec e1"); };
+    EXPECT_EQ(refusal_of(check), "add exec e1: container c1 init process is not running");
+    state_.begin_start();
+    EXPECT_EQ(refusal_of(check), "add exec e1: container c1 init process is not running");
+    state_.finish_start();
+    check();
+    state_.stop(exit(0));
+    EXPECT_EQ(refusal_of(check), "add exec e1: container c1 init process is not running");
+}
+
+TEST_F(ProcessStateTest, StartsTheKillClockOnce) {
+    EXPECT_TRUE(state_.begin_kill());
+    EXPECT_FALSE(state_.begin_kill());
+}
+
 TEST_F(ProcessStateTest, TellsItsExitToAllWhoWait) {
     testing::co_test([]() -> Awaitable<> {
         const auto executor = co_await asio::this_coro::executor;
-        State state(executor);
+        State state(executor, State::Kind::init, "container c1");
         TaskGroup waiters(executor, Logger());
         int told = 0;
         const auto wait = [](State& from, int& count) -> Awaitable<> {
@@ -102,10 +180,10 @@ TEST_F(ProcessStateTest, TellsItsExitToAllWhoWait) {
 TEST_F(ProcessStateTest, IsSettledExceptDuringAStart) {
     testing::co_test([]() -> Awaitable<> {
         const auto executor = co_await asio::this_coro::executor;
-        State state(executor);
+        State state(executor, State::Kind::init, "container c1");
         co_await state.wait_start_settled();
         for (const bool fails : {true, false}) {
-            state.begin_start("init");
+            state.begin_start();
             bool settled = false;
             TaskGroup waiters(executor, Logger());
             waiters.spawn("wait", [](State& from, bool& done) -> Awaitable<> {

@@ -6,7 +6,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 namespace cppvm {
 
@@ -45,6 +48,17 @@ std::string read_all(int fd, std::string_view name, std::size_t max_bytes) {
         }
         data.append(buffer.data(), static_cast<std::size_t>(count));
     }
+}
+
+UniqueFd open_resolved(
+    int directory, const std::filesystem::path& path, std::uint64_t flags, std::uint64_t resolve
+) noexcept {
+    open_how how{};
+    how.flags = flags | O_CLOEXEC;
+    how.resolve = resolve;
+    return UniqueFd(
+        static_cast<int>(::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how))
+    );
 }
 
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
@@ -95,6 +109,14 @@ void write_control_file(const std::filesystem::path& path, std::string_view data
 void make_directory(const std::filesystem::path& path, mode_t mode) {
     if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) {
         throw_errno("mkdir", path.native());
+    }
+}
+
+void make_directories(const std::filesystem::path& path, mode_t mode) {
+    std::filesystem::path made;
+    for (const auto& part : path) {
+        made /= part;
+        make_directory(made, mode);
     }
 }
 

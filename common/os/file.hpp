@@ -2,6 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -11,6 +12,11 @@ namespace cppvm {
 
 /// open(2) with O_CLOEXEC. Throws: Error naming the path.
 UniqueFd open_file(const std::filesystem::path& path, int flags, mode_t mode = 0);
+
+/// openat2(2) with O_CLOEXEC: `resolve` are its RESOLVE_ flags. Empty, with errno set, if it fails.
+UniqueFd open_resolved(
+    int directory, const std::filesystem::path& path, std::uint64_t flags, std::uint64_t resolve
+) noexcept;
 
 /// The whole file, at most `max_bytes`. Throws: Error; resource_exhausted when it is larger.
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
@@ -30,6 +36,8 @@ void write_control_file(const std::filesystem::path& path, std::string_view data
 
 /// mkdir(2); an existing directory is fine. Throws: Error.
 void make_directory(const std::filesystem::path& path, mode_t mode);
+/// The same for each directory of `path` that is missing.
+void make_directories(const std::filesystem::path& path, mode_t mode);
 
 /// O_NONBLOCK on or off. Throws: Error.
 void set_nonblocking(int fd, bool on);

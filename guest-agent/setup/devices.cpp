@@ -50,7 +50,7 @@ bool forbids_devices(int directory, const std::string& name) {
     return (file_system.f_flag & ST_NODEV) != 0;
 }
 
-/// What is there already: bound by a mount of the spec, or part of the image.
+/// What already exists: bound by a mount of the spec, or part of the image.
 void require_same_node(const NodePlace& place, const NodeSpec& node, const std::string& path) {
     struct stat status{};
     const std::string name(place.name);

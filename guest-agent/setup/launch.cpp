@@ -21,7 +21,7 @@ void write_to_process(pid_t pid, const char* file, const std::string& text) {
 
 /// What only the parent can do for a new child; then lets it go on. The child cannot be gone: its
 /// pid is the agent's to reap.
-void set_up_from_outside(
+void configure_from_parent(
     const Launched& child, const oci::Process& process, const oci::Linux* spec
 ) {
     try {
@@ -71,7 +71,7 @@ Launched launch_init(const InitLaunch& launch) {
         run_init_child(launch, theirs.get());
     }
     Launched child{clone.pid, std::move(clone.pidfd), std::move(ours)};
-    set_up_from_outside(child, launch.spec.process, &launch.spec.linux_part);
+    configure_from_parent(child, launch.spec.process, &launch.spec.linux_part);
     return child;
 }
 
@@ -86,7 +86,7 @@ Launched launch_exec(const ExecLaunch& launch) {
         }
     }
     Launched child{clone.pid, std::move(clone.pidfd), std::move(ours)};
-    set_up_from_outside(child, launch.process.process, nullptr);
+    configure_from_parent(child, launch.process.process, nullptr);
     return child;
 }
 

@@ -163,7 +163,9 @@ void isolate_child(std::vector<int> keep) {
     }
 }
 
-void apply_process_attributes(const ProcessSpec& spec, Terminal& terminal, const ChildControl& control) {
+void apply_process_attributes(
+    const ProcessSpec& spec, Terminal& terminal, const ChildControl& control
+) {
     const oci::Process& process = spec.process;
     join_session_keyring(spec.container_id);
     if (::setsid() < 0) {

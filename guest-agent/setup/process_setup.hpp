@@ -43,7 +43,9 @@ void isolate_child(std::vector<int> keep);
 /// In the child, inside of all namespaces and with its root: session, terminal, stdio, limits,
 /// working directory, user, capabilities. What fails is thrown as Error.
 /// Closes everything but 0 to 2, the control channel and the terminal's master.
-void apply_process_attributes(const ProcessSpec& spec, Terminal& terminal, const ChildControl& control);
+void apply_process_attributes(
+    const ProcessSpec& spec, Terminal& terminal, const ChildControl& control
+);
 
 /// The program's environment: the spec's, in which the last value of a name counts, and HOME from
 /// /etc/passwd where it is missing or empty.

@@ -1,6 +1,7 @@
 #include "guest-agent/setup/root_walk.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 
 #include <array>
 #include <cerrno>
@@ -23,12 +24,11 @@ constexpr int max_links = 40; // as the kernel's own limit, path_resolution(7)
 /// Components still to be walked, the next one last.
 void push_components(std::vector<std::string>& pending, std::string_view path) {
     std::vector<std::string> components;
-    for (std::size_t at = 0; at < path.size();) {
-        const std::size_t end = std::min(path.find('/', at), path.size());
-        if (end > at && path.substr(at, end - at) != ".") {
-            components.emplace_back(path.substr(at, end - at));
+    while (!path.empty()) {
+        const std::string_view component = take_part(path, '/');
+        if (!component.empty() && component != ".") {
+            components.emplace_back(component);
         }
-        at = end + 1;
     }
     pending.insert(pending.end(), components.rbegin(), components.rend());
 }

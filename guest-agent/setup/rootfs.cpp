@@ -28,21 +28,19 @@ UniqueFd open_shared(const std::string& share, const std::string& path, const st
         );
     }
     const UniqueFd directory = open_file(share, O_PATH | O_DIRECTORY);
-    open_how how{};
-    how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
-    how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    const auto open = [&] {
-        return UniqueFd(static_cast<int>(
-            ::syscall(SYS_openat2, directory.get(), path.c_str() + prefix.size(), &how, sizeof how)
-        ));
+    const auto open = [&](std::uint64_t flags) {
+        return open_resolved(
+            directory.get(),
+            path.substr(prefix.size()),
+            O_PATH | O_NOFOLLOW | flags,
+            RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+        );
     };
     // As a directory: without that flag O_PATH does not make the kernel mount what the host has
     // mounted there, and opens what lies below it.
-    how.flags |= O_DIRECTORY;
-    UniqueFd fd = open();
+    UniqueFd fd = open(O_DIRECTORY);
     if (!fd && errno == ENOTDIR) {
-        how.flags &= ~static_cast<__u64>(O_DIRECTORY);
-        fd = open();
+        fd = open(0);
     }
     if (!fd) {
         throw_errno(what + ": open", path);

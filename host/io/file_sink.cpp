@@ -12,15 +12,7 @@ namespace cppvm::io {
 namespace {
 
 UniqueFd create_log_file(const std::string& path) {
-    const auto directory = std::filesystem::path(path).parent_path();
-    std::error_code error;
-    std::filesystem::path made;
-    for (const auto& part : directory) {
-        made /= part;
-        if (!std::filesystem::exists(made, error)) {
-            make_directory(made, 0755);
-        }
-    }
+    make_directories(std::filesystem::path(path).parent_path(), 0755);
     // O_NONBLOCK: should the path be a fifo, the open must not wait for its reader.
     UniqueFd fd = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, 0644);
     struct stat status{};

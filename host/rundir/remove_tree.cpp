@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/os/file.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -10,7 +11,6 @@
 #include <linux/openat2.h>
 #include <memory>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 namespace cppvm {
 
@@ -32,11 +32,7 @@ constexpr int max_depth = 64;
 // Opens a directory below `parent` without crossing into another mount, bind mounts of the same
 // filesystem included (RESOLVE_NO_XDEV; comparing st_dev would miss those).
 UniqueFd open_directory(int parent, const std::filesystem::path& name, std::uint64_t resolve) {
-    open_how how{};
-    how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-    how.resolve = resolve;
-    return UniqueFd(static_cast<int>(::syscall(SYS_openat2, parent, name.c_str(), &how, sizeof how))
-    );
+    return open_resolved(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, resolve);
 }
 
 struct CloseDir {

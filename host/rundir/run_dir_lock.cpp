@@ -29,15 +29,6 @@ bool is_current(int fd, const std::filesystem::path& path) {
            ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
 
-void make_run_dir(const std::filesystem::path& run_dir) {
-    constexpr mode_t mode = 0711;
-    std::filesystem::path made;
-    for (const auto& part : run_dir) {
-        made /= part;
-        make_directory(made, mode);
-    }
-}
-
 bool is_missing(const Error& error) {
     return error.cause().value() == ENOENT || error.cause().value() == ENOTDIR;
 }
@@ -68,9 +59,8 @@ RunDirLock::take(const std::filesystem::path& run_dir, std::chrono::milliseconds
     return take(run_dir, timeout, true);
 }
 
-std::optional<RunDirLock> RunDirLock::take_existing(
-    const std::filesystem::path& run_dir, std::chrono::milliseconds timeout
-) {
+std::optional<RunDirLock>
+RunDirLock::take_existing(const std::filesystem::path& run_dir, std::chrono::milliseconds timeout) {
     return take(run_dir, timeout, false);
 }
 
@@ -79,12 +69,12 @@ std::optional<RunDirLock> RunDirLock::take(
 ) {
     const auto deadline = deadline_in(timeout);
     const auto path = run_dir / lock_name;
-    // Each round starts anew after another holder removed the directory; that many do not come.
+    // Another round after another holder removed the directory; there are never that many.
     for (int round = 0; round < 16; ++round) {
         UniqueFd fd;
         try {
             if (create) {
-                make_run_dir(run_dir);
+                make_directories(run_dir, 0711);
             } else if (!std::filesystem::is_directory(run_dir)) {
                 return std::nullopt;
             }
@@ -145,7 +135,7 @@ void RunDirLock::remove() {
         }
     }
     // The lock file goes last: while it is there, nobody else gets the directory. One who waits for
-    // it finds it unlinked and starts anew, perhaps before the rmdir.
+    // it finds it unlinked and starts again, perhaps before the rmdir.
     if (::unlink((run_dir_ / lock_name).c_str()) != 0 && errno != ENOENT) {
         throw_errno("remove", (run_dir_ / lock_name).native());
     }

@@ -45,14 +45,6 @@ UniqueFd lock_directory(const std::filesystem::path& directory) {
     return fd;
 }
 
-void make_socket_dir(const std::filesystem::path& directory) {
-    std::filesystem::path made;
-    for (const auto& part : directory) {
-        made /= part;
-        make_directory(made, 0711);
-    }
-}
-
 void unlink_socket(const std::filesystem::path& path) {
     if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
         throw_errno("remove stale socket", path.native());
@@ -73,7 +65,7 @@ std::optional<ShimSocket>
 ShimSocket::bind(const Identity& identity, const std::filesystem::path& socket_dir) {
     auto path = identity.socket_path(socket_dir);
     const sockaddr_un address = to_sockaddr(path);
-    make_socket_dir(socket_dir);
+    make_directories(socket_dir, 0711);
     const UniqueFd lock = lock_directory(socket_dir);
     UniqueFd fd = make_socket(path);
     // A unix socket's name is made with the mode of the socket: 0600 from the first moment on.

@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/os/file.hpp"
 #include "host/storage/share_namespace.hpp"
 
 #include <cerrno>
@@ -18,10 +19,7 @@ namespace cppvm::storage {
 namespace {
 
 UniqueFd open_in_root(int root, const std::filesystem::path& path) {
-    open_how how{};
-    how.flags = O_PATH | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    return UniqueFd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
+    return open_resolved(root, path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 }
 
 /// The mount point, made if it is missing. Empty where that cannot be.

@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/os/file.hpp"
 #include "host/storage/detached_mount.hpp"
 #include "host/storage/loop_device.hpp"
 #include "host/storage/mount_failure.hpp"
@@ -14,7 +15,6 @@
 #include <linux/openat2.h>
 #include <optional>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 
 namespace cppvm::storage {
 
@@ -26,11 +26,7 @@ UniqueFd open_below(const std::filesystem::path& root, const std::string& path) 
     if (!base) {
         throw_errno("open", root.native());
     }
-    open_how how{};
-    how.flags = O_PATH | O_CLOEXEC;
-    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
-    UniqueFd fd(static_cast<int>(::syscall(SYS_openat2, base.get(), path.c_str(), &how, sizeof how))
-    );
+    UniqueFd fd = open_resolved(base.get(), path, O_PATH, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
     if (!fd) {
         throw_errno("open mount target " + path + " in", root.native());
     }

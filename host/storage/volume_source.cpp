@@ -20,7 +20,7 @@ SourceInfo look_at(int source, const VolumeSpec& volume) {
     }
     struct statvfs file_system{};
     if (::fstatvfs(source, &file_system) != 0) {
-        throw_errno("look at the file system of volume source", volume.source.native());
+        throw_errno("inspect the file system of volume source", volume.source.native());
     }
     SourceInfo info;
     info.key.device = (std::uint64_t{status.stx_dev_major} << 32) | status.stx_dev_minor;

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <fcntl.h>
+#include <linux/openat2.h>
 
 namespace cppvm {
 namespace {
@@ -45,6 +47,29 @@ TEST_F(FileTest, RefusesAFileOverTheLimit) {
         EXPECT_EQ(error.code(), Code::resource_exhausted);
         EXPECT_NE(error.message().find(path.native()), std::string::npos);
     }
+}
+
+TEST_F(FileTest, MakesEveryMissingDirectory) {
+    const auto path = std::filesystem::path(directory_) / "a/b/c";
+    make_directories(path, 0711);
+    make_directories(path, 0711); // one that exists is no error
+    EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0711));
+    write_file_atomically(path / "file", "", 0600);
+    EXPECT_THROW(make_directories(path / "file/d", 0711), Error);
+}
+
+TEST_F(FileTest, OpensWithinItsDirectoryAlone) {
+    const auto inside = std::filesystem::path(directory_) / "inside";
+    make_directory(inside, 0700);
+    std::filesystem::create_symlink("/etc/passwd", inside / "link");
+    std::filesystem::create_symlink("..", inside / "up");
+    const UniqueFd directory = open_file(inside, O_PATH | O_DIRECTORY);
+    EXPECT_FALSE(open_resolved(directory.get(), "link", O_RDONLY, RESOLVE_BENEATH));
+    EXPECT_EQ(errno, EXDEV);
+    EXPECT_FALSE(open_resolved(directory.get(), "link", O_RDONLY, RESOLVE_IN_ROOT));
+    EXPECT_EQ(errno, ENOENT);
+    EXPECT_FALSE(open_resolved(directory.get(), "up/inside", O_PATH, RESOLVE_BENEATH));
+    EXPECT_TRUE(open_resolved(directory.get(), "up", O_PATH, RESOLVE_IN_ROOT));
 }
 
 } // namespace

@@ -11,10 +11,9 @@
 
 namespace cppvm {
 
-/// Runs two operations until one has ended, cancels the other and waits for its end too. Returns the
-/// index of the one that ended first. For "this, unless that happens before"; not for time-outs,
-/// which are with_timeout's.
-/// Throws: what the first one threw. Cancels: both.
+/// Runs two operations until one has ended, cancels the other and waits for its end too. Returns
+/// the index of the one that ended first. For "this, unless that happens before"; not for
+/// time-outs, which are with_timeout's. Throws: what the first one threw. Cancels: both.
 inline Awaitable<std::size_t> first_of(Awaitable<> left, Awaitable<> right) {
     auto executor = co_await asio::this_coro::executor;
     auto group = asio::experimental::make_parallel_group(

@@ -33,7 +33,8 @@ bool ConfirmationWriter::flush(StreamSocket& socket) noexcept {
     boost::system::error_code error;
     socket.non_blocking(true, error);
     while (left_ > 0 && !error) {
-        left_ -= socket.write_some(asio::buffer(bytes_.data() + bytes_.size() - left_, left_), error);
+        left_ -=
+            socket.write_some(asio::buffer(bytes_.data() + bytes_.size() - left_, left_), error);
     }
     return left_ == 0;
 }

@@ -47,7 +47,7 @@ struct Frame {
     bool oversized() const noexcept { return header.length > max_payload_bytes; }
 };
 
-/// Cuts a byte stream into frames. Does no I/O and never fails: every byte sequence is a row of
+/// Cuts a byte stream into frames. Does no I/O and never fails: every byte string is a sequence of
 /// frames, the last of which may be incomplete. Holds at most one payload.
 class FrameDecoder {
   public:

@@ -10,8 +10,9 @@ inline constexpr std::uint32_t agent_port = 1024;
 /// The host's CID as the guest sees it (VMADDR_CID_HOST, vsock(7)); the only peer it accepts.
 inline constexpr std::uint32_t host_cid = 2;
 
-/// Version of everything between host and agent (this folder, proto/cppvm/agent.proto): the two work
-/// together if and only if it is the same. Raised by every change that the other side could misread.
+/// Version of everything between host and agent (this folder, proto/cppvm/agent.proto): the two
+/// work together if and only if it is the same. Raised by every change that the other side could
+/// misread.
 inline constexpr std::uint32_t protocol_version = 2;
 
 /// Where the guest mounts the pod's two virtiofs exports, with their tags: root file systems, of

@@ -65,8 +65,8 @@ std::array<std::uint8_t, preamble_answer_size> encode(const PreambleAnswer& answ
     return bytes;
 }
 
-PreambleAnswer
-decode_preamble_answer(std::span<const std::uint8_t, preamble_answer_size> bytes) noexcept {
+PreambleAnswer decode_preamble_answer(std::span<const std::uint8_t, preamble_answer_size> bytes
+) noexcept {
     return {bytes[0] == accepted, boost::endian::load_big_u64(bytes.data() + 1)};
 }
 

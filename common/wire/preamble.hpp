@@ -50,7 +50,7 @@ inline constexpr std::uint8_t refused = 0x15;  // NAK
 std::array<std::uint8_t, preamble_answer_size> encode(const PreambleAnswer& answer) noexcept;
 
 /// Anything but `accepted` is a refusal.
-PreambleAnswer
-decode_preamble_answer(std::span<const std::uint8_t, preamble_answer_size> bytes) noexcept;
+PreambleAnswer decode_preamble_answer(std::span<const std::uint8_t, preamble_answer_size> bytes
+) noexcept;
 
 } // namespace cppvm::wire

@@ -25,8 +25,7 @@ std::array<std::uint8_t, confirmation_size> encode_confirmation(std::uint64_t re
     return bytes;
 }
 
-std::uint64_t
-decode_confirmation(std::span<const std::uint8_t, confirmation_size> bytes) noexcept {
+std::uint64_t decode_confirmation(std::span<const std::uint8_t, confirmation_size> bytes) noexcept {
     return boost::endian::load_big_u64(bytes.data());
 }
 

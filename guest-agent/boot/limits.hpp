@@ -13,7 +13,7 @@ struct MachineLimit {
 };
 
 /// Limits that a kernel derives from its memory, or that a host's system manager raises: a small
-/// machine gets what a host has, for nobody asked for others. Each with its source.
+/// machine gets what a host has, because nobody asked for others. Each with its source.
 std::span<const MachineLimit> machine_limits() noexcept;
 
 /// Sets them, and the limits that processes inherit. What the kernel does not have is left out;

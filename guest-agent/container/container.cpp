@@ -191,7 +191,9 @@ void Container::on_init_reaped() {
         cgroup_->kill();
         tasks_.spawn("end of container", finish_exit());
     } catch (const std::exception& error) {
-        context_.logger.error("Cannot end the processes of a container", {{"error", error.what()}});
+        context_.logger.error(
+            "Could not end the processes of a container", {{"error", error.what()}}
+        );
         publish_exit();
     }
 }
@@ -217,7 +219,9 @@ Awaitable<> Container::finish_exit() {
             );
         }
     } catch (const Error& error) {
-        context_.logger.warn("Execs outlive their container", {{"error", error.message()}});
+        context_.logger.warn(
+            "Execs are still running after their container's end", {{"error", error.message()}}
+        );
     }
     publish_exit();
 }
@@ -287,7 +291,7 @@ Awaitable<> Container::end_process(std::shared_ptr<Process> process, Deadline de
     try {
         co_await process->kill(deadline);
     } catch (const std::exception& error) {
-        context_.logger.error("A process does not end", {{"error", error.what()}});
+        context_.logger.error("A process did not exit after SIGKILL", {{"error", error.what()}});
     }
     process->publish_exit();
     co_await process->close();

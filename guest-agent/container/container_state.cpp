@@ -47,9 +47,7 @@ void ContainerState::remove() {
         );
     }
     if (!is<Created>() && !is<Exited>()) {
-        throw Error(
-            Code::failed_precondition, operation + "the process is running; kill it first"
-        );
+        throw Error(Code::failed_precondition, operation + "the process is running; kill it first");
     }
     state_ = Removing{};
 }

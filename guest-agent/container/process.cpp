@@ -31,7 +31,7 @@ Awaitable<ControlMessage> Process::expect(ControlKind kind) {
         throw Error(message->code, message->text);
     }
     if (!message || message->kind != kind) {
-        throw Error(Code::failed_precondition, "the process ended before it executed its program");
+        throw Error(Code::failed_precondition, "the process exited before exec");
     }
     co_return std::move(*message);
 }

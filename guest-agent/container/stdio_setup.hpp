@@ -24,8 +24,8 @@ struct StdioRequest {
 /// Owns: all of it, until `connect`.
 class StdioSetup {
   public:
-    /// Throws: Error (failed_precondition) naming an id under which no stream is parked, or a request
-    /// that does not fit the terminal flag of the spec; then the other streams are closed.
+    /// Throws: Error (failed_precondition) naming an id under which no stream is parked, or a
+    /// request that does not fit the terminal flag of the spec; then the other streams are closed.
     StdioSetup(StdioTable& table, const StdioRequest& request, bool terminal);
 
     /// What the child gets; with a terminal /dev/null, until it opens its own. Valid until

@@ -2,11 +2,12 @@
 
 #include "common/base/error.hpp"
 
-#include <memory>
-#include <net/if.h>
 #include <netlink/errno.h>
 #include <netlink/netlink.h>
 #include <netlink/route/link.h>
+
+#include <memory>
+#include <net/if.h>
 #include <string>
 
 namespace cppvm::guest {

@@ -114,7 +114,7 @@ Awaitable<> Agent::say_hello() {
         logger_.info("Agent ready", {{"build_id", build_id()}, {"uptime_ms", now_us() / 1000}});
     } catch (const std::exception& error) {
         // The host may still dial, if it can do without.
-        logger_.error("Cannot say hello to the host", {{"error", error.what()}});
+        logger_.error("Could not send hello to the host", {{"error", error.what()}});
     }
 }
 
@@ -139,7 +139,7 @@ Awaitable<bool> Agent::try_hello(Deadline deadline) {
             std::chrono::steady_clock::now() >= deadline) {
             throw;
         }
-        logger_.debug("Saying hello once more", {{"error", error.what()}});
+        logger_.debug("Sending hello again", {{"error", error.what()}});
         co_return false;
     }
 }

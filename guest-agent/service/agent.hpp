@@ -16,8 +16,8 @@ class Agent {
   public:
     Agent(const asio::any_io_executor& executor, Environment& environment, Logger logger);
 
-    /// Listens, says hello, serves until `Environment::wait_end` returns; then takes everything down.
-    /// Throws: Error when it cannot listen.
+    /// Listens, says hello, serves until `Environment::wait_end` returns; then takes everything
+    /// down. Throws: Error when it cannot listen.
     Awaitable<> run();
 
   private:

@@ -16,9 +16,8 @@ struct ClockChange {
 std::int64_t wall_clock_ns();
 
 /// Keeps the wall clock by the host's word (SetClock of agent.proto says by which rules). The word
-/// may be old, for a machine stands still at times: a clock that shows less is behind in any case,
-/// one that shows more need not be ahead.
-/// Thread: the loop's only.
+/// may be old, because a machine stands still at times: a clock that shows less is behind in any
+/// case, one that shows more need not be ahead. Thread: the loop's only.
 class Clock {
   public:
     explicit Clock(std::function<void(const ClockChange&)> change) : change_(std::move(change)) {}

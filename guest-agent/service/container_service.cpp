@@ -50,7 +50,8 @@ agent::v2::SetClockResponse hear(Clock& clock, const agent::v2::SetClockRequest&
 ContainerService::ContainerService(
     const asio::any_io_executor& executor, Containers& containers, Clock& clock, Logger logger
 )
-    : containers_(containers), clock_(clock), log_(executor), watches_(executor, std::move(logger)) {}
+    : containers_(containers), clock_(clock), log_(executor),
+      watches_(executor, std::move(logger)) {}
 
 Awaitable<> ContainerService::stop() {
     co_await watches_.stop();

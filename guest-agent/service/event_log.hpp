@@ -16,7 +16,7 @@ class EventLog {
   public:
     explicit EventLog(const asio::any_io_executor& executor) : changed_(executor) {}
 
-    /// Appends an event, numbered anew.
+    /// Appends an event with the next number.
     void append(agent::v2::Event event);
 
     /// The host has seen all up to this one: they are forgotten.

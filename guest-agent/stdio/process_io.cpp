@@ -193,7 +193,9 @@ ProcessIo::ProcessIo(const asio::any_io_executor& executor, Logger logger)
     : executor_(executor), tasks_(executor, std::move(logger)) {}
 
 void ProcessIo::add_input(std::shared_ptr<StdioStream> stream, UniqueFd sink) {
-    tasks_.spawn("input stream", run_input(std::move(stream), nonblocking(executor_, std::move(sink))));
+    tasks_.spawn(
+        "input stream", run_input(std::move(stream), nonblocking(executor_, std::move(sink)))
+    );
 }
 
 void ProcessIo::add_output(std::shared_ptr<StdioStream> stream, UniqueFd source) {

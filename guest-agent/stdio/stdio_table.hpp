@@ -12,10 +12,9 @@
 
 namespace cppvm::guest {
 
-/// The stdio streams of the machine by their ids: parked, as long as no request has named them, then
-/// in use.
-/// Owns: the connections of parked ones, at most `capacity`, each until it is taken, the host closes
-/// it or `lifetime` is over. `stop` must have been awaited before the destructor.
+/// The stdio streams of the machine by their ids: parked, as long as no request has named them,
+/// then in use. Owns: the connections of parked ones, at most `capacity`, each until it is taken,
+/// the host closes it or `lifetime` is over. `stop` must have been awaited before the destructor.
 /// Thread: the loop's only.
 class StdioTable {
   public:

@@ -24,9 +24,7 @@ Awaitable<StreamSocket> dial_machine(vm::VirtualMachine& machine, Deadline deadl
         if (error.code() == asio::error::operation_aborted) {
             throw;
         }
-        throw Error(
-            Code::unavailable, operation + (": " + error.code().message()), error.code()
-        );
+        throw Error(Code::unavailable, operation + (": " + error.code().message()), error.code());
     }
 }
 

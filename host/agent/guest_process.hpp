@@ -14,7 +14,7 @@ struct GuestProcess {
         : number(process_number), exited(executor) {}
 
     std::uint64_t number;
-    Event exited;             ///< `exit_status` is there
+    Event exited;                  ///< `exit_status` is there
     std::uint32_t exit_status = 0; ///< as the guest says: any number
 };
 

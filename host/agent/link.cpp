@@ -54,7 +54,7 @@ Awaitable<> Link::keep() {
         co_await follow_events(connection_);
         co_await connection_->stop();
         logger_.info(
-            "Connection to guest agent lost, dialling again", {{"error", connection_->violation()}}
+            "Connection to guest agent lost, reconnecting", {{"error", connection_->violation()}}
         );
         auto next = co_await redial();
         if (!next) {
@@ -101,7 +101,7 @@ void Link::hear(const v2::Event& event) {
 
 Awaitable<std::shared_ptr<Connection>> Link::redial() {
     if (!may_redial()) {
-        lose("the guest agent breaks its connection again and again");
+        lose("the guest agent keeps breaking its connection");
         co_return nullptr;
     }
     const Deadline deadline = deadline_in(limits_.reconnect);

@@ -20,10 +20,10 @@ namespace cppvm::agent {
 /// Whether a call may be made again where a connection broke before its answer came.
 enum class Repeat { no, yes };
 
-/// The host's side of the agent in one virtual machine, over as many connections as it takes: calls,
-/// the guest's events, stdio streams. A connection that breaks is dialled again; processes live on
-/// meanwhile. Without a connection for `Limits::reconnect`, or if the guest breaks them again and
-/// again, the link is lost for good.
+/// The host's side of the agent in one virtual machine, over as many connections as it takes:
+/// calls, the guest's events, stdio streams. A connection that breaks is dialled again; processes
+/// live on meanwhile. Without a connection for `Limits::reconnect`, or if the guest breaks them
+/// again and again, the link is lost for good.
 ///
 /// Owns: the RPC connection. Borrows the machine, which must not go before `stop` was awaited and
 /// every call has ended. Whoever makes a call holds the link until the call has ended.
@@ -112,7 +112,6 @@ class Link : public std::enable_shared_from_this<Link> {
     /// Closes the connection: calls that wait fail with unavailable. Idempotent; must be awaited
     /// before destruction.
     Awaitable<> stop();
-
 
   private:
     Awaitable<> keep();

@@ -49,7 +49,10 @@ void EventPublisher::publish(sandbox::TaskEvent event) {
     if (queue_.size() == max_queued) {
         // The first one may be on its way right now, so the second goes.
         const auto oldest = std::next(queue_.begin());
-        logger_.error("Event dropped: containerd is away for long", {{"topic", oldest->topic}});
+        logger_.error(
+            "Event dropped: containerd has been unreachable for too long",
+            {{"topic", oldest->topic}}
+        );
         queue_.erase(oldest);
     }
     EncodedEvent encoded = encode_event(event, namespace_, sandbox::WallClock::now());
@@ -74,7 +77,8 @@ Awaitable<> EventPublisher::run() {
             retry = first_retry;
         }
         logger_.debug(
-            "Events wait for containerd", {{"queued", queue_.size()}, {"error", status.message}}
+            "containerd does not take events, queueing them",
+            {{"queued", queue_.size()}, {"error", status.message}}
         );
         asio::steady_timer timer(executor_, retry);
         co_await timer.async_wait(asio::use_awaitable);

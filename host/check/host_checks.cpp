@@ -61,7 +61,7 @@ Check HostChecks::acceleration() const {
         return missing(
             name,
             "the processor offers no hardware virtualisation (no vmx or svm in /proc/cpuinfo)",
-            std::string("switch it on in the firmware, or nested virtualisation in the outer "
+            std::string("enable it in the firmware, or nested virtualisation in the outer "
                         "hypervisor; "
             ) + allow_emulation
         );

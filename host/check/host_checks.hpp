@@ -20,7 +20,7 @@ class HostChecks {
     /// nested machines, KVM answers but guests hang). With acceleration = "emulation": ok.
     Check acceleration() const;
     /// QEMU does not run as root, so its user must reach /dev/kvm. Where it cannot, libvirt also
-    /// probes QEMU anew for each domain, which takes seconds.
+    /// probes QEMU again for each domain, which takes seconds.
     Check kvm_permissions() const;
     Check vsock() const;
     Check emulator() const;

@@ -73,7 +73,7 @@ Check qemu_seccomp(const std::filesystem::path& root) {
             return warning(
                 name,
                 "off: seccomp_sandbox = 0 in " + path.native(),
-                "take the line out and restart libvirtd"
+                "remove the line and restart libvirtd"
             );
         }
     } catch (const Error& error) {
@@ -81,7 +81,7 @@ Check qemu_seccomp(const std::filesystem::path& root) {
             return warning(name, error.message(), "run this as root");
         }
     }
-    return ok(name, "on, as libvirt has it unless told otherwise");
+    return ok(name, "on, which is libvirt's default");
 }
 
 Check cgroups(const std::filesystem::path& root) {

@@ -27,11 +27,11 @@ Awaitable<int> version_command(Invocation invocation) {
 constexpr std::array<Entry, 5> entries = {{
     {"check",
      "check [--config FILE]",
-     "look whether this host can run virtual machines, and say what to do where it cannot",
+     "check whether this host can run virtual machines, and what to do if it cannot",
      check_command},
     {"explain",
      "explain [--config FILE] [--namespace NAMESPACE] [--json] ID",
-     "say what a sandbox is, how it booted, what its processes use and what its guest said last",
+     "describe a sandbox: how it booted, what its processes use, its last console output",
      explain_command},
     {"image",
      "image build [--output DIR] [--agent FILE] "

@@ -3,6 +3,7 @@
 #include "common/async/all_of.hpp"
 #include "common/async/task_group.hpp"
 #include "common/async/timeout.hpp"
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/ttrpc/client.hpp"
 #include "host/vm/unix_socket.hpp"
@@ -23,18 +24,13 @@ Awaitable<control::v1::ExplainResponse> call(std::filesystem::path run_dir, Dead
     TaskGroup running(executor, Logger());
     running.spawn("connection", client.run());
     control::v1::ControlClient control(client);
-    control::v1::ExplainResponse response;
-    std::exception_ptr failure;
-    try {
-        response = co_await control.explain({}, {.deadline = deadline, .metadata = {}});
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    co_await client.stop();
-    co_await running.stop();
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
+    const auto stop = [&]() -> Awaitable<> {
+        co_await client.stop();
+        co_await running.stop();
+    };
+    auto response =
+        co_await with_undo(control.explain({}, {.deadline = deadline, .metadata = {}}), stop);
+    co_await stop();
     co_return response;
 }
 

@@ -10,7 +10,7 @@
 namespace cppvm::io {
 
 /// An open log file, shared by the streams that are written to it: O_APPEND keeps their pieces
-/// whole. Writes run on a thread of their own, for a disk may be slow.
+/// whole. Writes run on a thread of their own, because a disk may be slow.
 class LogFile {
   public:
     /// An existing file. Throws: Error naming stream and path.
@@ -18,7 +18,7 @@ class LogFile {
     /// A file that is created (mode 0644, directories 0755) if it is not there. Throws: Error.
     explicit LogFile(const std::string& path);
 
-    /// Writes all of it. Owns: `data`, for the write goes on when the caller is cancelled.
+    /// Writes all of it. Owns `data`, because the write goes on when the caller is cancelled.
     /// Throws: Error (resource_exhausted on a full disk).
     Awaitable<> append(std::string data);
 

@@ -78,7 +78,7 @@ void OutputPump::last_call() noexcept {
     last_call_ = true;
     if (reading_) {
         boost::system::error_code ignored;
-        stream_.socket->cancel(ignored); // the read begins anew, with its time limited
+        stream_.socket->cancel(ignored); // the read begins again, with a time limit
     }
 }
 
@@ -101,7 +101,8 @@ OutputPump::read_some(asio::mutable_buffer buffer) {
     );
     auto [order, error, size, timer_error] =
         co_await asio::experimental::make_parallel_group(
-            stream_.socket->async_read_some(buffer, asio::deferred), timer.async_wait(asio::deferred)
+            stream_.socket->async_read_some(buffer, asio::deferred),
+            timer.async_wait(asio::deferred)
         )
             .async_wait(asio::experimental::wait_for_one(), asio::use_awaitable);
     if (error == asio::error::operation_aborted && order[0] == 1 && !timer_error) {
@@ -137,7 +138,7 @@ OutputPump::read(asio::mutable_buffer buffer) {
 
 OutputPump::FrameEnd OutputPump::end_by(const boost::system::error_code& error) const {
     if (error == asio::error::timed_out) {
-        logger_.info("Output closed, for a process in the guest still holds it");
+        logger_.info("Output closed although a process in the guest still has it open");
         return FrameEnd::cut;
     }
     return last_call_ ? FrameEnd::cut : FrameEnd::disconnected;

@@ -129,9 +129,7 @@ void ProcessIo::attach(
     attach_output(outputs_[1], std::move(err), "stderr");
 }
 
-void ProcessIo::attach_output(
-    Output& output, std::optional<GuestStream> stream, const char* name
-) {
+void ProcessIo::attach_output(Output& output, std::optional<GuestStream> stream, const char* name) {
     if (output.sink && stream) {
         output.pump = std::make_unique<OutputPump>(
             std::move(*stream), std::move(output.sink), logger_.with({{"stream", name}})
@@ -170,7 +168,7 @@ Awaitable<> ProcessIo::run_input(GuestStream stream) {
             }
         );
         if (end == stream::StreamSender::End::broken) {
-            logger_.warn("Guest confirmed input that it cannot have got, input stream ended");
+            logger_.warn("Guest confirmed input that was never sent, input stream closed");
         }
     } catch (const boost::system::system_error& error) {
         // Closed by the owner: an ordinary way for an input stream to end. Also the error of a

@@ -8,8 +8,8 @@
 #include "host/io/fifo.hpp"
 #include "host/io/guest_stream.hpp"
 #include "host/io/logging_process.hpp"
-#include "host/io/output_sink.hpp"
 #include "host/io/output_pump.hpp"
+#include "host/io/output_sink.hpp"
 
 #include <memory>
 #include <optional>
@@ -65,7 +65,9 @@ class ProcessIo {
 
     /// Starts to copy. Call once. A stream that the guest was not given ends at once.
     void attach(
-        std::optional<GuestStream> in, std::optional<GuestStream> out, std::optional<GuestStream> err
+        std::optional<GuestStream> in,
+        std::optional<GuestStream> out,
+        std::optional<GuestStream> err
     );
 
     /// CloseIO: the guest's input ends once every client has closed the fifo and it is empty.

@@ -40,7 +40,7 @@ bool undo_leftovers(
     const vm::MachineNames machine{identity.domain_name(), identity.uuid(), run_dir, share_dir};
     // First what nobody can hold up; libvirtd, which may not answer, last.
     vm::kill_leftover_processes(machine, logger);
-    const bool share_gone = attempt(logger, "Something of the share may be left", [&] {
+    const bool share_gone = attempt(logger, "Parts of the share may be left", [&] {
         storage::remove_share_directory(share_dir);
     });
     bool machine_gone = false;

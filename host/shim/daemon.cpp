@@ -82,7 +82,7 @@ class Daemon {
         // A SIGTERM of `delete` must not cut this short, now that nobody in serve waits for it.
         ::signal(SIGTERM, SIG_IGN); // NOLINT(cert-err33-c): cannot fail for SIGTERM
         // The socket goes with its member, after the run directory: while it is there, a start for
-        // the same sandbox waits for the lock in vain rather than finding half of it.
+        // the same sandbox fails to get the lock rather than finding half of it.
         if (cgroup_ && !cgroup_->leave()) {
             logger_.warn("The sandbox's cgroup is left: processes are in it");
         }
@@ -95,7 +95,7 @@ class Daemon {
 
     void prepare() {
         if (!lock_.holds_nothing_else()) {
-            logger_.warn("Undoing what an earlier daemon of this sandbox left");
+            logger_.warn("Cleaning up after an earlier daemon of this sandbox");
             if (!undo()) {
                 throw Error(
                     Code::failed_precondition,
@@ -133,7 +133,7 @@ class Daemon {
                 .stand_in_program = stand_in_program_,
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
-                .on_ending = [this] { begin_end(); },
+                .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
             return code;
@@ -147,12 +147,15 @@ class Daemon {
   private:
     // containerd may start a sandbox of the same id from now on: it gets a socket of its own at
     // once, and waits for the run directory.
-    void begin_end() {
+    void on_shutdown_begun() {
         try {
             lock_.mark_ending();
             socket_.unlink_name();
         } catch (const Error& error) {
-            logger_.warn("delete will have to wait", {{"error", error.message()}});
+            logger_.warn(
+                "Could not mark the shutdown, delete will have to wait for it",
+                {{"error", error.message()}}
+            );
         }
     }
 
@@ -170,7 +173,7 @@ class Daemon {
                  .started = std::chrono::system_clock::now()}
             );
         } catch (const Error& error) {
-            logger_.warn("Sandbox not described", {{"error", error.message()}});
+            logger_.warn("Could not write sandbox.json", {{"error", error.message()}});
         }
     }
 
@@ -209,7 +212,7 @@ class Daemon {
                 lock_.remove();
                 return;
             } catch (const Error& error) {
-                logger_.warn("Something of the sandbox is left", {{"error", error.message()}});
+                logger_.warn("Parts of the sandbox are left", {{"error", error.message()}});
             }
         }
         // What it could not undo it has logged; the files are of no use to anybody in any case.

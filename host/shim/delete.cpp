@@ -111,7 +111,9 @@ class Deletion {
     }
 
     void undo_run_dir(
-        const Identity& identity, const std::filesystem::path& run_dir, const ReleaseParent& release_parent
+        const Identity& identity,
+        const std::filesystem::path& run_dir,
+        const ReleaseParent& release_parent
     ) {
         try {
             auto lock = RunDirLock::take_existing(run_dir);
@@ -137,14 +139,14 @@ class Deletion {
             clear_run_dir(*lock, identity, config(), logger_, deadline_);
         } catch (const std::exception& exception) {
             logger_.warn(
-                "Something of the sandbox may be left",
+                "Parts of the sandbox may be left",
                 {{"run_dir", run_dir.native()}, {"error", exception.what()}}
             );
         }
     }
 
-    // Waits for the daemon to end by itself, or ends it. Returns the lock that it held, or nothing if
-    // the directory is gone.
+    // Waits for the daemon to end by itself, or ends it. Returns the lock that it held, or nothing
+    // if the directory is gone.
     std::optional<RunDirLock>
     end_daemon(const std::filesystem::path& run_dir, const UniqueFd& daemon) {
         if (daemon) {

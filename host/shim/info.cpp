@@ -49,17 +49,15 @@ std::string features() {
          {{"namespaces", namespaces},
           {"capabilities", oci::capability_names()},
           {"cgroup",
-           {{"v1", false},
-            {"v2", true},
-            {"systemd", false},
-            {"systemdUser", false},
-            {"rdma", false}}},
+           {{"v1", false}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", false}
+           }},
           {"seccomp", off},
           {"apparmor", off},
           {"selinux", off},
           {"intelRdt", off},
           {"mountExtensions", {{"idmap", off}}}}},
-    }.dump();
+    }
+        .dump();
 }
 
 } // namespace

@@ -161,7 +161,7 @@ class Start {
                 clear_run_dir(*lock, identity, config, logger, deadline_in(undo_timeout));
             }
         } catch (const std::exception& exception) {
-            logger.warn("Something of the sandbox may be left", {{"error", exception.what()}});
+            logger.warn("Parts of the sandbox may be left", {{"error", exception.what()}});
         }
     }
 

@@ -14,7 +14,7 @@
 namespace cppvm::vm {
 
 /// A file of bounded size: when half of the limit is reached, what was written so far becomes
-/// `<path>.1`, in place of what was there, and the file starts anew.
+/// `<path>.1`, in place of what was there, and the file starts empty.
 class CappedFile {
   public:
     /// Opens on the first write. `max_bytes`: of both files together.
@@ -41,8 +41,8 @@ class CappedFile {
 };
 
 /// At most `max_bytes` of a console's text that tell why the guest ended: where its kernel
-/// panicked, the reason with the lines before it, for the dump that follows says little; else the
-/// end. Begins with a line's start where there is one.
+/// panicked, the reason with the lines before it, because the dump that follows says little; else
+/// the end. Begins with a line's start where there is one.
 std::string console_tail(std::string_view console, std::size_t max_bytes);
 
 /// The guest's serial console. QEMU connects to our socket, because a file would be unbounded or,

@@ -2,6 +2,7 @@
 
 #include "common/os/seccomp_filter.hpp"
 
+#include <array>
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/socket.h>
@@ -11,90 +12,61 @@ namespace cppvm::vm {
 
 namespace {
 
+// The program's start, by the dynamic loader and the C library.
+constexpr std::array start_calls = {
+    "access",          "arch_prctl",      "brk",       "execve",   "faccessat",  "faccessat2",
+    "fstat",           "getcwd",          "getrandom", "lseek",    "mprotect",   "newfstatat",
+    "openat",          "pread64",         "prlimit64", "readlink", "readlinkat", "rseq",
+    "set_robust_list", "set_tid_address", "statx",     "uname",
+};
+
+// Memory and threads.
+constexpr std::array memory_calls = {
+    "clone",
+    "clone3",
+    "exit",
+    "exit_group",
+    "futex",
+    "getpid",
+    "gettid",
+    "madvise",
+    "mmap",
+    "mremap",
+    "munmap",
+    "prctl",
+    "restart_syscall",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sched_getaffinity",
+    "sched_yield",
+    "sigaltstack",
+    "tgkill",
+    "clock_gettime",
+    "clock_nanosleep",
+    "nanosleep",
+};
+
+// Sockets, events, and what goes through them.
+constexpr std::array socket_calls = {
+    "accept4",     "bind",        "close",      "connect",  "dup",     "epoll_create1",
+    "epoll_ctl",   "epoll_pwait", "epoll_wait", "eventfd2", "fcntl",   "getpeername",
+    "getsockname", "getsockopt",  "ioctl",      "listen",   "poll",    "ppoll",
+    "read",        "readv",       "recvfrom",   "recvmsg",  "sendmsg", "sendto",
+    "setsockopt",  "shutdown",    "unlink",     "unlinkat", "write",   "writev",
+};
+
 // Sockets of AF_UNIX alone: AF_VSOCK knows no namespaces and would lead to every other guest.
-const std::vector<AllowedCall>& vsock_device_calls() {
-    static const std::vector<AllowedCall> calls = {
-        // The program's start, by the dynamic loader and the C library.
-        {"access", {}},
-        {"arch_prctl", {}},
-        {"brk", {}},
-        {"execve", {}},
-        {"faccessat", {}},
-        {"faccessat2", {}},
-        {"fstat", {}},
-        {"getcwd", {}},
-        {"getrandom", {}},
-        {"lseek", {}},
-        {"mprotect", {}},
-        {"newfstatat", {}},
-        {"openat", {}},
-        {"pread64", {}},
-        {"prlimit64", {}},
-        {"readlink", {}},
-        {"readlinkat", {}},
-        {"rseq", {}},
-        {"set_robust_list", {}},
-        {"set_tid_address", {}},
-        {"statx", {}},
-        {"uname", {}},
-        // Memory and threads.
-        {"clone", {}},
-        {"clone3", {}},
-        {"exit", {}},
-        {"exit_group", {}},
-        {"futex", {}},
-        {"getpid", {}},
-        {"gettid", {}},
-        {"madvise", {}},
-        {"mmap", {}},
-        {"mremap", {}},
-        {"munmap", {}},
-        {"prctl", {}},
-        {"restart_syscall", {}},
-        {"rt_sigaction", {}},
-        {"rt_sigprocmask", {}},
-        {"rt_sigreturn", {}},
-        {"sched_getaffinity", {}},
-        {"sched_yield", {}},
-        {"sigaltstack", {}},
-        {"tgkill", {}},
-        {"clock_gettime", {}},
-        {"clock_nanosleep", {}},
-        {"nanosleep", {}},
-        // Sockets, events, and what goes through them.
-        {"accept4", {}},
-        {"bind", {}},
-        {"close", {}},
-        {"connect", {}},
-        {"dup", {}},
-        {"epoll_create1", {}},
-        {"epoll_ctl", {}},
-        {"epoll_pwait", {}},
-        {"epoll_wait", {}},
-        {"eventfd2", {}},
-        {"fcntl", {}},
-        {"getpeername", {}},
-        {"getsockname", {}},
-        {"getsockopt", {}},
-        {"ioctl", {}},
-        {"listen", {}},
-        {"poll", {}},
-        {"ppoll", {}},
-        {"read", {}},
-        {"readv", {}},
-        {"recvfrom", {}},
-        {"recvmsg", {}},
-        {"sendmsg", {}},
-        {"sendto", {}},
-        {"setsockopt", {}},
-        {"shutdown", {}},
-        {"socket", AF_UNIX},
-        {"socketpair", AF_UNIX},
-        {"unlink", {}},
-        {"unlinkat", {}},
-        {"write", {}},
-        {"writev", {}},
+std::vector<AllowedCall> vsock_device_calls() {
+    std::vector<AllowedCall> calls = {{"socket", AF_UNIX}, {"socketpair", AF_UNIX}};
+    const auto add = [&calls](const auto& names) {
+        for (const char* const name : names) {
+            calls.push_back({name, {}});
+        }
     };
+    add(start_calls);
+    add(memory_calls);
+    add(socket_calls);
     return calls;
 }
 

@@ -34,7 +34,7 @@ void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) 
         }
     } catch (const std::exception& error) {
         logger.warn(
-            "A recorded process was not killed",
+            "Could not kill a recorded process",
             {{"file", pid_file.native()}, {"error", error.what()}}
         );
     }
@@ -68,8 +68,7 @@ undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadl
     } catch (const Error& error) {
         done = false;
         logger.warn(
-            "The domain was not undone by libvirt",
-            {{"domain", machine.name}, {"error", error.what()}}
+            "libvirt did not remove the domain", {{"domain", machine.name}, {"error", error.what()}}
         );
     }
     // One that was just being started when it was looked for above.

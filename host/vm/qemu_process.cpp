@@ -93,7 +93,7 @@ void kill_machine_processes(
             const UniqueFd pidfd = open_pidfd(process);
             if (pidfd && signal_pidfd(pidfd.get(), SIGKILL) &&
                 !wait_pidfd(pidfd.get(), end_timeout_ms)) {
-                logger.warn("A process of the machine does not end", {{"pid", process.pid}});
+                logger.warn("QEMU did not exit after SIGKILL", {{"pid", process.pid}});
             }
         }
     } catch (const std::exception& error) {

@@ -77,11 +77,13 @@ class VirtualMachine {
     virtual Awaitable<> attach(Device device, Deadline deadline) = 0;
 
     /// Takes a device away, and waits until the guest has let go of it.
-    /// Throws: Error (not_found; deadline_exceeded: the guest holds on to it). Cancels: it may still
-    /// go.
+    /// Throws: Error (not_found; deadline_exceeded: the guest holds on to it). Cancels: it may
+    /// still go.
     virtual Awaitable<> detach(std::string name, Deadline deadline) = 0;
 
-    /// Stops the guest's processors, and lets them go on. Throws: Error.
+    /// Stops the guest's processors, and lets them go on. Connections stay, and what is sent on
+    /// them meanwhile arrives later; nothing may be dialled before `resume` has returned (see
+    /// `dial`). Throws: Error.
     virtual Awaitable<> pause(Deadline deadline) = 0;
     virtual Awaitable<> resume(Deadline deadline) = 0;
 

@@ -7,6 +7,7 @@ import signal
 import pytest
 
 from cppvmdev import shell
+from cppvmdev.waiting import wait_until
 from harness import session, settings
 
 pytestmark = pytest.mark.vm
@@ -33,12 +34,17 @@ def test_running_sandbox(runner):
     (daemon,) = container.shims()
     assert listed["daemon"] == daemon.pid
 
-    told = _explain(container)
-    (task,) = told["tasks"]
-    assert task["id"] == container.name
-    init, exec_ = task["processes"]
-    assert (init["state"], init["pid"]) == ("running", container.pid())
-    assert exec_["state"] == "running" and exec_["exec_id"]
+    def two_that_run():
+        told = _explain(container)
+        (task,) = told["tasks"]
+        assert task["id"] == container.name
+        running = [process for process in task["processes"] if process["state"] == "running"]
+        return told if len(running) == 2 else None
+
+    told = wait_until(two_that_run, "the exec to run")
+    init, exec_ = told["tasks"][0]["processes"]
+    assert init["pid"] == container.pid()
+    assert exec_["exec_id"]
     names = [process["name"] for process in told["processes"]]
     assert names[0].startswith("containerd-shim")
     assert any(name.startswith("qemu-system") for name in names)

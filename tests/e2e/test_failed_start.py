@@ -109,9 +109,8 @@ def test_success_after_failure(configured, runner):
     assert runner.run("echo", "well").check().text == "well\n"
 
 
-def test_image_of_another_build(configured, tmp_path):
+def test_image_of_another_build(configured):
     """It works as long as its agent speaks the same version of the protocol."""
-    foreign = tmp_path / "initramfs.img"
-    guest_image.of_another_build(foreign)
-    runner = configured(vm={"initramfs": str(foreign)})
-    assert runner.run("echo", "hello").check().text == "hello\n"
+    with guest_image.of_another_build() as foreign:
+        runner = configured(vm={"initramfs": str(foreign)})
+        assert runner.run("echo", "hello").check().text == "hello\n"

@@ -25,7 +25,7 @@ def bundle_fixture(containerd, tmp_path):
     bundle.close()
     if bundle.daemons() and bundle.path.exists():
         bundle.delete()
-    # A daemon that was shut down ends by itself; delete left a process behind that sees to it.
+    # A daemon that was shut down ends by itself; delete left a process behind that makes sure of it.
     try:
         wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
     finally:

@@ -20,8 +20,7 @@ const std::error_category& libvirt_category() noexcept;
 /// Parses the helper's answer. `operation` names it in errors: "create domain cppvm-ab12".
 /// Throws: Error with libvirt's text and, as cause, its number, if the answer is an error; Error
 /// (internal) if it is none.
-cppvm::helper::v1::Response
-parse_helper_answer(std::string_view bytes, std::string_view operation);
+cppvm::helper::v1::Response parse_helper_answer(std::string_view bytes, std::string_view operation);
 
 /// A domain to make and start.
 struct DomainRequest {

@@ -176,7 +176,8 @@ Awaitable<> LibvirtMachine::Parts::watch_share(ShareServer& server) {
         co_return;
     }
     logger.error(
-        "virtiofsd has ended, so the machine is ended too", {{"domain", spec.name}, {"how", how}}
+        "virtiofsd has exited, and the VM cannot go on without it",
+        {{"domain", spec.name}, {"how", how}}
     );
     signal_pidfd(pidfd.native_handle(), SIGKILL);
 }
@@ -273,9 +274,7 @@ LibvirtMachine::~LibvirtMachine() {
         if (parts_->pidfd.is_open()) {
             signal_pidfd(parts_->pidfd.native_handle(), SIGKILL);
         }
-        parts_->logger.error(
-            "A machine was dropped without being stopped", {{"domain", parts_->spec.name}}
-        );
+        parts_->logger.error("VM destroyed without stop()", {{"domain", parts_->spec.name}});
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): nobody is left to be told
     }
     // The tasks still use it, and may never run again.

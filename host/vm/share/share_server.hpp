@@ -30,7 +30,7 @@ struct ShareServerSpec {
 ///
 /// libvirt could start it too, but not with these options. A machine has two
 /// (docs/adr/0008-virtiofsd-of-our-own.md): what only the guest changes it may keep for as long as
-/// it likes, so that programs start quickly; for volumes it asks anew after a second, and at each
+/// it likes, so that programs start quickly; for volumes it asks again after a second, and at each
 /// open of a file.
 ///
 /// Owns: the process, its socket and pid file; the destructor ends and removes them.

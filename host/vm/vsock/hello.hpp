@@ -13,7 +13,8 @@ AgentHello decode_hello(std::string_view body);
 
 /// Waits for the guest's connection to the boot port, reads its hello and accepts it. Of a
 /// connection that is cut off before that, waits for the next.
-/// Throws: Error (unavailable) if what comes is no hello; the cancellation of `vsock.stop_listening`.
+/// Throws: Error (unavailable) if what comes is no hello; the cancellation of
+/// `vsock.stop_listening`.
 Awaitable<AgentHello> receive_hello(Vsock& vsock);
 
 } // namespace cppvm::vm

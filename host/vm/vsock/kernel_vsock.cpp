@@ -1,5 +1,5 @@
-#include "common/base/error.hpp"
 #include "common/async/adopt.hpp"
+#include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
 #include "host/vm/vsock/vsock.hpp"
 

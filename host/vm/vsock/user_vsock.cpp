@@ -47,7 +47,7 @@ ChildSpec command(
 
 void give_to(const std::filesystem::path& path, const std::optional<uid_t>& user) {
     if (user && ::lchown(path.c_str(), *user, *user) != 0) {
-        throw_errno("give to vhost-device-vsock", path.native());
+        throw_errno("give vhost-device-vsock", path.native());
     }
 }
 

@@ -122,7 +122,7 @@ class LibvirtDaemons:
 
     @staticmethod
     def _open_kvm():
-        """What udev does elsewhere. With mode 0600 libvirt probes QEMU anew at every call, which
+        """What udev does elsewhere. With mode 0600 libvirt probes QEMU again at every call, which
         takes a minute each time. Returns the old mode and group, or None if nothing changed."""
         try:
             old = os.stat("/dev/kvm")

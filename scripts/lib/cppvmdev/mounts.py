@@ -12,7 +12,7 @@ _MNT_DETACH = 2
 
 @dataclass(frozen=True)
 class Mount:
-    """One line of mountinfo, without the numbers that the kernel gives out anew."""
+    """One line of mountinfo, without the numbers that the kernel hands out for each mount."""
 
     point: str
     root: str

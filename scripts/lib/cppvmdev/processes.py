@@ -77,7 +77,7 @@ def find(pid):
         cmdline = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return None
-    # The name stands in parentheses and may itself hold any character.
+    # The name is in parentheses and may itself hold any character.
     comm, rest = stat[stat.index("(") + 1 :].rsplit(")", 1)
     fields = rest.split()
     if fields[0] in "ZX":

@@ -20,6 +20,6 @@ def wait_until(condition, what, timeout=10.0):
         if value:
             return value
         if time.monotonic() >= deadline:
-            raise WaitTimeout(f"waited {timeout:g} s in vain for: {what}")
+            raise WaitTimeout(f"timed out after {timeout:g} s waiting for: {what}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.05)

@@ -106,7 +106,7 @@ def config_file():
 
 
 def start(release_name):
-    """Makes containerd `release_name` run with the test images in it. Does nothing where it runs already.
+    """Makes containerd `release_name` run with the test images in it. Does nothing if it is already running.
 
     Raises releases.Unavailable where that release cannot be had.
     """

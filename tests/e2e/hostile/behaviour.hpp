@@ -18,9 +18,11 @@ namespace cppvm::hostile {
 /// - redial=1: the boot port is dialled again and again.
 /// - frames=unknown|known|garbage: frames that nobody asked for, without end, once created.
 /// - stdout=drip|flood|long|open: in place of the output; open: its end never comes.
-/// - exit=early|twice|never|silent: told before the start; told two times; SIGKILL does nothing; never
+/// - exit=early|twice|never|silent: told before the start; told two times; SIGKILL does nothing;
+/// never
 ///   told.
-/// - list=million|many|duplicate|negative|large: what ListProcesses returns; million: of few numbers;
+/// - list=million|many|duplicate|negative|large: what ListProcesses returns; million: of few
+/// numbers;
 ///   many: all different; large: above the limit.
 /// - METHOD=hang|garbage|N: never answered, no message, or status code N.
 class Behaviour {

@@ -143,7 +143,8 @@ TEST_F(AgentStdioTest, LeavesStdioOpenForTheContainersUser) {
 
 TEST_F(AgentStdioTest, RefusesIdsThatAreZeroTakenOrUnknown) {
     run_test([this](HostSide& host) -> Awaitable<> {
-        Status status = co_await failure_of(HostSide::dial(agent, {wire::ConnectionKind::stdio, 0}));
+        Status status =
+            co_await failure_of(HostSide::dial(agent, {wire::ConnectionKind::stdio, 0}));
         EXPECT_EQ(status.code, Code::failed_precondition);
         {
             StreamSocket first = co_await HostSide::dial(agent, {wire::ConnectionKind::stdio, 77});

@@ -1,8 +1,7 @@
 // The host's link and pumps against a real agent, over connections that break all the time.
 
-#include "host/agent/link.hpp"
-
 #include "common/os/file.hpp"
+#include "host/agent/link.hpp"
 #include "host/io/output_pump.hpp"
 #include "tests/integration/guest/agent_test.hpp"
 
@@ -91,8 +90,8 @@ class AgentLinkTest : public ::testing::Test {
     /// Runs `body` with a link to the agent.
     void run(std::function<Awaitable<>(AgentMachine&, agent::Link&)> body) {
         co_test(
-            [](AgentProcess& process, std::function<Awaitable<>(AgentMachine&, agent::Link&)> test)
-                -> Awaitable<> {
+            [](AgentProcess& process,
+               std::function<Awaitable<>(AgentMachine&, agent::Link&)> test) -> Awaitable<> {
                 AgentMachine machine(co_await asio::this_coro::executor, process);
                 agent::Link::Limits limits;
                 limits.pause = std::chrono::milliseconds(1);
@@ -157,9 +156,8 @@ TEST_F(AgentLinkTest, LosesNothingOfAStream) {
             std::make_unique<CuttingSink>(machine, text, 5'000),
             Logger()
         );
-        const auto process = co_await create(
-            link, "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done", id
-        );
+        const auto process =
+            co_await create(link, "i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i+1)); done", id);
         co_await start(link);
         co_await pump.copy();
         std::istringstream lines(text);

@@ -56,7 +56,8 @@ TEST_F(MachineEndTest, ALostConnectionIsTheEndOfTheMachineAndThenOfItsProcesses)
         const Status create = co_await status_of(bench.sandbox.create(container("c2")));
         EXPECT_EQ(
             create.message,
-            "create task c2: the VM of sandbox s1 has been ended: the connection to the guest agent "
+            "create task c2: the VM of sandbox s1 has been ended: the connection to the guest "
+            "agent "
             "is lost: nobody listens; recreate the pod or container"
         );
         co_await bench.sandbox.remove("c1", "");

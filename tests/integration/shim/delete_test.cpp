@@ -111,8 +111,7 @@ TEST_F(DeleteTest, AnswersInTimeAndGoesOn) {
     start_as("c1", "litter");
     kill_daemon("c1");
     dir_.write(
-        "helper",
-        "#!/bin/sh\n(sleep 6; kill -CONT $PPID) >/dev/null 2>&1 &\nkill -STOP $PPID\n"
+        "helper", "#!/bin/sh\n(sleep 6; kill -CONT $PPID) >/dev/null 2>&1 &\nkill -STOP $PPID\n"
     );
     removed("c1");
     EXPECT_TRUE(std::filesystem::exists(run_dir("c1")));

@@ -26,8 +26,8 @@ namespace cppvm::testing {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr std::chrono::seconds run_patience(20);
-constexpr std::chrono::seconds condition_patience(10);
+constexpr std::chrono::seconds run_timeout(20);
+constexpr std::chrono::seconds condition_timeout(10);
 
 struct Pipe {
     Pipe() {
@@ -64,7 +64,7 @@ std::string read_until_end(int fd, Clock::time_point deadline) {
 } // namespace
 
 bool wait_until(const std::function<bool()>& condition) {
-    const auto deadline = Clock::now() + condition_patience;
+    const auto deadline = Clock::now() + condition_timeout;
     while (!condition()) {
         if (Clock::now() >= deadline) {
             return false;
@@ -106,11 +106,11 @@ Outcome run_shim(const ShimRun& run) {
         input.out.reset();
     });
     Outcome outcome;
-    outcome.output = read_until_end(output.in.get(), begin + run_patience);
-    outcome.errors = read_until_end(errors.in.get(), begin + run_patience);
+    outcome.output = read_until_end(output.in.get(), begin + run_timeout);
+    outcome.errors = read_until_end(errors.in.get(), begin + run_timeout);
     asio::co_spawn(
         loop,
-        with_timeout(child.wait(), begin + run_patience, "wait for the shim"),
+        with_timeout(child.wait(), begin + run_timeout, "wait for the shim"),
         [&](const std::exception_ptr& failure, ChildExit exit) {
             EXPECT_FALSE(failure) << "the shim does not end";
             EXPECT_EQ(exit.signal, 0);

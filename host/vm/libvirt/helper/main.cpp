@@ -20,7 +20,8 @@ using namespace cppvm::vm::libvirt;
 using cppvm::helper::v1::Response;
 
 constexpr const char* usage =
-    "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI OPERATION [UUID] <message >response\n"
+    "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI OPERATION [UUID] <message "
+    ">response\n"
     "operations: create, ping; with the UUID of a domain: attach, destroy, detach, pause, resume\n";
 
 template <class Message>
@@ -28,9 +29,7 @@ Message read_input() {
     Message message;
     const std::string bytes(std::istreambuf_iterator<char>(std::cin), {});
     if (!message.ParseFromString(bytes)) {
-        throw Error(
-            Code::invalid_argument, "standard input: not a valid " + message.GetTypeName()
-        );
+        throw Error(Code::invalid_argument, "standard input: not a valid " + message.GetTypeName());
     }
     return message;
 }
@@ -84,10 +83,8 @@ const std::map<std::string, Operation>& operations() {
 }
 
 void run(const std::vector<std::string>& arguments, Response& response) {
-    const auto found =
-        arguments.size() >= 2 ? operations().find(arguments[1]) : operations().end();
-    if (found == operations().end() ||
-        arguments.size() != (found->second.of_a_domain ? 3U : 2U)) {
+    const auto found = arguments.size() >= 2 ? operations().find(arguments[1]) : operations().end();
+    if (found == operations().end() || arguments.size() != (found->second.of_a_domain ? 3U : 2U)) {
         throw Error(Code::invalid_argument, usage);
     }
     const Connection connection(arguments[0]);

@@ -59,7 +59,8 @@ void set_user(pugi::xml_document& document, const CreateDomain& request) {
     security.append_attribute("type").set_value("static");
     security.append_attribute("model").set_value("dac");
     security.append_attribute("relabel").set_value("no");
-    const std::string label = "+" + std::to_string(request.user()) + ":+" + std::to_string(request.group());
+    const std::string label =
+        "+" + std::to_string(request.user()) + ":+" + std::to_string(request.group());
     security.append_child("label").text().set(label.c_str());
 }
 
@@ -67,7 +68,7 @@ void set_user(pugi::xml_document& document, const CreateDomain& request) {
 void hand_over_sockets(const CreateDomain& request) {
     for (const auto& path : request.sockets()) {
         if (::lchown(path.c_str(), request.user(), request.group()) != 0) {
-            throw_errno("give to QEMU's user the socket", path);
+            throw_errno("give QEMU's user the socket", path);
         }
     }
 }
@@ -180,8 +181,7 @@ void attach(const Connection& connection, const std::string& uuid, const std::st
 
 void detach(const Connection& connection, const std::string& uuid, const std::string& xml) {
     const auto device = parse(xml.c_str(), "the device");
-    const std::string alias =
-        device.first_child().child("alias").attribute("name").as_string();
+    const std::string alias = device.first_child().child("alias").attribute("name").as_string();
     if (alias.empty()) {
         throw Error(Code::invalid_argument, "detach a device: it has no alias");
     }

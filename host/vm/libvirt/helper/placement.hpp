@@ -8,8 +8,8 @@ namespace cppvm::vm::libvirt {
 
 /// Moves the QEMU of a domain into these cgroups (host/cgroup). The domain is paused: libvirt puts
 /// QEMU's threads where it wants them in the course of a start, and must be done with that; and of
-/// the guest's memory nothing must be in use yet, for it stays with the cgroup that it was charged
-/// to. Throws: Error.
+/// the guest's memory nothing must be in use yet, because it stays with the cgroup that it was
+/// charged to. Throws: Error.
 void move_qemu(const std::string& domain, const std::vector<std::filesystem::path>& cgroups);
 
 /// Lets every user pass through the directory in which libvirt keeps what its QEMUs read, as most

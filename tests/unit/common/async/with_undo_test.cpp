@@ -1,7 +1,6 @@
-#include "common/async/with_undo.hpp"
-
 #include "common/async/event.hpp"
 #include "common/async/task_group.hpp"
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "tests/support/co_test.hpp"
 

@@ -1,6 +1,5 @@
-#include "common/stream/stream_sender.hpp"
-
 #include "common/async/task_group.hpp"
+#include "common/stream/stream_sender.hpp"
 #include "common/wire/stream_frame.hpp"
 #include "tests/support/co_test.hpp"
 
@@ -47,9 +46,7 @@ class Bench {
         asio::local::stream_protocol::socket ours(executor_);
         asio::local::stream_protocol::socket theirs(executor_);
         asio::local::connect_pair(ours, theirs);
-        waiting_.push_back(
-            Connection{std::make_shared<StreamSocket>(std::move(ours)), received}
-        );
+        waiting_.push_back(Connection{std::make_shared<StreamSocket>(std::move(ours)), received});
         connected_.set();
         return StreamSocket(std::move(theirs));
     }
@@ -208,7 +205,9 @@ TEST(StreamSenderTest, SendsAgainWhatHasNotArrived) {
 
 TEST(StreamSenderTest, EndsWithoutAnotherConnection) {
     run([](Bench& bench) -> Awaitable<> {
-        { StreamSocket receiver = bench.connect(0); }
+        {
+            StreamSocket receiver = bench.connect(0);
+        }
         bench.no_more_connections();
         const End result = co_await bench.result();
         EXPECT_EQ(result, End::lost);
@@ -229,7 +228,9 @@ TEST(StreamSenderTest, BelievesNoReceiverThatCannotBeRight) {
         });
     }
     run([](Bench& bench) -> Awaitable<> {
-        { StreamSocket receiver = bench.connect(0); }
+        {
+            StreamSocket receiver = bench.connect(0);
+        }
         StreamSocket receiver = bench.connect(1); // nothing was ever sent
         const End result = co_await bench.result();
         EXPECT_EQ(result, End::broken);

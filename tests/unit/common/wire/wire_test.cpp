@@ -11,8 +11,8 @@ TEST(PreambleTest, HasTheDocumentedBytes) {
     const Preamble preamble{ConnectionKind::resume, 0x0102030405060708, 0x090a0b0c0d0e0f10};
     const auto bytes = encode(preamble);
     const std::array<std::uint8_t, preamble_size> expected = {
-        'C', 'P', 'V', 'M', protocol_version, 3, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-        15,  16
+        'C', 'P', 'V', 'M', protocol_version, 3, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+        13,  14,  15,  16
     };
     EXPECT_EQ(bytes, expected);
     EXPECT_EQ(decode_preamble(bytes).value(), preamble);
@@ -60,7 +60,8 @@ TEST(StreamFrameTest, RoundTripsLengthsUpToTheLimit) {
 }
 
 TEST(StreamFrameTest, RoundTripsConfirmations) {
-    for (const std::uint64_t received : {std::uint64_t{0}, std::uint64_t{1} << 40, stream_refused}) {
+    for (const std::uint64_t received :
+         {std::uint64_t{0}, std::uint64_t{1} << 40, stream_refused}) {
         EXPECT_EQ(decode_confirmation(encode_confirmation(received)), received);
     }
     EXPECT_EQ(encode_confirmation(0x0102030405060708)[0], 1) << "big endian";

@@ -205,9 +205,8 @@ class ProcessIoTest : public ::testing::Test {
     }
 
     // A further connection, unless a test says that there is none.
-    Awaitable<std::optional<stream::Connection>> resume(
-        asio::any_io_executor executor, std::optional<GuestEnd>& guest, std::uint64_t received
-    ) {
+    Awaitable<std::optional<stream::Connection>>
+    resume(asio::any_io_executor executor, std::optional<GuestEnd>& guest, std::uint64_t received) {
         resumed_at.push_back(received);
         if (!can_resume) {
             co_return std::nullopt;

@@ -135,7 +135,7 @@ TEST_F(OutputTest, DeliversWhatALateReaderLeftInTheGuest) {
         ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
         const std::string received = co_await out.receive_all();
         EXPECT_TRUE(received == data);
-        EXPECT_FALSE(log.has("holds it")) << log.text();
+        EXPECT_FALSE(log.has("has it open")) << log.text();
         co_await tasks.join();
         co_await io->stop();
     }());
@@ -221,7 +221,7 @@ TEST_F(OutputTest, CutsOffAGuestThatDrips) {
         EXPECT_FALSE(complete);
         const std::string received = co_await out.receive_all(); // ends with the stream
         EXPECT_GE(received.size(), 2U);
-        EXPECT_TRUE(log.has("a process in the guest still holds it")) << log.text();
+        EXPECT_TRUE(log.has("a process in the guest still has it open")) << log.text();
         co_await tasks.join();
         co_await io->stop();
     }());

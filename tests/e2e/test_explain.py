@@ -64,7 +64,7 @@ def test_running_sandbox(runner):
     assert f"{session.NAMESPACE}/{container.name}" in text
     assert "running" in text
     container.delete()
-    assert container.name not in _cppvm("list").check().text
+    wait_until(lambda: container.name not in _cppvm("list").check().text, "the sandbox to be gone")
 
 
 def test_daemon_that_does_not_answer(runner):

@@ -91,6 +91,14 @@ Awaitable<bool> receive_answer(StreamSocket& socket, Deadline deadline) {
     co_return co_await with_timeout(read(socket), deadline, "ask the agent");
 }
 
+/// "running", "paused", …, from the file in which libvirtd keeps the state of a domain.
+std::string domain_state(const std::string& name) {
+    std::string text = read_file("/run/libvirt/qemu/" + name + ".xml", 1UL << 20);
+    const std::string_view key = "<domstatus state='";
+    text.erase(0, text.find(key) + key.size());
+    return text.substr(0, text.find('\''));
+}
+
 class LibvirtMachineTest : public VmFixture {
   public:
     Awaitable<std::unique_ptr<VirtualMachine>> start(VmSpec machine) {
@@ -161,19 +169,15 @@ TEST_F(LibvirtMachineTest, PausesAndResumes) {
     auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
         auto machine = co_await test.start(test.spec());
         co_await machine->wait_hello(deadline_in(seconds(30)));
-        auto before = co_await machine->dial(wire::agent_port, deadline_in(seconds(5)));
+        auto socket = co_await machine->dial(wire::agent_port, deadline_in(seconds(5)));
+        EXPECT_EQ(domain_state(test.name_), "running");
         co_await machine->pause(deadline_in(seconds(5)));
-        co_await send_preamble(before);
-        const std::string silence =
-            co_await failure_of(receive_answer(before, deadline_in(seconds(1))));
-        EXPECT_THAT(silence, HasSubstr("timed out"));
+        EXPECT_EQ(domain_state(test.name_), "paused");
         co_await machine->resume(deadline_in(seconds(5)));
-        EXPECT_TRUE(co_await receive_answer(before, deadline_in(seconds(10))));
-        before.close();
-        auto after = co_await machine->dial(wire::agent_port, deadline_in(seconds(5)));
-        co_await send_preamble(after);
-        EXPECT_TRUE(co_await receive_answer(after, deadline_in(seconds(10))));
-        after.close();
+        EXPECT_EQ(domain_state(test.name_), "running");
+        co_await send_preamble(socket);
+        EXPECT_TRUE(co_await receive_answer(socket, deadline_in(seconds(10))));
+        socket.close();
         co_await machine->stop();
     };
     run(body(*this));

@@ -30,7 +30,7 @@ struct ChildFailure {
     int error;
 };
 
-/// The child's end of the pipe to its parent: closed by exec, which tells success.
+/// The child's end of the pipe to its parent: closed by exec, which means success.
 /// Async-signal-safe.
 class ChildReport {
   public:

@@ -210,7 +210,7 @@ void Container::on_exec_reaped() {
 }
 
 Awaitable<> Container::finish_exit() {
-    // The exits of execs are told before that of init, but not forever.
+    // The exits of execs are reported before that of init, but not waited for forever.
     execs_ended_.clear();
     try {
         if (has_live_exec()) {

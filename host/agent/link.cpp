@@ -79,8 +79,8 @@ Awaitable<> Link::follow_events(std::shared_ptr<Connection> connection) {
     }
 }
 
-// The guest may tell anything: what it has told before is no news, nor are processes that nobody
-// waits for.
+// The guest may report anything: what it has reported before is ignored, and so are processes that
+// nobody waits for.
 void Link::hear(const v2::Event& event) {
     if (event.sequence() != 0) {
         if (event.sequence() <= events_seen_) {

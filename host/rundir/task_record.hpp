@@ -25,7 +25,7 @@ struct TaskRecord {
 };
 
 /// Replaces `<bundle>/cppvm-task.json` as a whole. The daemon calls it when a task was created and
-/// when it ended, before the exit is told to anybody. Blocks for one small file.
+/// when it ended, before the exit is reported to anybody. Blocks for one small file.
 /// Throws: Error.
 void write_task_record(const std::filesystem::path& bundle, const TaskRecord& record);
 

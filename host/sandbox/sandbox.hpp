@@ -30,7 +30,8 @@ struct SandboxSpec {
 /// One virtual machine and the containers in it: the owner of everything that exists for a pod.
 ///
 /// A process of the guest is dead for containerd only when it has ended or the machine has. So a
-/// machine whose agent cannot be talked to any more is destroyed: nothing in it could be told of.
+/// machine whose agent cannot be talked to any more is destroyed: nothing in it could be reported
+/// on.
 ///
 /// Thread: the loop's only.
 class Sandbox {

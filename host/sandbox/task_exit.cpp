@@ -15,7 +15,7 @@ Awaitable<Exit> Task::wait(std::string exec_id) {
     co_return co_await process->state.wait();
 }
 
-// The exit of a process: what the guest tells, or what the host has decided meanwhile, or the end
+// The exit of a process: what the guest reports, or what the host has decided meanwhile, or the end
 // of the machine.
 Awaitable<Exit> Task::exit_of(ProcessHandle process) {
     const auto in_guest = process->in_guest;
@@ -34,7 +34,7 @@ Awaitable<Exit> Task::exit_of(ProcessHandle process) {
 
 Awaitable<> Task::watch_init() {
     const Exit exit = co_await exit_of(init_);
-    // The start is told before the exit, where the guest tells both.
+    // The start is reported before the exit, if the guest reports both.
     co_await ends_by(
         init_->state.wait_start_settled(), deadline_in(environment_.timeouts.start_answer)
     );

@@ -20,7 +20,7 @@ struct Timeouts {
     Duration delete_in_guest{3'000};
     /// From SIGKILL until the host stops to wait for the guest. By configuration.
     Duration kill{10'000};
-    /// For the answer to a start once the guest has told the exit.
+    /// For the answer to a start once the guest has reported the exit.
     Duration start_answer{2'000};
     /// The exits of execs are in the guest already when init's is; this only bounds a guest that
     /// lies.

@@ -35,7 +35,7 @@ std::string read_log(int context) {
     return text;
 }
 
-// mount(2) tells only an errno. Offering the options one by one to an fs context that is never
+// mount(2) returns only an errno. Offering the options one by one to an fs context that is never
 // mounted gives the kernel's words for the first that it refuses.
 std::string ask_kernel(const std::string& type, std::string_view data) {
     const UniqueFd context(::fsopen(type.c_str(), FSOPEN_CLOEXEC));

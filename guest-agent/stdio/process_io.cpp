@@ -95,7 +95,7 @@ class InputConnection {
             std::array<std::uint8_t, wire::frame_header_size> header{};
             auto [error, size] =
                 co_await asio::async_read(socket(), asio::buffer(header), use_tuple);
-            if (error) {
+            if (error || !stream_.is_in_use(connection_)) {
                 co_return InputEnd::disconnected;
             }
             const auto length = wire::decode_frame_header(header);
@@ -133,7 +133,7 @@ class InputConnection {
             auto [error, size] = co_await socket().async_read_some(
                 asio::buffer(buffer_.get(), std::min(left, buffer_size)), use_tuple
             );
-            if (error) {
+            if (error || !stream_.is_in_use(connection_)) {
                 co_return InputEnd::disconnected;
             }
             left -= size;

@@ -26,6 +26,7 @@ void StdioStream::resume(StreamSocket connection, std::uint64_t host_received) {
     if (const auto socket = in_use_.lock()) {
         boost::system::error_code ignored;
         socket->shutdown(asio::socket_base::shutdown_both, ignored);
+        in_use_.reset(); // what it has in its buffer does not count any more
     }
     waiting_ = {std::make_shared<StreamSocket>(std::move(connection)), host_received};
     has_waiting_.set();

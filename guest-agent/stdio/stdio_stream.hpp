@@ -30,6 +30,12 @@ class StdioStream {
     /// have arrived at the host.
     void resume(StreamSocket connection, std::uint64_t host_received);
 
+    /// False once another connection has taken its place: the host sends again what this one has
+    /// brought since.
+    bool is_in_use(const stream::Connection& connection) const noexcept {
+        return in_use_.lock() == connection.socket;
+    }
+
     /// Bytes of an input stream that have arrived here. Counted by whoever reads them.
     std::uint64_t received = 0;
 

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fcntl.h>
+#include <string_view>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -115,6 +116,36 @@ TEST(ProcessIoTest, WritesInputAndClosesAtItsEnd) {
         std::array<char, 8> buffer{};
         EXPECT_EQ(::read(reader.get(), buffer.data(), buffer.size()), 3);
         EXPECT_EQ(::read(reader.get(), buffer.data(), buffer.size()), 0);
+        co_await io.stop();
+    }());
+}
+
+// The host was answered how much has arrived; what comes on the old connection after that it sends
+// again.
+TEST(ProcessIoTest, TakesNothingFromAConnectionThatWasReplaced) {
+    co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        ProcessIo io(executor, Logger());
+        auto [host, agent] = make_socket_pair(executor);
+        auto [reader, sink] = make_pipe();
+        const auto stream = make_stream(std::move(agent));
+        io.add_input(stream, std::move(sink));
+        co_await write_frame(host, 2, "ab");
+        while (stream->received < 2) {
+            co_await asio::post(executor, asio::use_awaitable);
+        }
+        const auto header = wire::encode_frame_header(3);
+        host.write_some(asio::buffer(header));
+        host.write_some(asio::buffer("old", 3));
+        auto [host2, agent2] = make_socket_pair(executor);
+        stream->resume(std::move(agent2), 0);
+        co_await write_frame(host2, 3, "new");
+        co_await write_frame(host2, 0, "");
+        const std::uint64_t confirmation = co_await read_confirmation(host2);
+        EXPECT_EQ(confirmation, 6U);
+        std::array<char, 16> buffer{};
+        const auto size = ::read(reader.get(), buffer.data(), buffer.size());
+        EXPECT_EQ(std::string_view(buffer.data(), size), "abnew");
         co_await io.stop();
     }());
 }

@@ -8,6 +8,11 @@
 
 namespace cppvm {
 
+Code failure_code(int number) noexcept {
+    const bool known = number > 0 && number <= static_cast<int>(Code::unauthenticated);
+    return known ? static_cast<Code>(number) : Code::unknown;
+}
+
 std::string_view code_text(Code code) noexcept {
     switch (code) {
     case Code::ok:

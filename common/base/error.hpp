@@ -30,6 +30,9 @@ enum class Code : int {
     unauthenticated = 16,
 };
 
+/// The code of a failure that came as a number; `unknown` for ok, and for one that is none.
+Code failure_code(int number) noexcept;
+
 /// "not found" and the like: the text by which containerd names the class.
 std::string_view code_text(Code code) noexcept;
 

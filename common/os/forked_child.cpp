@@ -83,7 +83,7 @@ std::string encode_failure(const std::exception_ptr& failure) noexcept {
     std::memcpy(numbers.data(), text.data(), std::min(text.size(), sizeof numbers));
     text.remove_prefix(std::min(text.size(), sizeof numbers));
     throw Error(
-        static_cast<Code>(numbers[0]),
+        failure_code(numbers[0]),
         std::string(text),
         std::error_code(numbers[1], std::generic_category())
     );

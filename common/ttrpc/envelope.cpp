@@ -163,8 +163,7 @@ boost::system::result<Response> decode_response(std::string_view bytes) {
         response.payload = std::move(*message.mutable_payload());
         return response;
     }
-    const bool known = code > 0 && code <= static_cast<int>(Code::unauthenticated);
-    response.status.code = known ? static_cast<Code>(code) : Code::unknown;
+    response.status.code = failure_code(code);
     response.status.message = message.status().message().substr(0, max_message_bytes);
     return response;
 }

@@ -223,13 +223,13 @@ void add_device(pugi::xml_node parent, const Nic& nic, unsigned /*index*/) {
 
 std::string to_device_xml(const Device& device, unsigned index) {
     pugi::xml_document document;
-    std::visit([&](const auto& one) { add_device(document, one, index); }, device);
+    std::visit([&](const auto& one) { add_device(document.root(), one, index); }, device);
     return to_text(document);
 }
 
 std::string to_alias_xml(const std::string& device_name) {
     pugi::xml_document document;
-    set(add(add(document, "device"), "alias"), "name", alias_of(device_name));
+    set(add(add(document.root(), "device"), "alias"), "name", alias_of(device_name));
     return to_text(document);
 }
 

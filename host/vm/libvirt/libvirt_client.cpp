@@ -21,40 +21,6 @@ namespace {
 
 constexpr std::size_t max_answer_bytes = std::size_t{64} * 1024;
 
-class LibvirtCategory : public std::error_category {
-  public:
-    const char* name() const noexcept override { return "libvirt"; }
-    std::string message(int code) const override { return "libvirt error " + std::to_string(code); }
-};
-
-// virErrorNumber, https://libvirt.org/html/libvirt-virterror.html
-Code code_of_libvirt(int number) noexcept {
-    switch (number) {
-    case 2: // VIR_ERR_NO_MEMORY
-        return Code::resource_exhausted;
-    case 38: // VIR_ERR_SYSTEM_ERROR: in practice the daemon's socket cannot be reached
-    case 39: // VIR_ERR_RPC
-        return Code::unavailable;
-    case 45: // VIR_ERR_AUTH_FAILED
-    case 88: // VIR_ERR_ACCESS_DENIED
-        return Code::permission_denied;
-    case 68: // VIR_ERR_OPERATION_TIMEOUT
-        return Code::deadline_exceeded;
-    default:
-        return Code::unknown;
-    }
-}
-
-[[noreturn]] void
-throw_helpers_error(const helper::v1::Response::Error& error, std::string_view operation) {
-    const bool is_libvirts = error.code() != 0;
-    throw Error(
-        code_of_libvirt(error.code()),
-        std::string(operation) + ": " + (is_libvirts ? "libvirt: " : "") + error.message(),
-        is_libvirts ? std::error_code(error.code(), libvirt_category()) : std::error_code()
-    );
-}
-
 Awaitable<std::string> read_answer(asio::posix::stream_descriptor& pipe) {
     std::string text;
     std::array<char, 4096> buffer{};
@@ -99,18 +65,13 @@ Awaitable<std::string> run_helper(ChildSpec spec, std::string input) {
     const ChildExit exit = co_await helper.wait();
     if ((exit.code != 0 || exit.signal != 0) && answer.empty()) {
         throw Error(
-            Code::unavailable, spec.arguments[0] + " ended with " + to_text(exit) + " and no answer"
+            Code::internal, spec.arguments[0] + " ended with " + to_text(exit) + " and no answer"
         );
     }
     co_return answer;
 }
 
 } // namespace
-
-const std::error_category& libvirt_category() noexcept {
-    static const LibvirtCategory category;
-    return category;
-}
 
 helper::v1::Response parse_helper_answer(std::string_view bytes, std::string_view operation) {
     helper::v1::Response response;
@@ -120,7 +81,8 @@ helper::v1::Response parse_helper_answer(std::string_view bytes, std::string_vie
         );
     }
     if (response.has_error()) {
-        throw_helpers_error(response.error(), operation);
+        const auto& error = response.error();
+        throw Error(failure_code(error.code()), std::string(operation) + ": " + error.message());
     }
     return response;
 }

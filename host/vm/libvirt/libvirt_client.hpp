@@ -9,17 +9,13 @@
 #include <string>
 #include <string_view>
 #include <sys/types.h>
-#include <system_error>
 #include <vector>
 
 namespace cppvm::vm {
 
-/// libvirt's error numbers (virErrorNumber) as the cause of an Error.
-const std::error_category& libvirt_category() noexcept;
-
 /// Parses the helper's answer. `operation` names it in errors: "create domain cppvm-ab12".
-/// Throws: Error with libvirt's text and, as cause, its number, if the answer is an error; Error
-/// (internal) if it is none.
+/// Throws: the Error that it holds, if it is one (unavailable: libvirtd does not answer); Error
+/// (internal) if it is malformed.
 cppvm::helper::v1::Response parse_helper_answer(std::string_view bytes, std::string_view operation);
 
 /// A domain to make and start.

@@ -128,7 +128,7 @@ Awaitable<std::optional<std::uint32_t>> LibvirtMachine::Parts::create_domain(
         throw Error(*failure);
     }
     std::string message = failure->message();
-    if (failure->code() == Code::unavailable && failure->cause().category() == libvirt_category()) {
+    if (failure->code() == Code::unavailable) {
         message += "; if libvirtd does not run, " + check::libvirtd_remedy();
     } else {
         message += co_await failure_of_share_servers();

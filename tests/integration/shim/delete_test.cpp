@@ -1,3 +1,4 @@
+#include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "host/rundir/run_dir_lock.hpp"
 #include "host/rundir/task_record.hpp"
@@ -83,7 +84,7 @@ TEST_F(DeleteTest, SaysThatLibvirtDoesNotAnswer) {
     start_as("c1", "litter");
     kill_daemon("c1");
     helper::v1::Response response;
-    response.mutable_error()->set_code(38);
+    response.mutable_error()->set_code(static_cast<int>(Code::unavailable));
     response.mutable_error()->set_message("no socket");
     const auto answer = dir_.write("answer", response.SerializeAsString());
     dir_.write("helper", "#!/bin/sh\ncat " + answer.native() + "\nexit 1\n");

@@ -1,31 +1,16 @@
 #pragma once
 
+#include "common/base/error.hpp"
+
 #include <libvirt/libvirt.h>
 
-#include <exception>
 #include <memory>
 #include <string>
 
 namespace cppvm::vm::libvirt {
 
-/// libvirt's last error of this thread: numbers (virErrorNumber, virErrorDomain) and text.
-class LibvirtError : public std::exception {
-  public:
-    LibvirtError(int code, int domain, std::string text)
-        : code_(code), domain_(domain), text_(std::move(text)) {}
-
-    const char* what() const noexcept override { return text_.c_str(); }
-    int code() const noexcept { return code_; }
-    int domain() const noexcept { return domain_; }
-
-  private:
-    int code_;
-    int domain_;
-    std::string text_;
-};
-
-/// What libvirt said last.
-LibvirtError last_error();
+/// What libvirt said last, as an error of ours: unavailable if libvirtd does not answer.
+Error last_error();
 
 /// Throws that.
 [[noreturn]] void throw_last();

@@ -102,14 +102,10 @@ int main(int argc, char** argv) {
     Response response;
     try {
         run(arguments, response);
-    } catch (const LibvirtError& error) {
-        response.mutable_error()->set_code(error.code());
-        response.mutable_error()->set_domain(error.domain());
-        response.mutable_error()->set_message(joined_lines(error.what()));
     } catch (...) {
-        response.mutable_error()->set_message(
-            joined_lines(to_status(std::current_exception()).message)
-        );
+        const Status failure = to_status(std::current_exception());
+        response.mutable_error()->set_code(static_cast<int>(failure.code));
+        response.mutable_error()->set_message(joined_lines(failure.message));
     }
     const bool written = response.SerializeToOstream(&std::cout) && std::cout.flush();
     return written && !response.has_error() ? 0 : 1;

@@ -88,9 +88,9 @@ void place_and_resume(
         response.add_warnings("QEMU stays in libvirt's cgroup: " + joined_lines(error.what()));
     }
     if (virDomainResume(domain) != 0) {
-        const LibvirtError failure = last_error();
+        const Error failure = last_error();
         virDomainDestroy(domain);
-        throw LibvirtError(failure);
+        throw Error(failure);
     }
 }
 

@@ -11,30 +11,30 @@ namespace cppvm::vm::libvirt {
 
 /// Makes and starts a transient domain, whose QEMU runs as the request's user and is in the cgroup
 /// of this process if that has the domain's name. The domain outlives the connection on purpose.
-/// Throws: LibvirtError, Error; then there is no domain.
+/// Throws: Error; then there is no domain.
 void create(
     const Connection& connection,
     const cppvm::helper::v1::CreateDomain& request,
     cppvm::helper::v1::Response& response
 );
 
-/// Destroys a domain and waits until libvirt has cleaned up after it. Throws: LibvirtError.
+/// Destroys a domain and waits until libvirt has cleaned up after it. Throws: Error.
 void destroy(
     const Connection& connection, const std::string& uuid, cppvm::helper::v1::Response& response
 );
 
-/// Adds a device to a domain that runs. Throws: LibvirtError.
+/// Adds a device to a domain that runs. Throws: Error.
 void attach(const Connection& connection, const std::string& uuid, const std::string& xml);
 
 /// Takes a device away, and waits until the guest has let go of it: for as long as that takes, so
-/// whoever runs this program bounds it. Throws: LibvirtError, Error.
+/// whoever runs this program bounds it. Throws: Error.
 void detach(const Connection& connection, const std::string& uuid, const std::string& xml);
 
-/// Stops and starts a domain's processors. Throws: LibvirtError.
+/// Stops and starts a domain's processors. Throws: Error.
 void pause(const Connection& connection, const std::string& uuid);
 void resume(const Connection& connection, const std::string& uuid);
 
-/// Throws: LibvirtError.
+/// Throws: Error.
 void ping(const Connection& connection, cppvm::helper::v1::Response& response);
 
 } // namespace cppvm::vm::libvirt

@@ -176,7 +176,7 @@ TEST_F(LeftoversTest, SparesAProcessThatTookTheRecordedPid) {
 
 TEST_F(LeftoversTest, ReportsThatLibvirtDidNotAnswerButDoesTheRest) {
     helper::v1::Response response;
-    response.mutable_error()->set_code(38);
+    response.mutable_error()->set_code(static_cast<int>(Code::unavailable));
     response.mutable_error()->set_message("no socket");
     const auto answer = directory_.write("answer", response.SerializeAsString());
     helper("cat " + answer.native() + "; exit 1");

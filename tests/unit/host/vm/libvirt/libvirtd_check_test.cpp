@@ -35,7 +35,7 @@ TEST_F(LibvirtdCheckTest, AsksThroughTheHelper) {
     response.set_version(9000000);
     answer(response);
     expect(check::State::ok);
-    response.mutable_error()->set_code(38);
+    response.mutable_error()->set_code(static_cast<int>(Code::unavailable));
     response.mutable_error()->set_message("no socket");
     answer(response);
     expect(check::State::missing);

@@ -64,4 +64,9 @@ void Arguments::expect_no_rest() const {
     }
 }
 
+config::Config load_config(const Arguments& arguments) {
+    const auto file = arguments.option("--config");
+    return config::load(file.value_or(config::default_path), file.has_value());
+}
+
 } // namespace cppvm::cli

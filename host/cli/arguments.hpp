@@ -1,5 +1,7 @@
 #pragma once
 
+#include "host/config/config.hpp"
+
 #include <map>
 #include <optional>
 #include <string>
@@ -32,5 +34,8 @@ class Arguments {
     std::map<std::string, std::string, std::less<>> values_;
     std::vector<std::string> rest_;
 };
+
+/// The configuration that `--config` names, else the host's. Throws: Error naming the file.
+config::Config load_config(const Arguments& arguments);
 
 } // namespace cppvm::cli

@@ -45,9 +45,7 @@ Awaitable<std::vector<check::Check>> check_host(config::Config config, Deadline 
 Awaitable<int> check_command(Invocation invocation) {
     const Arguments arguments(invocation.words, {"--config"});
     arguments.expect_no_rest();
-    const auto file = arguments.option("--config");
-    const config::Config config =
-        config::load(file.value_or(config::default_path), file.has_value());
+    const config::Config config = load_config(arguments);
     const auto checks = co_await check_host(config, deadline_in(check_timeout));
     int missing = 0;
     for (const auto& check : checks) {

@@ -113,14 +113,13 @@ void print_processes(std::ostream& out, const ExplainResponse& now) {
 void print_tasks(std::ostream& out, const ExplainResponse& now) {
     for (const auto& task : now.tasks()) {
         for (const auto& process : task.processes()) {
-            const std::string name = task.container_id() +
-                                     (process.exec_id().empty() ? "" : ", exec ") +
-                                     process.exec_id();
+            std::string line = task.container_id();
+            line.append(process.exec_id().empty() ? "" : ", exec ").append(process.exec_id());
             const std::string state =
                 process.state() == "stopped"
                     ? "stopped with " + std::to_string(process.exit_status())
                     : process.state() + ", pid " + std::to_string(process.pid());
-            print_line(out, "task", name + ": " + state);
+            print_line(out, "task", line.append(": ").append(state));
         }
     }
 }
@@ -162,9 +161,7 @@ Awaitable<int> explain_command(Invocation invocation) {
         throw Error(Code::invalid_argument, "name one sandbox or container");
     }
     const std::string id = arguments.rest().front();
-    const auto file = arguments.option("--config");
-    const config::Config config =
-        config::load(file.value_or(config::default_path), file.has_value());
+    const config::Config config = load_config(arguments);
     const auto wanted = arguments.option("--namespace");
     int found = 0;
     for (const FoundSandbox& sandbox : co_await find_sandboxes(config, deadline_in(ask_timeout))) {

@@ -48,9 +48,7 @@ void print_row(
 Awaitable<int> list_command(Invocation invocation) {
     const Arguments arguments(invocation.words, {"--config"}, {"--json"});
     arguments.expect_no_rest();
-    const auto file = arguments.option("--config");
-    const config::Config config =
-        config::load(file.value_or(config::default_path), file.has_value());
+    const config::Config config = load_config(arguments);
     const auto sandboxes = co_await find_sandboxes(config, deadline_in(ask_timeout));
     if (arguments.flag("--json")) {
         Json list = Json::array();

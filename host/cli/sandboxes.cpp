@@ -69,6 +69,7 @@ std::vector<FoundSandbox> described_below(const std::filesystem::path& directory
 Awaitable<std::vector<FoundSandbox>> find_sandboxes(config::Config config, Deadline deadline) {
     std::vector<FoundSandbox> found = described_below(config.run_dir);
     std::vector<Awaitable<>> questions;
+    questions.reserve(found.size());
     for (FoundSandbox& sandbox : found) {
         questions.push_back(ask(sandbox, deadline));
     }

@@ -2,7 +2,7 @@
 
 // In this source alone: compiled once, and nobody else sees spdlog or fmt. Debian has no static
 // archive of either.
-#define FMT_HEADER_ONLY
+#define FMT_HEADER_ONLY // NOLINT(readability-identifier-naming): fmt's own name
 #include <spdlog/details/log_msg.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/sink.h>

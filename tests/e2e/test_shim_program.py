@@ -109,7 +109,7 @@ def test_end_where_nobody_comes(bundle, tmp_path):
     bundle.use_config(config.write(path, settings.CONFIG_STAGE, {"vm": {"boot_timeout": 1}}))
     bundle.start()
     wait_until(lambda: not bundle.daemons(), "end of the daemon", 30)
-    assert "containerd has not connected" in bundle.log_text()
+    assert "containerd never connected" in bundle.log_text()
     Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
 
 

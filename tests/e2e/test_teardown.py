@@ -80,7 +80,7 @@ def test_qemu_that_ends_says_why(runner):
 
     def console_tail():
         lines = runner.containerd.log_text()[logged:].splitlines()
-        assert not any("virtiofsd has ended" in line for line in lines)
+        assert not any("virtiofsd has exited" in line for line in lines)
         return next((line for line in lines if "The VM has ended" in line), None)
 
     line = wait_until(console_tail, "the daemon to say that the VM has ended", 10)

@@ -22,6 +22,9 @@ void SentBytes::commit(std::size_t size) noexcept {
 
 std::span<const std::byte> SentBytes::from(std::uint64_t begin, std::size_t max) const noexcept {
     const std::size_t there = end_ - begin;
+    if (there == 0) {
+        return {}; // there may be no ring
+    }
     const std::size_t at = begin % capacity_;
     return {bytes_.get() + at, std::min({there, capacity_ - at, max})};
 }

@@ -3,12 +3,19 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/poll.hpp"
+#include "common/os/process_stat.hpp"
 
 #include <charconv>
 #include <csignal>
 #include <sys/syscall.h>
 
 namespace cppvm {
+
+namespace {
+
+constexpr int start_time_field = 22; // of /proc/PID/stat, proc(5)
+
+} // namespace
 
 std::optional<ProcessId> find_process(pid_t pid) {
     std::string stat;
@@ -20,18 +27,11 @@ std::optional<ProcessId> find_process(pid_t pid) {
         }
         throw;
     }
-    // The command (field 2) is in parentheses and may hold anything, so count after the last one.
-    std::size_t at = stat.rfind(')');
-    for (int field = 2; at != std::string::npos && field < 22; ++field) {
-        at = stat.find(' ', at + 1);
-    }
-    ProcessId process{pid, 0};
-    if (at == std::string::npos ||
-        std::from_chars(stat.data() + at + 1, stat.data() + stat.size(), process.start_time).ec !=
-            std::errc{}) {
+    const auto start_time = stat_number(stat, start_time_field);
+    if (!start_time) {
         throw Error(Code::internal, "parse /proc/" + std::to_string(pid) + "/stat: no start time");
     }
-    return process;
+    return ProcessId{pid, *start_time};
 }
 
 UniqueFd open_pidfd(const ProcessId& process) {

@@ -1,9 +1,9 @@
 #include "common/os/process_usage.hpp"
 
 #include "common/os/file.hpp"
+#include "common/os/process_stat.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <sstream>
 #include <string_view>
@@ -15,23 +15,11 @@ namespace {
 
 constexpr std::size_t max_file_bytes = 65536;
 constexpr std::size_t max_descendants = 4096;
-// Of the fields after the name in parentheses, which may hold anything: utime and stime.
-constexpr std::size_t user_time_field = 11;
-constexpr std::size_t system_time_field = 12;
+constexpr int user_time_field = 14; // of /proc/PID/stat, proc(5)
+constexpr int system_time_field = 15;
 
 std::string proc_file(pid_t pid, std::string_view name) {
     return read_file("/proc/" + std::to_string(pid) + "/" + std::string(name), max_file_bytes);
-}
-
-std::vector<std::uint64_t> numbers_after_name(const std::string& stat) {
-    std::vector<std::uint64_t> numbers;
-    std::istringstream fields(stat.substr(stat.rfind(')') + 1));
-    for (std::string field; fields >> field;) {
-        std::uint64_t number = 0;
-        std::from_chars(field.data(), field.data() + field.size(), number);
-        numbers.push_back(number);
-    }
-    return numbers;
 }
 
 std::uint64_t proportional_set_size(pid_t pid) noexcept {
@@ -54,14 +42,15 @@ std::string printable(std::string name) {
 std::optional<ProcessUsage> read_process_usage(pid_t pid) noexcept {
     try {
         const std::string stat = proc_file(pid, "stat");
-        const auto numbers = numbers_after_name(stat);
+        const auto user_time = stat_number(stat, user_time_field);
+        const auto system_time = stat_number(stat, system_time_field);
         const std::size_t open = stat.find('(');
         const std::size_t close = stat.rfind(')');
-        if (open == std::string::npos || close == std::string::npos || close < open ||
-            numbers.size() <= system_time_field) {
+        if (open == std::string::npos || close == std::string::npos || close < open || !user_time ||
+            !system_time) {
             return std::nullopt;
         }
-        const std::uint64_t ticks = numbers[user_time_field] + numbers[system_time_field];
+        const std::uint64_t ticks = *user_time + *system_time;
         const auto hertz = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
         return ProcessUsage{
             .pid = pid,

@@ -45,11 +45,7 @@ class Process : public std::enable_shared_from_this<Process> {
     int pidfd() const noexcept;
     /// Never adopted a child.
     bool is_empty() const noexcept { return std::holds_alternative<Empty>(state_); }
-    /// Prepared, and `start` was not called yet.
-    bool is_waiting() const noexcept { return std::holds_alternative<Waiting>(state_); }
-    bool is_running() const noexcept { return std::holds_alternative<Running>(state_); }
     bool has_ended() const noexcept { return std::holds_alternative<Ended>(state_); }
-    bool is_published() const noexcept { return published_.is_set(); }
 
     /// False if it has ended. Throws: Error.
     bool send_signal(int number);

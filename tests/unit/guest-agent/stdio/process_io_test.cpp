@@ -1,3 +1,4 @@
+#include "common/os/pipe.hpp"
 #include "common/wire/stream_frame.hpp"
 #include "guest-agent/stdio/process_io.hpp"
 #include "tests/support/co_test.hpp"
@@ -17,12 +18,6 @@ namespace cppvm::guest {
 namespace {
 
 using cppvm::testing::co_test;
-
-std::pair<UniqueFd, UniqueFd> make_pipe() {
-    std::array<int, 2> ends{};
-    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 std::shared_ptr<StdioStream> make_stream(StreamSocket socket) {
     const auto executor = socket.get_executor();
@@ -62,25 +57,58 @@ Awaitable<bool> is_closed(StreamSocket& socket) {
     co_return static_cast<bool>(error);
 }
 
+/// A process whose input comes from the host.
+struct InputBench {
+    explicit InputBench(const asio::any_io_executor& executor)
+        : io(executor, Logger()), host(executor) {
+        auto [ours, agents] = make_socket_pair(executor);
+        auto pipe = make_pipe("the test");
+        host = std::move(ours);
+        reader = std::move(pipe.read);
+        stream = make_stream(std::move(agents));
+        io.add_input(stream, std::move(pipe.write));
+    }
+
+    ProcessIo io;
+    StreamSocket host;
+    std::shared_ptr<StdioStream> stream;
+    UniqueFd reader; ///< the process's end
+};
+
+/// A process whose output goes to the host.
+struct OutputBench {
+    explicit OutputBench(const asio::any_io_executor& executor)
+        : io(executor, Logger()), host(executor) {
+        auto [ours, agents] = make_socket_pair(executor);
+        auto pipe = make_pipe("the test");
+        host = std::move(ours);
+        writer = std::move(pipe.write);
+        stream = make_stream(std::move(agents));
+        io.add_output(stream, std::move(pipe.read));
+    }
+
+    ProcessIo io;
+    StreamSocket host;
+    std::shared_ptr<StdioStream> stream;
+    UniqueFd writer; ///< the process's end
+};
+
 TEST(ProcessIoTest, FramesOutputAndEndsIt) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
-        auto [source, writer] = make_pipe();
-        io.add_output(make_stream(std::move(agent)), std::move(source));
-        EXPECT_EQ(::write(writer.get(), "hello", 5), 5);
-        std::string payload = co_await read_frame(host);
+        OutputBench bench(executor);
+        EXPECT_EQ(::write(bench.writer.get(), "hello", 5), 5);
+        std::string payload = co_await read_frame(bench.host);
         EXPECT_EQ(payload, "hello");
-        writer.reset();
-        payload = co_await read_frame(host);
+        bench.writer.reset();
+        payload = co_await read_frame(bench.host);
         EXPECT_EQ(payload, "");
-        EXPECT_EQ(io.open_streams(), 1U); // waits until the host has confirmed
-        co_await write_confirmation(host, 6);
-        while (io.open_streams() != 0) {
+        EXPECT_EQ(bench.io.open_streams(), 1U); // waits until the host has confirmed
+        co_await write_confirmation(bench.host, 6);
+        while (bench.io.open_streams() != 0) {
             co_await asio::post(executor, asio::use_awaitable);
         }
-        co_await io.stop();
+        co_await bench.io.stop();
     }());
 }
 
@@ -88,35 +116,29 @@ TEST(ProcessIoTest, ClosesThePipeWhenTheHostRefusesMore) {
     co_test([]() -> Awaitable<> {
         ::signal(SIGPIPE, SIG_IGN); // as the agent has it
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
-        auto [source, writer] = make_pipe();
-        io.add_output(make_stream(std::move(agent)), std::move(source));
-        co_await write_confirmation(host, wire::stream_refused);
-        while (io.open_streams() != 0) {
+        OutputBench bench(executor);
+        co_await write_confirmation(bench.host, wire::stream_refused);
+        while (bench.io.open_streams() != 0) {
             co_await asio::post(executor, asio::use_awaitable);
         }
-        EXPECT_EQ(::write(writer.get(), "x", 1), -1);
+        EXPECT_EQ(::write(bench.writer.get(), "x", 1), -1);
         EXPECT_EQ(errno, EPIPE);
-        co_await io.stop();
+        co_await bench.io.stop();
     }());
 }
 
 TEST(ProcessIoTest, WritesInputAndClosesAtItsEnd) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
-        auto [reader, sink] = make_pipe();
-        io.add_input(make_stream(std::move(agent)), std::move(sink));
-        co_await write_frame(host, 3, "abc");
-        co_await write_frame(host, 0, "");
-        const std::uint64_t confirmation = co_await read_confirmation(host);
+        InputBench bench(executor);
+        co_await write_frame(bench.host, 3, "abc");
+        co_await write_frame(bench.host, 0, "");
+        const std::uint64_t confirmation = co_await read_confirmation(bench.host);
         EXPECT_EQ(confirmation, 4U);
         std::array<char, 8> buffer{};
-        EXPECT_EQ(::read(reader.get(), buffer.data(), buffer.size()), 3);
-        EXPECT_EQ(::read(reader.get(), buffer.data(), buffer.size()), 0);
-        co_await io.stop();
+        EXPECT_EQ(::read(bench.reader.get(), buffer.data(), buffer.size()), 3);
+        EXPECT_EQ(::read(bench.reader.get(), buffer.data(), buffer.size()), 0);
+        co_await bench.io.stop();
     }());
 }
 
@@ -125,107 +147,89 @@ TEST(ProcessIoTest, WritesInputAndClosesAtItsEnd) {
 TEST(ProcessIoTest, TakesNothingFromAConnectionThatWasReplaced) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
-        auto [reader, sink] = make_pipe();
-        const auto stream = make_stream(std::move(agent));
-        io.add_input(stream, std::move(sink));
-        co_await write_frame(host, 2, "ab");
-        while (stream->received < 2) {
+        InputBench bench(executor);
+        co_await write_frame(bench.host, 2, "ab");
+        while (bench.stream->received < 2) {
             co_await asio::post(executor, asio::use_awaitable);
         }
         const auto header = wire::encode_frame_header(3);
-        host.write_some(asio::buffer(header));
-        host.write_some(asio::buffer("old", 3));
+        bench.host.write_some(asio::buffer(header));
+        bench.host.write_some(asio::buffer("old", 3));
         auto [host2, agent2] = make_socket_pair(executor);
-        stream->resume(std::move(agent2), 0);
+        bench.stream->resume(std::move(agent2), 0);
         co_await write_frame(host2, 3, "new");
         co_await write_frame(host2, 0, "");
         const std::uint64_t confirmation = co_await read_confirmation(host2);
         EXPECT_EQ(confirmation, 6U);
         std::array<char, 16> buffer{};
-        const auto size = ::read(reader.get(), buffer.data(), buffer.size());
+        const auto size = ::read(bench.reader.get(), buffer.data(), buffer.size());
         EXPECT_EQ(std::string_view(buffer.data(), size), "abnew");
-        co_await io.stop();
+        co_await bench.io.stop();
     }());
 }
 
 TEST(ProcessIoTest, ClosesInputThatIsTooLarge) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
-        auto [reader, sink] = make_pipe();
-        io.add_input(make_stream(std::move(agent)), std::move(sink));
-        co_await write_frame(host, wire::max_frame_payload + 1, "");
-        const std::uint64_t confirmation = co_await read_confirmation(host);
+        InputBench bench(executor);
+        co_await write_frame(bench.host, wire::max_frame_payload + 1, "");
+        const std::uint64_t confirmation = co_await read_confirmation(bench.host);
         EXPECT_EQ(confirmation, wire::stream_refused);
-        co_await io.stop();
+        co_await bench.io.stop();
     }());
 }
 
 TEST(ProcessIoTest, ClosesInputWhoseReaderIsGone) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
-        auto [reader, sink] = make_pipe();
-        io.add_input(make_stream(std::move(agent)), std::move(sink));
-        reader.reset();
-        const std::uint64_t confirmation = co_await read_confirmation(host);
+        InputBench bench(executor);
+        bench.reader.reset();
+        const std::uint64_t confirmation = co_await read_confirmation(bench.host);
         EXPECT_EQ(confirmation, wire::stream_refused);
-        co_await io.stop();
+        co_await bench.io.stop();
     }());
 }
 
 TEST(ProcessIoTest, SendsAgainOnTheNextConnection) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
+        OutputBench bench(executor);
         auto [host2, agent2] = make_socket_pair(executor);
-        auto [source, writer] = make_pipe();
-        const auto stream = make_stream(std::move(agent));
-        io.add_output(stream, std::move(source));
-        EXPECT_EQ(::write(writer.get(), "hello", 5), 5);
-        std::string payload = co_await read_frame(host);
+        EXPECT_EQ(::write(bench.writer.get(), "hello", 5), 5);
+        std::string payload = co_await read_frame(bench.host);
         EXPECT_EQ(payload, "hello");
-        host.close();
-        stream->resume(std::move(agent2), 2);
+        bench.host.close();
+        bench.stream->resume(std::move(agent2), 2);
         payload = co_await read_frame(host2);
         EXPECT_EQ(payload, "llo");
-        writer.reset();
+        bench.writer.reset();
         payload = co_await read_frame(host2);
         EXPECT_EQ(payload, "");
         co_await write_confirmation(host2, 6);
-        co_await io.wait_ended();
-        co_await io.stop();
+        co_await bench.io.wait_ended();
+        co_await bench.io.stop();
     }());
 }
 
 TEST(ProcessIoTest, TakesInputFromTheNextConnection) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
-        ProcessIo io(executor, Logger());
-        auto [host, agent] = make_socket_pair(executor);
+        InputBench bench(executor);
         auto [host2, agent2] = make_socket_pair(executor);
-        auto [reader, sink] = make_pipe();
-        const auto stream = make_stream(std::move(agent));
-        io.add_input(stream, std::move(sink));
-        co_await write_frame(host, 5, "abc"); // a part of a frame
-        while (stream->received != 3) {
+        co_await write_frame(bench.host, 5, "abc"); // a part of a frame
+        while (bench.stream->received != 3) {
             co_await asio::post(executor, asio::use_awaitable);
         }
-        host.close();
-        stream->resume(std::move(agent2), 0);
+        bench.host.close();
+        bench.stream->resume(std::move(agent2), 0);
         co_await write_frame(host2, 2, "de");
         co_await write_frame(host2, 0, "");
         const std::uint64_t confirmation = co_await read_confirmation(host2);
         EXPECT_EQ(confirmation, 6U);
         std::array<char, 8> buffer{};
-        EXPECT_EQ(::read(reader.get(), buffer.data(), buffer.size()), 5);
+        EXPECT_EQ(::read(bench.reader.get(), buffer.data(), buffer.size()), 5);
         EXPECT_EQ(std::string(buffer.data(), 5), "abcde");
-        co_await io.stop();
+        co_await bench.io.stop();
     }());
 }
 
@@ -235,8 +239,8 @@ TEST(ProcessIoTest, StopsWhateverIsUnderWay) {
         ProcessIo io(executor, Logger());
         auto [host, agent] = make_socket_pair(executor);
         auto [host2, agent2] = make_socket_pair(executor);
-        auto [reader, sink] = make_pipe();
-        auto [source, writer] = make_pipe();
+        auto [reader, sink] = make_pipe("the test");
+        auto [source, writer] = make_pipe("the test");
         io.add_input(make_stream(std::move(agent)), std::move(sink));
         io.add_output(make_stream(std::move(agent2)), std::move(source));
         co_await asio::post(executor, asio::use_awaitable);

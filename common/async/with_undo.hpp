@@ -12,9 +12,9 @@
 
 namespace cppvm {
 
-/// Awaits `operation`. If it fails, or is cancelled, awaits `undo()`, which gives an awaitable of
-/// its own: to its end, whatever is cancelled meanwhile. So it must be bounded.
-/// Throws: what the operation throws; what the undo throws is that in its place.
+/// Awaits `operation`. If it fails or is cancelled, awaits what `undo()` returns, to its end even
+/// if there is another cancellation; so the undo must be bounded. Throws: what the operation
+/// throws, or what the undo throws instead.
 template <class T, class Undo>
 Awaitable<T> with_undo(Awaitable<T> operation, Undo undo) {
     std::exception_ptr failure;
@@ -23,7 +23,7 @@ Awaitable<T> with_undo(Awaitable<T> operation, Undo undo) {
     } catch (...) {
         failure = std::current_exception();
     }
-    // An await after a cancellation throws at once; and the undo's own waits shall not see one.
+    // After a cancellation every await would throw at once, and the undo's own waits with it.
     co_await asio::this_coro::throw_if_cancelled(false);
     asio::cancellation_signal nobody;
     co_await asio::co_spawn(

@@ -9,8 +9,8 @@
 
 namespace cppvm::oci {
 
-// The words of the OCI runtime specification that stand for the kernel's numbers: one place for who
-// reads them, on the host and in the guest, and for what `-info` promises.
+// The words of the OCI runtime specification that stand for numbers of the kernel. Host, guest and
+// the answer to `-info` all use these tables.
 
 /// A mount option that is the kernel's and not a file system's (mount(8), config.md "Mounts").
 struct MountWord {
@@ -25,9 +25,9 @@ struct MountWord {
 };
 
 std::span<const MountWord> mount_words() noexcept;
-/// Null for a word that is none.
+/// Null if there is no such word.
 const MountWord* find_mount_word(std::string_view name) noexcept;
-/// The word for all mounts below, too: "rro" gives "ro". Null for a word that is none.
+/// The word for all mounts below, too: "rro" gives "ro". Null if there is none.
 const MountWord* find_recursive_mount_word(std::string_view name) noexcept;
 
 /// MS_SHARED and the like, with MS_REC where the word begins with "r".
@@ -53,7 +53,7 @@ const NamespaceWord* find_namespace_word(std::string_view name) noexcept;
 std::optional<unsigned> capability_number(std::string_view name) noexcept;
 /// The name of a capability; its number in digits where there is none.
 std::string capability_name(int number);
-/// All that it knows, by number.
+/// All that libcap knows, by number.
 std::vector<std::string> capability_names();
 
 } // namespace cppvm::oci

@@ -7,8 +7,8 @@
 namespace cppvm {
 
 /// The address of the unix socket at `path`.
-/// Throws: Error (invalid_argument) where that is longer than the 107 bytes of unix(7), with
-/// `remedy` as its last words.
+/// Throws: Error (invalid_argument) if that is longer than the 107 bytes of unix(7); the message
+/// ends with `remedy`.
 sockaddr_un unix_address(const std::filesystem::path& path, std::string_view remedy);
 
 } // namespace cppvm

@@ -9,8 +9,8 @@
 
 namespace cppvm::pod {
 
-/// What a pod asks of its sandbox, or a stand-alone container, which is a pod of its own: known
-/// before anything is made for it, and the same for every container that comes later. Plain data.
+/// What a pod requires of its sandbox; a stand-alone container counts as a pod of one. It is known
+/// before any resource is allocated and does not change when containers are added. Plain data.
 struct PodSpec {
     std::string sandbox_id;
     /// The container is one that CRI put into a pod: its sandbox must exist already.

@@ -68,7 +68,7 @@ TEST_F(LoggerTest, NamesEveryLevelAsContainerdDoes) {
     EXPECT_EQ(std::ranges::count(sink_->lines, '\n'), 5);
 }
 
-// spdlog's "off" stands for every word that it does not know.
+// spdlog itself would take any unknown level for "off".
 TEST(LogLevelTest, IsNotGuessed) {
     EXPECT_EQ(parse_log_level("warning"), LogLevel::warn);
     EXPECT_EQ(parse_log_level("off"), LogLevel::off);

@@ -26,7 +26,8 @@ class JsonPath {
         if (key_.data() == nullptr) {
             return above + "[" + std::to_string(index_) + "]";
         }
-        return above.empty() ? std::string(key_) : above + "." + std::string(key_);
+        const std::string key(key_.empty() ? "\"\"" : key_);
+        return above.empty() ? key : above + "." + key;
     }
 
   private:

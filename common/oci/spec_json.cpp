@@ -30,6 +30,8 @@ Json parse_text(std::string_view text, const JsonPath& root) {
         return Json::parse(text.begin(), text.end(), check_depth);
     } catch (const Json::parse_error& error) {
         fail(root, "is not JSON (byte " + std::to_string(error.byte) + ")");
+    } catch (const Json::out_of_range&) {
+        fail(root, "has a number that is too large");
     }
 }
 

@@ -114,6 +114,11 @@ TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
     );
 }
 
+TEST(ParseSpecTest, NamesAMemberWithoutAName) {
+    const auto parsed = parse_spec(spec_with(R"("":{"a":1},"linux":{"":true})"));
+    EXPECT_THAT(parsed.unsupported, ElementsAre("linux.\"\"", "\"\""));
+}
+
 TEST(WriteSpecTest, LosesNothing) {
     // Compared as JSON, which shows a member that is in no table, too.
     EXPECT_EQ(
@@ -159,6 +164,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadSpec{"Truncated", R"({"ociVersion":)", "config: is not JSON"},
         BadSpec{"TrailingText", spec_with("") + "x", "config: is not JSON"},
         BadSpec{"BadUtf8", spec_with("\"hostname\":\"\xff\""), "config: is not JSON"},
+        BadSpec{
+            "HugeNumber",
+            spec_with("\"x\":" + std::string(400, '9')),
+            "config: has a number that is too large"
+        },
+        BadSpec{
+            "HugeExponent", spec_with("\"x\":-1e9999"), "config: has a number that is too large"
+        },
         BadSpec{"NotAnObject", "[]", "config: must be an object"},
         BadSpec{"NoVersion", "{}", "ociVersion: is missing"},
         BadSpec{"OtherVersion", R"({"ociVersion":"2.0"})", "ociVersion: must be 1.x, is '2.0'"},

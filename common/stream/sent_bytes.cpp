@@ -8,16 +8,16 @@ std::span<std::byte> SentBytes::room() {
     if (!bytes_) {
         bytes_ = std::make_unique_for_overwrite<std::byte[]>(capacity_);
     }
-    lent_ = true;
+    if (confirmed_ == end_) {
+        begin_ = end_; // so that little of it is ever touched where little is on its way
+    }
     const std::size_t free = capacity_ - (end_ - confirmed_);
-    const std::size_t at = end_ % capacity_;
+    const std::size_t at = (end_ - begin_) % capacity_;
     return {bytes_.get() + at, std::min(free, capacity_ - at)};
 }
 
 void SentBytes::commit(std::size_t size) noexcept {
-    lent_ = false;
     end_ += size;
-    release_if_unused();
 }
 
 std::span<const std::byte> SentBytes::from(std::uint64_t begin, std::size_t max) const noexcept {
@@ -25,7 +25,7 @@ std::span<const std::byte> SentBytes::from(std::uint64_t begin, std::size_t max)
     if (there == 0) {
         return {}; // there may be no ring
     }
-    const std::size_t at = begin % capacity_;
+    const std::size_t at = (begin - begin_) % capacity_;
     return {bytes_.get() + at, std::min({there, capacity_ - at, max})};
 }
 
@@ -34,12 +34,11 @@ bool SentBytes::confirm(std::uint64_t position) noexcept {
         return false;
     }
     confirmed_ = position;
-    release_if_unused();
     return true;
 }
 
-void SentBytes::release_if_unused() noexcept {
-    if (!lent_ && confirmed_ == end_) {
+void SentBytes::trim() noexcept {
+    if (confirmed_ == end_) {
         bytes_.reset();
     }
 }

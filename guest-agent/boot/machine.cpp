@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/wire/ports.hpp"
+#include "guest-agent/boot/inherited_pages.hpp"
 #include "guest-agent/boot/limits.hpp"
 #include "guest-agent/boot/modules.hpp"
 #include "guest-agent/network/loopback.hpp"
@@ -161,6 +162,7 @@ void Machine::start(const Logger& logger) {
     }
     end_phase("share");
     bring_up_loopback();
+    inherit_program_pages();
 }
 
 void Machine::end_phase(const char* name) {

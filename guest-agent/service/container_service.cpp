@@ -1,17 +1,8 @@
 #include "guest-agent/service/container_service.hpp"
 
-#include "common/async/first_of.hpp"
-#include "common/async/timeout.hpp"
-
-#include <chrono>
-
 namespace cppvm::guest {
 
 namespace {
-
-// A clock drifts by less than a millisecond in that time, and that long it is wrong at most after
-// a suspend. Each comparison wakes the guest for some 0.1 ms.
-constexpr std::chrono::seconds clock_interval{10};
 
 StdioRequest to_request(const agent::v2::Stdio& stdio) {
     StdioRequest request;
@@ -50,8 +41,7 @@ agent::v2::SetClockResponse hear(Clock& clock, const agent::v2::SetClockRequest&
 ContainerService::ContainerService(
     const asio::any_io_executor& executor, Containers& containers, Clock& clock, Logger logger
 )
-    : containers_(containers), clock_(clock), log_(executor),
-      watches_(executor, std::move(logger)) {}
+    : containers_(containers), clock_(clock), watches_(executor, std::move(logger)) {}
 
 Awaitable<> ContainerService::stop() {
     co_await watches_.stop();
@@ -106,6 +96,9 @@ void ContainerService::append_exit(std::uint64_t number, unsigned status) {
     event.mutable_exited()->set_process_number(number);
     event.mutable_exited()->set_exit_status(status);
     log_.append(std::move(event));
+    if (subscription_) {
+        subscription_->wake();
+    }
 }
 
 Awaitable<> ContainerService::events(
@@ -113,32 +106,15 @@ Awaitable<> ContainerService::events(
     const agent::v2::EventsRequest& request,
     ttrpc::ReplyWriter<agent::v2::Event>& events
 ) {
-    if (superseded_) {
-        superseded_->set(); // the call before, whose connection may be dead
+    if (subscription_) {
+        subscription_->supersede(); // the call before, whose connection may be dead
     }
-    const auto superseded = std::make_shared<Event>(co_await asio::this_coro::executor);
-    superseded_ = superseded;
-    std::uint64_t seen = request.seen();
-    log_.confirm(seen);
-    Deadline next_word = deadline_in(clock_interval);
-    for (;;) {
-        bool by_then = false;
-        const auto wait = [&]() -> Awaitable<> {
-            by_then = co_await ends_by(log_.wait_after(seen), next_word);
-        };
-        if (co_await first_of(wait(), superseded->wait()) == 1) {
-            co_return;
-        }
-        agent::v2::Event event;
-        if (by_then) {
-            event = *log_.after(seen);
-            seen = event.sequence();
-        } else {
-            event.mutable_clock_wanted();
-            next_word = deadline_in(clock_interval);
-        }
-        co_await events.send(event);
-    }
+    log_.confirm(request.seen());
+    const auto subscription = std::make_shared<EventSubscription>(
+        co_await asio::this_coro::executor, log_, request.seen()
+    );
+    subscription_ = subscription;
+    co_await subscription->run(events);
 }
 
 Awaitable<agent::v2::Empty> ContainerService::signal_process(

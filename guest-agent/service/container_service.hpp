@@ -4,6 +4,7 @@
 #include "guest-agent/container/containers.hpp"
 #include "guest-agent/service/clock.hpp"
 #include "guest-agent/service/event_log.hpp"
+#include "guest-agent/service/event_subscription.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
 
 #include <memory>
@@ -59,7 +60,7 @@ class ContainerService : public agent::v2::AgentService {
     Containers& containers_;
     Clock& clock_;
     EventLog log_;
-    std::shared_ptr<Event> superseded_; ///< by a later call of Events than the present one
+    std::shared_ptr<EventSubscription> subscription_; ///< the last one, which may be over
     TaskGroup watches_;
 };
 

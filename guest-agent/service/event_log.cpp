@@ -8,7 +8,6 @@ namespace cppvm::guest {
 void EventLog::append(agent::v2::Event event) {
     event.set_sequence(++last_);
     events_.push_back(std::move(event));
-    changed_.set();
 }
 
 void EventLog::confirm(std::uint64_t sequence) noexcept {
@@ -23,13 +22,6 @@ std::optional<agent::v2::Event> EventLog::after(std::uint64_t sequence) const {
     }
     const std::uint64_t first = events_.front().sequence();
     return events_[std::max(sequence + 1, first) - first];
-}
-
-Awaitable<> EventLog::wait_after(std::uint64_t sequence) {
-    while (!after(sequence)) {
-        changed_.clear();
-        co_await changed_.wait();
-    }
 }
 
 } // namespace cppvm::guest

@@ -1,6 +1,5 @@
 #pragma once
 
-#include "common/async/event.hpp"
 #include "proto/cppvm/agent.pb.h"
 
 #include <cstdint>
@@ -14,8 +13,6 @@ namespace cppvm::guest {
 /// Memory: an event until the host has said that it has seen it. Thread: the loop's only.
 class EventLog {
   public:
-    explicit EventLog(const asio::any_io_executor& executor) : changed_(executor) {}
-
     /// Appends an event with the next number.
     void append(agent::v2::Event event);
 
@@ -25,15 +22,11 @@ class EventLog {
     /// The first event after `sequence`; nothing if there is none yet.
     std::optional<agent::v2::Event> after(std::uint64_t sequence) const;
 
-    /// Until there is an event after `sequence`. Cancels: nothing is lost.
-    Awaitable<> wait_after(std::uint64_t sequence);
-
     std::size_t size() const noexcept { return events_.size(); }
 
   private:
     std::deque<agent::v2::Event> events_; ///< numbered without a gap, up to `last_`
     std::uint64_t last_ = 0;
-    Event changed_;
 };
 
 } // namespace cppvm::guest

@@ -6,7 +6,9 @@
 #include <sys/capability.h>
 
 #include <memory>
+#include <sys/prctl.h>
 #include <type_traits>
+#include <vector>
 
 namespace cppvm::guest {
 
@@ -26,10 +28,15 @@ class CapabilityState {
     }
 
     void fill(cap_flag_t set, CapabilityBits bits) {
+        std::vector<cap_value_t> chosen;
         for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {
-            if (has(bits, number) && ::cap_set_flag(state_.get(), set, 1, &number, CAP_SET) != 0) {
-                throw_errno("choose capability", oci::capability_name(number));
+            if (has(bits, number)) {
+                chosen.push_back(number);
             }
+        }
+        const int count = static_cast<int>(chosen.size());
+        if (count > 0 && ::cap_set_flag(state_.get(), set, count, chosen.data(), CAP_SET) != 0) {
+            throw_errno("choose", "capabilities");
         }
     }
 
@@ -92,7 +99,8 @@ void set_capabilities(const CapabilitySets& sets) {
     state.fill(CAP_PERMITTED, sets.permitted);
     state.fill(CAP_INHERITABLE, sets.inheritable);
     state.apply();
-    if (::cap_reset_ambient() != 0) {
+    // Not cap_reset_ambient(3), which asks for each of them first.
+    if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
         throw_errno("clear", "ambient capabilities");
     }
     for (cap_value_t number = 0; number < ::cap_max_bits(); ++number) {

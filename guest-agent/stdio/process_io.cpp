@@ -6,6 +6,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/stream/confirmation_writer.hpp"
+#include "common/stream/read_some.hpp"
 #include "common/stream/stream_sender.hpp"
 #include "common/wire/stream_frame.hpp"
 
@@ -16,8 +17,11 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <memory>
 #include <optional>
+#include <span>
+#include <unistd.h>
 
 namespace cppvm::guest {
 
@@ -47,16 +51,19 @@ Awaitable<> wait_closed(StreamSocket& connection) {
     }
 }
 
-/// A terminal whose other side is closed gives EIO: the end, as for a pipe.
+/// False at the end. A terminal whose other side is closed gives EIO: the end, as for a pipe.
 Awaitable<bool> read_output(Descriptor& source, stream::SentBytes& bytes) {
-    const auto room = bytes.room();
-    auto [error, size] =
-        co_await source.async_read_some(asio::buffer(room.data(), room.size()), use_tuple);
-    if (error) {
-        co_return false;
-    }
-    bytes.commit(size);
-    co_return true;
+    const auto try_read = [&source](std::span<std::byte> room) -> std::optional<std::size_t> {
+        const ssize_t size = ::read(source.native_handle(), room.data(), room.size());
+        if (size < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return std::nullopt;
+        }
+        return static_cast<std::size_t>(std::max<ssize_t>(size, 0));
+    };
+    const auto wait = [&source]() -> Awaitable<> {
+        co_await source.async_wait(asio::posix::descriptor_base::wait_read, asio::use_awaitable);
+    };
+    co_return co_await stream::read_some(bytes, try_read, wait) > 0;
 }
 
 Awaitable<> run_output(std::shared_ptr<StdioStream> stream, Descriptor source) {
@@ -126,35 +133,31 @@ class InputConnection {
   private:
     StreamSocket& socket() noexcept { return *connection_.socket; }
 
-    // Ended: the payload has.
+    // Ended: the payload has. Read whole before it is written: a vsock brings it in many small
+    // pieces, for each of which the process would wake up.
     Awaitable<InputEnd> copy_payload(std::uint32_t length, Descriptor& sink) {
-        std::size_t left = length;
-        while (left > 0) {
-            auto [error, size] = co_await socket().async_read_some(
-                asio::buffer(buffer_.get(), std::min(left, buffer_size)), use_tuple
-            );
-            if (error || !stream_.is_in_use(connection_)) {
-                co_return InputEnd::disconnected;
-            }
-            left -= size;
-            stream_.received += size;
-            auto [write_error, written] =
-                co_await asio::async_write(sink, asio::buffer(buffer_.get(), size), use_tuple);
-            if (write_error) {
-                co_return InputEnd::refused;
-            }
-            confirmations_.received(socket(), stream_.received);
+        auto [error, size] =
+            co_await asio::async_read(socket(), asio::buffer(buffer_.get(), length), use_tuple);
+        if (!stream_.is_in_use(connection_)) {
+            co_return InputEnd::disconnected;
         }
-        co_return InputEnd::ended;
+        stream_.received += size;
+        if (!error) {
+            confirmations_.received(socket(), stream_.received); // at once: the next may come
+        }
+        auto [write_error, written] =
+            co_await asio::async_write(sink, asio::buffer(buffer_.get(), size), use_tuple);
+        if (write_error) {
+            co_return InputEnd::refused;
+        }
+        co_return error ? InputEnd::disconnected : InputEnd::ended;
     }
-
-    static constexpr std::size_t buffer_size = wire::max_frame_payload;
 
     StdioStream& stream_;
     stream::Connection connection_;
     stream::ConfirmationWriter confirmations_;
     std::unique_ptr<std::uint8_t[]> buffer_ =
-        std::make_unique_for_overwrite<std::uint8_t[]>(buffer_size);
+        std::make_unique_for_overwrite<std::uint8_t[]>(wire::max_frame_payload);
 };
 
 /// Until the process has closed its end of a pipe, or all have left the terminal: poll(2) reports

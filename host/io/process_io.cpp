@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/stream/read_some.hpp"
 #include "host/io/file_sink.hpp"
 #include "host/io/stdio_target.hpp"
 
@@ -12,7 +13,7 @@ namespace cppvm::io {
 namespace {
 
 // Of an input stream: what may be on its way to the guest.
-constexpr std::size_t input_capacity = 64UL * 1024;
+constexpr std::size_t input_capacity = 128UL * 1024;
 
 // A plain path of an output stream: its sink, by what the path is. `other` is the file that the
 // other stream writes to, if it does; the same file is opened once.
@@ -181,15 +182,11 @@ Awaitable<> ProcessIo::run_input(GuestStream stream) {
 }
 
 Awaitable<bool> ProcessIo::read_input(stream::SentBytes& bytes) {
-    for (;;) {
-        co_await input_->wait_readable();
-        const auto room = bytes.room();
-        const auto count = input_->read_some(room);
-        bytes.commit(count.value_or(0));
-        if (count) {
-            co_return *count > 0;
-        }
-    }
+    co_return co_await stream::read_some(
+        bytes,
+        [this](std::span<std::byte> room) { return input_->read_some(room); },
+        [this] { return input_->wait_readable(); }
+    ) > 0;
 }
 
 Awaitable<> ProcessIo::run_output(Output& output) {

@@ -72,6 +72,29 @@ TEST(SentBytesTest, RefusesPositionsThatItDoesNotHold) {
     EXPECT_TRUE(bytes.confirm(4));
 }
 
+TEST(SentBytesTest, GivesItsMemoryBackOnlyWhenItHoldsNothing) {
+    SentBytes bytes(8);
+    EXPECT_FALSE(bytes.has_memory());
+    append(bytes, "abc");
+    EXPECT_TRUE(bytes.confirm(2));
+    bytes.trim();
+    EXPECT_EQ(all_from(bytes, 2), "c");
+    EXPECT_TRUE(bytes.confirm(3));
+    bytes.trim();
+    EXPECT_FALSE(bytes.has_memory());
+    append(bytes, "defghijk");
+    EXPECT_EQ(all_from(bytes, 3), "defghijk");
+}
+
+// Else a frame would be cut where the ring ends.
+TEST(SentBytesTest, HasAllItsRoomInOnePieceWhenItHoldsNothing) {
+    SentBytes bytes(8);
+    append(bytes, "abcde");
+    EXPECT_EQ(bytes.room().size(), 3U);
+    EXPECT_TRUE(bytes.confirm(5));
+    EXPECT_EQ(bytes.room().size(), 8U);
+}
+
 // Somebody may be reading into the room when all the rest is confirmed.
 TEST(SentBytesTest, KeepsTheRoomThatItHasLent) {
     SentBytes bytes(8);

@@ -1,9 +1,5 @@
-#include "common/async/task_group.hpp"
 #include "guest-agent/service/event_log.hpp"
-#include "tests/support/co_test.hpp"
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
 namespace cppvm::guest {
@@ -22,8 +18,7 @@ class EventLogTest : public ::testing::Test {
         return event ? event->exited().process_number() : 0;
     }
 
-    asio::io_context loop;
-    EventLog log{loop.get_executor()};
+    EventLog log;
 };
 
 TEST_F(EventLogTest, NumbersEventsAndTellsThemAgain) {
@@ -52,22 +47,6 @@ TEST_F(EventLogTest, ForgetsWhatIsConfirmed) {
     EXPECT_FALSE(log.after(0));
     log.append(exited(15));
     EXPECT_EQ(log.after(4)->sequence(), 5U);
-}
-
-TEST_F(EventLogTest, WakesWhoeverWaits) {
-    testing::co_test([]() -> Awaitable<> {
-        auto executor = co_await asio::this_coro::executor;
-        EventLog log(executor);
-        TaskGroup tasks(executor, Logger());
-        tasks.spawn("first", log.wait_after(0));
-        tasks.spawn("second", log.wait_after(1));
-        log.append(exited(11));
-        while (tasks.size() != 1) {
-            co_await asio::post(executor, asio::use_awaitable);
-        }
-        log.append(exited(12));
-        co_await tasks.join();
-    }());
 }
 
 } // namespace

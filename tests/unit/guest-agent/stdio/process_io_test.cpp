@@ -217,10 +217,10 @@ TEST(ProcessIoTest, TakesInputFromTheNextConnection) {
         InputBench bench(executor);
         auto [host2, agent2] = make_socket_pair(executor);
         co_await write_frame(bench.host, 5, "abc"); // a part of a frame
+        bench.host.close();
         while (bench.stream->received != 3) {
             co_await asio::post(executor, asio::use_awaitable);
         }
-        bench.host.close();
         bench.stream->resume(std::move(agent2), 0);
         co_await write_frame(host2, 2, "de");
         co_await write_frame(host2, 0, "");

@@ -12,31 +12,9 @@
 namespace cppvm::stream {
 
 StreamSender::StreamSender(const asio::any_io_executor& executor, std::size_t capacity)
-    : bytes_(capacity), more_to_send_(executor), more_room_(executor), never_(executor) {}
+    : bytes_(capacity), more_room_(executor), never_(executor) {}
 
 Awaitable<StreamSender::End> StreamSender::run(Source source, Connect connect) {
-    co_await first_of(read_source(std::move(source)), send(std::move(connect)));
-    co_return end_.value_or(End::lost);
-}
-
-// Ends by throwing only: how the stream ends is the receiver's word.
-Awaitable<> StreamSender::read_source(Source source) {
-    for (;;) {
-        while (bytes_.end() - bytes_.confirmed() >= bytes_.capacity()) {
-            more_room_.clear();
-            co_await more_room_.wait();
-        }
-        const bool more = co_await source(bytes_);
-        if (!more) {
-            source_ended_ = true;
-            more_to_send_.set();
-            co_await never_.wait();
-        }
-        more_to_send_.set();
-    }
-}
-
-Awaitable<> StreamSender::send(Connect connect) {
     while (!end_) {
         const auto connection = co_await connect();
         if (!connection) {
@@ -44,11 +22,10 @@ Awaitable<> StreamSender::send(Connect connect) {
         } else if (!bytes_.confirm(connection->received)) {
             end_ = End::broken;
         } else {
-            more_room_.set();
             position_ = connection->received;
             end_sent_ = false;
             co_await first_of(
-                write_frames(*connection->socket), read_confirmations(*connection->socket)
+                send(*connection->socket, source), read_confirmations(*connection->socket)
             );
         }
         if (connection) {
@@ -56,20 +33,30 @@ Awaitable<> StreamSender::send(Connect connect) {
             connection->socket->close(ignored);
         }
     }
+    co_return *end_;
 }
 
-// Until the connection breaks.
-Awaitable<> StreamSender::write_frames(StreamSocket& socket) {
+// Until the connection breaks. How the stream ends is the receiver's word.
+Awaitable<> StreamSender::send(StreamSocket& socket, const Source& source) {
     for (;;) {
-        const auto piece = bytes_.from(position_, wire::max_frame_payload);
-        if (piece.empty() && end_sent_) {
+        if (!co_await write_frames(socket)) {
+            co_return;
+        }
+        if (end_sent_) {
             co_await never_.wait();
         }
-        if (piece.empty() && !source_ended_) {
-            more_to_send_.clear();
-            co_await more_to_send_.wait();
-            continue;
+        while (bytes_.end() - bytes_.confirmed() >= bytes_.capacity()) {
+            more_room_.clear();
+            co_await more_room_.wait();
         }
+        source_ended_ = !co_await source(bytes_);
+    }
+}
+
+// What there is, and after it the end if that is known. False: the connection broke.
+Awaitable<bool> StreamSender::write_frames(StreamSocket& socket) {
+    while (position_ < bytes_.end() || (source_ended_ && !end_sent_)) {
+        const auto piece = bytes_.from(position_, wire::max_frame_payload);
         const auto header = wire::encode_frame_header(static_cast<std::uint32_t>(piece.size()));
         // Counted before they are written: the receiver's word on them may be here first.
         position_ += piece.size();
@@ -79,9 +66,10 @@ Awaitable<> StreamSender::write_frames(StreamSocket& socket) {
         };
         auto [error, size] = co_await asio::async_write(socket, frame, use_tuple);
         if (error) {
-            co_return;
+            co_return false;
         }
     }
+    co_return true;
 }
 
 // Until the connection breaks or the receiver's word ends the stream.

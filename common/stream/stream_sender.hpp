@@ -24,7 +24,8 @@ struct Connection {
 class StreamSender {
   public:
     /// Reads the next bytes into `SentBytes::room`, which is not empty, and commits them. False:
-    /// the end. What it throws ends the stream.
+    /// the end. What it throws ends the stream. Asked only while there is a connection, and
+    /// cancelled if that breaks, when it must not lose a byte.
     using Source = std::function<Awaitable<bool>(SentBytes&)>;
     /// The next connection; nothing if there will be none.
     using Connect = std::function<Awaitable<std::optional<Connection>>()>;
@@ -47,9 +48,8 @@ class StreamSender {
     std::uint64_t sent() const noexcept { return position_; }
 
   private:
-    Awaitable<> read_source(Source source);
-    Awaitable<> send(Connect connect);
-    Awaitable<> write_frames(StreamSocket& socket);
+    Awaitable<> send(StreamSocket& socket, const Source& source);
+    Awaitable<bool> write_frames(StreamSocket& socket);
     Awaitable<> read_confirmations(StreamSocket& socket);
     std::optional<End> hear(std::uint64_t confirmation) noexcept;
 
@@ -57,7 +57,6 @@ class StreamSender {
     std::uint64_t position_ = 0; ///< in the stream, of what the present connection gets next
     bool source_ended_ = false;
     bool end_sent_ = false; ///< on the present connection
-    Event more_to_send_;
     Event more_room_;
     Event never_;
     std::optional<End> end_;

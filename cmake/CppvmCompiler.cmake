@@ -49,7 +49,9 @@ find_package(Threads REQUIRED)
 # Sanitizer runtimes need the dynamic loader, so those builds stay dynamic.
 function(cppvm_link_static target)
     if(NOT CPPVM_SANITIZE)
-        target_link_options(${target} PRIVATE -static -no-pie)
+        target_link_options(${target} PRIVATE -static -no-pie
+            -Wl,--wrap=__register_frame_info -Wl,--wrap=__deregister_frame_info)
+        target_link_libraries(${target} PRIVATE cppvm_no_frame_registration)
     endif()
 endfunction()
 

@@ -114,6 +114,9 @@ Awaitable<> InputFifo::wait_readable() {
 }
 
 std::optional<std::size_t> InputFifo::read_some(std::span<std::byte> buffer) {
+    if (!read_end_.is_open()) {
+        throw boost::system::system_error(asio::error::operation_aborted);
+    }
     const ssize_t size = ::read(read_end_.native_handle(), buffer.data(), buffer.size());
     if (size >= 0) {
         return static_cast<std::size_t>(size);

@@ -73,13 +73,13 @@ class InputFifo {
     Awaitable<> wait_readable();
 
     /// Reads what is there. 0: the end, every writer is gone. Nothing: not readable after all.
-    /// Throws: Error.
+    /// Throws: Error; boost::system::system_error when closed.
     std::optional<std::size_t> read_some(std::span<std::byte> buffer);
 
     /// Lets the end of input come once no client holds the fifo. Idempotent.
     void drop_write_end() noexcept { write_end_.reset(); }
 
-    /// Closes both ends; a waiting `wait_readable` throws. Idempotent.
+    /// Closes both ends; `wait_readable` and `read_some` throw from then on. Idempotent.
     void close() noexcept;
 
   private:

@@ -30,6 +30,16 @@ TEST_F(InputTest, CarriesEightMebibytesWhole) {
     }());
 }
 
+// Its owner closes it while what it has given is still being sent.
+TEST_F(InputTest, TellsThatItIsClosedFromAFailureToRead) {
+    run([this]() -> Awaitable<> {
+        InputFifo input(co_await asio::this_coro::executor, PathHandle("stdin", fifo("in")));
+        input.close();
+        std::array<std::byte, 8> room{};
+        EXPECT_THROW(input.read_some(room), boost::system::system_error);
+    }());
+}
+
 TEST_F(InputTest, DoesNotEndWhenAClientGoesAndTakesTheNextOne) {
     run([this]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

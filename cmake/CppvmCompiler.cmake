@@ -34,8 +34,11 @@ target_compile_definitions(cppvm_options INTERFACE
     BOOST_ASIO_DISABLE_VISIBILITY)
 target_link_options(cppvm_options INTERFACE -Wl,--gc-sections)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
-    # Functions of the same code are one: templates make many.
-    target_link_options(cppvm_options INTERFACE -fuse-ld=lld -Wl,--icf=safe)
+    target_link_options(cppvm_options INTERFACE -fuse-ld=lld)
+    if(NOT CPPVM_SANITIZE)
+        # Functions of the same code are one: templates make many.
+        target_link_options(cppvm_options INTERFACE -Wl,--icf=safe)
+    endif()
 endif()
 if(CPPVM_SANITIZE)
     target_compile_options(cppvm_options INTERFACE

@@ -57,40 +57,37 @@ Awaitable<bool> is_closed(StreamSocket& socket) {
     co_return static_cast<bool>(error);
 }
 
-/// A process whose input comes from the host.
-struct InputBench {
-    explicit InputBench(const asio::any_io_executor& executor)
+/// One stream between a process and the host.
+struct StreamBench {
+    explicit StreamBench(const asio::any_io_executor& executor)
         : io(executor, Logger()), host(executor) {
         auto [ours, agents] = make_socket_pair(executor);
-        auto pipe = make_pipe("the test");
         host = std::move(ours);
-        reader = std::move(pipe.read);
         stream = make_stream(std::move(agents));
+    }
+
+    ProcessIo io;
+    StreamSocket host;
+    std::shared_ptr<StdioStream> stream;
+    Pipe pipe = make_pipe("the test");
+};
+
+/// A process whose input comes from the host.
+struct InputBench : StreamBench {
+    explicit InputBench(const asio::any_io_executor& executor) : StreamBench(executor) {
         io.add_input(stream, std::move(pipe.write));
     }
 
-    ProcessIo io;
-    StreamSocket host;
-    std::shared_ptr<StdioStream> stream;
-    UniqueFd reader; ///< the process's end
+    UniqueFd reader = std::move(pipe.read); ///< the process's end
 };
 
 /// A process whose output goes to the host.
-struct OutputBench {
-    explicit OutputBench(const asio::any_io_executor& executor)
-        : io(executor, Logger()), host(executor) {
-        auto [ours, agents] = make_socket_pair(executor);
-        auto pipe = make_pipe("the test");
-        host = std::move(ours);
-        writer = std::move(pipe.write);
-        stream = make_stream(std::move(agents));
+struct OutputBench : StreamBench {
+    explicit OutputBench(const asio::any_io_executor& executor) : StreamBench(executor) {
         io.add_output(stream, std::move(pipe.read));
     }
 
-    ProcessIo io;
-    StreamSocket host;
-    std::shared_ptr<StdioStream> stream;
-    UniqueFd writer; ///< the process's end
+    UniqueFd writer = std::move(pipe.write); ///< the process's end
 };
 
 TEST(ProcessIoTest, FramesOutputAndEndsIt) {

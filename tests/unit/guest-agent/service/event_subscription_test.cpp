@@ -1,0 +1,89 @@
+#include "guest-agent/service/event_subscription.hpp"
+#include "proto/cppvm/agent.ttrpc.hpp"
+#include "tests/support/co_test.hpp"
+#include "tests/unit/common/ttrpc/link.hpp"
+
+#include <boost/asio/post.hpp>
+#include <gtest/gtest.h>
+
+#include <memory>
+
+namespace cppvm::guest {
+namespace {
+
+using testing::co_test;
+
+/// Answers Events from a log, and nothing else.
+class EventService : public agent::v2::AgentService {
+  public:
+    Awaitable<> events(
+        ttrpc::CallContext&,
+        const agent::v2::EventsRequest& request,
+        ttrpc::ReplyWriter<agent::v2::Event>& events
+    ) override {
+        const auto mine = std::make_shared<EventSubscription>(
+            co_await asio::this_coro::executor, log, request.seen()
+        );
+        subscription = mine;
+        co_await mine->run(events);
+    }
+
+    /// As of a process that has exited.
+    void append(std::uint64_t process) {
+        agent::v2::Event event;
+        event.mutable_exited()->set_process_number(process);
+        log.append(std::move(event));
+        if (subscription) {
+            subscription->wake();
+        }
+    }
+
+    EventLog log;
+    std::shared_ptr<EventSubscription> subscription;
+};
+
+struct Bench {
+    explicit Bench(const asio::any_io_executor& executor) : link(executor) {
+        link.server.add(service);
+    }
+
+    EventService service;
+    ttrpc::testing::Link link;
+    agent::v2::AgentClient client{*link.client};
+};
+
+TEST(EventSubscriptionTest, TellsWhatIsThereAndWhatComes) {
+    co_test([]() -> Awaitable<> {
+        Bench bench(co_await asio::this_coro::executor);
+        bench.service.append(11);
+        bench.service.append(12);
+        agent::v2::EventsRequest request;
+        request.set_seen(1);
+        auto events = co_await bench.client.events(request);
+        auto event = co_await events.receive();
+        EXPECT_EQ(event->exited().process_number(), 12U);
+        bench.service.append(13); // while it waits
+        event = co_await events.receive();
+        EXPECT_EQ(event->sequence(), 3U);
+        EXPECT_EQ(event->exited().process_number(), 13U);
+        co_await bench.link.stop();
+    }());
+}
+
+TEST(EventSubscriptionTest, EndsWhenAnotherTakesItsPlace) {
+    co_test([]() -> Awaitable<> {
+        const auto executor = co_await asio::this_coro::executor;
+        Bench bench(executor);
+        auto events = co_await bench.client.events(agent::v2::EventsRequest());
+        while (!bench.service.subscription) {
+            co_await asio::post(executor, asio::use_awaitable);
+        }
+        bench.service.subscription->supersede();
+        const auto end = co_await events.receive();
+        EXPECT_FALSE(end.has_value());
+        co_await bench.link.stop();
+    }());
+}
+
+} // namespace
+} // namespace cppvm::guest

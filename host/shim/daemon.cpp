@@ -9,6 +9,7 @@
 #include "host/rundir/description.hpp"
 #include "host/rundir/leftovers.hpp"
 #include "host/rundir/run_dir_lock.hpp"
+#include "host/shim/ending_signals.hpp"
 #include "host/shim/fifo_sink.hpp"
 #include "host/shim/launch.hpp"
 #include "host/shim/process_settings.hpp"
@@ -17,7 +18,6 @@
 #include "host/shim/start_record.hpp"
 
 #include <algorithm>
-#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <optional>
@@ -64,8 +64,14 @@ LogLevel effective_level(const config::Config& config, const std::string& wanted
 /// What the daemon holds from its start to its end.
 class Daemon {
   public:
-    Daemon(const CommandLine& line, const StartRecord& record, UniqueFd listener)
-        : record_(record), config_(config::parse(record.config, "cppvm-start.json")),
+    Daemon(
+        const CommandLine& line,
+        const StartRecord& record,
+        UniqueFd listener,
+        UniqueFd ending_signals
+    )
+        : record_(record), ending_signals_(std::move(ending_signals)),
+          config_(config::parse(record.config, "cppvm-start.json")),
           level_(effective_level(config_, record.log_level)),
           identity_(line.address, line.containerd_namespace, record.pod.sandbox_id),
           bundle_(line.bundle), logger_(Logger(make_fifo_sink(bundle_ / "log"), level_)
@@ -79,8 +85,6 @@ class Daemon {
     Daemon& operator=(const Daemon&) = delete;
 
     ~Daemon() {
-        // A SIGTERM of `delete` must not cut this short, now that nobody in serve waits for it.
-        ::signal(SIGTERM, SIG_IGN); // NOLINT(cert-err33-c): cannot fail for SIGTERM
         // The socket goes with its member, after the run directory: while it is there, a start for
         // the same sandbox fails to get the lock rather than finding half of it.
         if (cgroup_ && !cgroup_->leave()) {
@@ -133,6 +137,7 @@ class Daemon {
                 .stand_in_program = stand_in_program_,
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
+                .ending_signals = std::move(ending_signals_),
                 .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
@@ -225,6 +230,7 @@ class Daemon {
     }
 
     const StartRecord& record_;
+    UniqueFd ending_signals_; // until serve has them
     config::Config config_;
     LogLevel level_;
     Identity identity_;
@@ -245,8 +251,9 @@ int run_daemon(const CommandLine& line) {
     ::umask(daemon_umask);
     ::prctl(PR_SET_NAME, "containerd-shim"); // where the program was executed as /proc/self/exe
     try {
+        UniqueFd ending_signals = catch_ending_signals();
         const StartRecord record = read_start_record(line.bundle);
-        Daemon daemon(line, record, std::move(listener));
+        Daemon daemon(line, record, std::move(listener), std::move(ending_signals));
         daemon.prepare();
         if (!channel.ready_and_wait(start_timeout)) {
             return 1;

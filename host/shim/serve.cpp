@@ -9,15 +9,15 @@
 #include "host/api/task_service.hpp"
 #include "host/rundir/description.hpp"
 #include "host/sandbox/sandbox.hpp"
+#include "host/shim/ending_signals.hpp"
 #include "host/vm/libvirt/libvirt_hypervisor.hpp"
 #include "host/vm/unix_socket.hpp"
 
 #include <boost/asio/local/stream_protocol.hpp>
-#include <boost/asio/signal_set.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
-#include <csignal>
 
 namespace cppvm::shim {
 
@@ -42,7 +42,7 @@ class Daemon {
   public:
     Daemon(asio::io_context& loop, DaemonSpec spec)
         : executor_(loop.get_executor()), logger_(spec.logger),
-          on_ending_(std::move(spec.on_ending)), signals_(loop, SIGTERM, SIGINT),
+          on_ending_(std::move(spec.on_ending)), signals_(loop, spec.ending_signals.release()),
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
@@ -90,7 +90,7 @@ class Daemon {
     }
 
     Awaitable<> wait_signal() {
-        const int number = co_await signals_.async_wait(asio::use_awaitable);
+        const int number = co_await wait_ending_signal(signals_);
         logger_.info("Shutting down on a signal", {{"signal", number}});
         end_.set();
     }
@@ -119,7 +119,7 @@ class Daemon {
     asio::any_io_executor executor_;
     Logger logger_;
     std::function<void()> on_ending_;
-    asio::signal_set signals_;
+    asio::posix::stream_descriptor signals_;
     api::EventPublisher events_;
     vm::LibvirtHypervisor hypervisor_;
     sandbox::Sandbox sandbox_;

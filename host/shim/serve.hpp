@@ -26,6 +26,7 @@ struct DaemonSpec {
     std::filesystem::path stand_in_program;
     std::filesystem::path run_dir; ///< exists; its lock and `daemon.pid` are held by the caller
     UniqueFd listener;             ///< listens already; non-blocking
+    UniqueFd ending_signals;       ///< from catch_ending_signals
     /// Called when containerd has asked for the end and been answered, before anything is undone.
     std::function<void()> on_ending;
 };

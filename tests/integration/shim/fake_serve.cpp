@@ -2,14 +2,11 @@
 #include "common/os/file.hpp"
 #include "host/shim/serve.hpp"
 
-#include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
 #include <filesystem>
 #include <poll.h>
 #include <string>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,10 +47,6 @@ std::string report(const DaemonSpec& spec) {
 int serve(DaemonSpec spec) {
     const char* const variable = std::getenv("FAKE_SERVE");
     const std::string mode = variable == nullptr ? "" : variable;
-    sigset_t term;
-    ::sigemptyset(&term);
-    ::sigaddset(&term, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &term, nullptr);
     write_file_atomically(spec.bundle / "report", report(spec), 0600);
     spec.logger.info("Fake daemon serves");
     if (mode == "throw") {
@@ -67,10 +60,10 @@ int serve(DaemonSpec spec) {
         write_file_atomically(spec.run_dir / "console.log", "text", 0600);
         write_file_atomically(spec.bundle / "littered", "", 0600);
     }
-    const UniqueFd signals(
-        mode == "stubborn" ? ::eventfd(0, EFD_CLOEXEC) : ::signalfd(-1, &term, SFD_CLOEXEC)
-    );
-    pollfd entries[] = {{signals.get(), POLLIN, 0}, {spec.listener.get(), POLLIN, 0}};
+    pollfd entries[] = {
+        {mode == "stubborn" ? -1 : spec.ending_signals.get(), POLLIN, 0},
+        {spec.listener.get(), POLLIN, 0}
+    };
     for (;;) {
         ::poll(entries, 2, -1);
         if ((entries[0].revents & POLLIN) != 0) {

@@ -1,6 +1,7 @@
 """Breaks connections of another process, as a fault on the way would."""
 
 import ctypes
+import errno
 import os
 import socket
 
@@ -27,16 +28,25 @@ def _is_of_the_agent(connection):
     return connection.family == socket.AF_UNIX and str(peer).endswith("/vsock.sock")
 
 
+def _sockets_of(pid, pidfd):
+    """Copies of its sockets; what it closes meanwhile is left out."""
+    for name in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                yield socket.socket(fileno=_descriptor_of(pidfd, int(name)))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EBADF, errno.ENOTSOCK):
+                raise
+
+
 def cut_agent(pid):
     """Shuts down every connection of the process `pid`, a daemon, to its guest's agent; returns how many
     there were."""
     count = 0
     pidfd = os.pidfd_open(pid)
     try:
-        for name in os.listdir(f"/proc/{pid}/fd"):
-            if not os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
-                continue
-            with socket.socket(fileno=_descriptor_of(pidfd, int(name))) as connection:
+        for connection in _sockets_of(pid, pidfd):
+            with connection:
                 if _is_of_the_agent(connection):
                     connection.shutdown(socket.SHUT_RDWR)
                     count += 1

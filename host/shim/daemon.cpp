@@ -64,14 +64,8 @@ LogLevel effective_level(const config::Config& config, const std::string& wanted
 /// What the daemon holds from its start to its end.
 class Daemon {
   public:
-    Daemon(
-        const CommandLine& line,
-        const StartRecord& record,
-        UniqueFd listener,
-        UniqueFd ending_signals
-    )
-        : record_(record), ending_signals_(std::move(ending_signals)),
-          config_(config::parse(record.config, "cppvm-start.json")),
+    Daemon(const CommandLine& line, const StartRecord& record, UniqueFd listener)
+        : record_(record), config_(config::parse(record.config, "cppvm-start.json")),
           level_(effective_level(config_, record.log_level)),
           identity_(line.address, line.containerd_namespace, record.pod.sandbox_id),
           bundle_(line.bundle), logger_(Logger(make_fifo_sink(bundle_ / "log"), level_)
@@ -120,7 +114,7 @@ class Daemon {
         }
     }
 
-    int serve() {
+    int serve(UniqueFd ending_signals) {
         logger_.debug("Daemon started", {{"config", record_.config_sources}});
         undone_ = false;
         try {
@@ -137,7 +131,7 @@ class Daemon {
                 .stand_in_program = stand_in_program_,
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
-                .ending_signals = std::move(ending_signals_),
+                .ending_signals = std::move(ending_signals),
                 .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
@@ -230,7 +224,6 @@ class Daemon {
     }
 
     const StartRecord& record_;
-    UniqueFd ending_signals_; // until serve has them
     config::Config config_;
     LogLevel level_;
     Identity identity_;
@@ -253,13 +246,13 @@ int run_daemon(const CommandLine& line) {
     try {
         UniqueFd ending_signals = catch_ending_signals();
         const StartRecord record = read_start_record(line.bundle);
-        Daemon daemon(line, record, std::move(listener), std::move(ending_signals));
+        Daemon daemon(line, record, std::move(listener));
         daemon.prepare();
         if (!channel.ready_and_wait(start_timeout)) {
             return 1;
         }
         channel = StartChannel(UniqueFd());
-        return daemon.serve();
+        return daemon.serve(std::move(ending_signals));
     } catch (...) {
         channel.failed(to_status(std::current_exception()).message);
         return 1;

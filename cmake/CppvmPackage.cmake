@@ -21,6 +21,6 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 string(CONCAT CPACK_DEBIAN_PACKAGE_DEPENDS
     "libvirt-daemon-system, libvirt-daemon-driver-qemu, qemu-system-x86, "
     "virtiofsd | libcap-ng0")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "containerd | containerd.io")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "containerd | containerd.io, passt")
 
 include(CPack)

@@ -6,6 +6,7 @@
 #include "vmimage/kernel_modules.hpp"
 
 #include <elf.h>
+#include <set>
 
 namespace cppvm::vmimage {
 
@@ -57,20 +58,29 @@ std::filesystem::path kernel_file(const std::filesystem::path& tree, const std::
     return std::filesystem::exists(direct) ? direct : tree / "boot" / ("vmlinuz-" + release);
 }
 
-std::string
-make_initramfs(std::string_view agent, const std::vector<std::filesystem::path>& modules) {
-    CpioWriter archive;
-    archive.add_directory("dev");
-    archive.add_directory("etc");
+using Modules = std::vector<std::filesystem::path>; // in an order in which they can be loaded
+
+std::string module_list(const Modules& modules) {
     std::string list;
     for (const auto& module : modules) {
         list.append("/lib/modules/").append(module.filename()).append("\n");
     }
-    archive.add_file("etc/cppvm-modules", list);
+    return list;
+}
+
+std::string
+make_initramfs(std::string_view agent, const Modules& modules, const Modules& network_modules) {
+    CpioWriter archive;
+    archive.add_directory("dev");
+    archive.add_directory("etc");
+    archive.add_file("etc/cppvm-modules", module_list(modules));
+    archive.add_file("etc/cppvm-network-modules", module_list(network_modules));
     archive.add_file("init", agent, 0755);
     archive.add_directory("lib");
     archive.add_directory("lib/modules");
-    for (const auto& module : modules) {
+    std::set<std::filesystem::path> files(modules.begin(), modules.end());
+    files.insert(network_modules.begin(), network_modules.end());
+    for (const auto& module : files) {
         archive.add_file(
             "lib/modules/" + module.filename().native(), read_file(module, max_file_bytes)
         );
@@ -87,6 +97,10 @@ std::vector<std::string> guest_modules() {
     return {"virtio_pci", "vmw_vsock_virtio_transport", "virtiofs", "virtio_balloon"};
 }
 
+std::vector<std::string> guest_network_modules() {
+    return {"virtio_net"};
+}
+
 ImageFiles build_image(const ImageSpec& spec) {
     const auto release_dir = only_entry(spec.kernel_tree / "lib/modules", "the kernel's modules");
     ImageFiles files;
@@ -95,8 +109,10 @@ ImageFiles build_image(const ImageSpec& spec) {
         read_file(kernel_file(spec.kernel_tree, files.kernel_release), max_file_bytes);
     const std::string agent = read_file(spec.agent, max_file_bytes);
     check_static(agent, spec.agent);
-    const std::string initramfs =
-        make_initramfs(agent, KernelModules(release_dir).in_load_order(spec.modules));
+    const KernelModules modules(release_dir);
+    const std::string initramfs = make_initramfs(
+        agent, modules.in_load_order(spec.modules), modules.in_load_order(spec.network_modules)
+    );
 
     std::error_code error;
     std::filesystem::create_directories(spec.output, error);

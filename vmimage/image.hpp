@@ -12,6 +12,9 @@ namespace cppvm::vmimage {
 /// says so in modules.builtin, nothing is loaded.
 std::vector<std::string> guest_modules();
 
+/// What it needs besides where it has network interfaces; loaded when it is given the first.
+std::vector<std::string> guest_network_modules();
+
 /// What an image is made of. Plain data.
 struct ImageSpec {
     std::filesystem::path kernel_tree; ///< an unpacked kernel package: boot/, lib/modules/; or
@@ -19,6 +22,7 @@ struct ImageSpec {
     std::filesystem::path agent;       ///< static; becomes /init
     std::filesystem::path output;      ///< directory; gets the two files
     std::vector<std::string> modules = guest_modules();
+    std::vector<std::string> network_modules = guest_network_modules();
 };
 
 /// What was built. Plain data.

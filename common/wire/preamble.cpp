@@ -22,6 +22,8 @@ bool is_known(ConnectionKind kind) {
     case ConnectionKind::rpc:
     case ConnectionKind::stdio:
     case ConnectionKind::resume:
+    case ConnectionKind::tcp:
+    case ConnectionKind::names:
         return true;
     }
     return false;

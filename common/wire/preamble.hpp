@@ -13,6 +13,14 @@ enum class ConnectionKind : std::uint8_t {
     rpc = 1,    ///< ttrpc, service cppvm.agent.v2.Agent; stream 0
     stdio = 2,  ///< a new stdio stream, parked under its id until a request names that id
     resume = 3, ///< a stdio stream that has lost its connection goes on
+    /// To a TCP port of the guest's loopback address; `stream` is the port, `received` 4 or 6, the
+    /// family. Refused where nobody listens. Then frames in both directions
+    /// (common/stream/relay.hpp).
+    tcp = 4,
+    /// The agent listens at a loopback address, port 53, and passes on what it is asked there:
+    /// frames of NameMessages. `received` is the family, 4 or 6; `stream` the address of IPv4,
+    /// while IPv6 has but one. Refused where somebody in the guest has the port.
+    names = 5,
 };
 
 /// The first 24 bytes of each connection that the host opens to the agent: "CPVM", version (u8),

@@ -7,6 +7,7 @@
 #include "guest-agent/boot/inherited_pages.hpp"
 #include "guest-agent/boot/limits.hpp"
 #include "guest-agent/boot/modules.hpp"
+#include "guest-agent/network/configure.hpp"
 #include "guest-agent/network/loopback.hpp"
 
 #include <array>
@@ -30,6 +31,7 @@ namespace cppvm::guest {
 namespace {
 
 constexpr const char* modules_list = "/etc/cppvm-modules";
+constexpr const char* network_modules_list = "/etc/cppvm-network-modules";
 constexpr const char* cgroup_path = "/sys/fs/cgroup";
 constexpr std::size_t max_command_line = 64UL * 1024;
 
@@ -233,6 +235,23 @@ void Machine::change_clock(const ClockChange& change) {
     if (::clock_adjtime(CLOCK_REALTIME, &words) < 0) {
         throw_errno("change", "clock");
     }
+}
+
+// The modules only now: most machines of a host may have no NIC.
+Awaitable<std::vector<std::string>> Machine::set_network(network::State wanted, Deadline deadline) {
+    if (!wanted.interfaces.empty()) {
+        load_modules(network_modules_list);
+    }
+    co_return co_await configure_network(std::move(wanted), deadline);
+}
+
+Awaitable<std::set<network::ListeningPort>> Machine::next_listeners() {
+    if (!listen_watch_) {
+        listen_watch_.emplace(co_await asio::this_coro::executor); // before the look
+    } else {
+        co_await listen_watch_->wait();
+    }
+    co_return read_listeners();
 }
 
 Awaitable<> Machine::wait_end(asio::any_io_executor executor) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "guest-agent/boot/kernel_command_line.hpp"
+#include "guest-agent/network/listeners.hpp"
 #include "guest-agent/service/environment.hpp"
 
 namespace cppvm::guest {
@@ -24,6 +25,9 @@ class Machine : public Environment {
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return phases_; }
     void change_clock(const ClockChange& change) override;
+    Awaitable<std::vector<std::string>>
+    set_network(network::State wanted, Deadline deadline) override;
+    Awaitable<std::set<network::ListeningPort>> next_listeners() override;
     /// Does not return.
     Awaitable<> wait_end(asio::any_io_executor executor) override;
     void power_off() override;
@@ -34,6 +38,7 @@ class Machine : public Environment {
     BootOptions options_;
     std::vector<BootPhase> phases_;
     std::exception_ptr early_failure_;
+    std::optional<ListenWatch> listen_watch_; ///< from the first question on
 };
 
 /// Flushes file systems and powers the machine off.

@@ -1,5 +1,6 @@
 #include "guest-agent/boot/process_environment.hpp"
 
+#include "common/async/event.hpp"
 #include "common/base/error.hpp"
 #include "common/os/unix_address.hpp"
 
@@ -41,6 +42,12 @@ Awaitable<std::optional<StreamSocket>> ProcessEnvironment::dial_host() {
         asio::local::stream_protocol::endpoint(options_.hello_path);
     co_await socket.async_connect(address, asio::use_awaitable);
     co_return socket;
+}
+
+Awaitable<std::set<network::ListeningPort>> ProcessEnvironment::next_listeners() {
+    Event never(co_await asio::this_coro::executor);
+    co_await never.wait();
+    co_return std::set<network::ListeningPort>();
 }
 
 Awaitable<> ProcessEnvironment::wait_end(asio::any_io_executor executor) {

@@ -25,6 +25,10 @@ class ProcessEnvironment : public Environment {
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return {}; }
     void change_clock(const ClockChange&) override {}
+    Awaitable<std::vector<std::string>> set_network(network::State, Deadline) override {
+        co_return std::vector<std::string>();
+    }
+    Awaitable<std::set<network::ListeningPort>> next_listeners() override;
     /// SIGTERM or SIGINT.
     Awaitable<> wait_end(asio::any_io_executor executor) override;
     void power_off() override {}

@@ -4,9 +4,12 @@
 #include "common/async/timeout.hpp"
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
+#include "common/stream/relay.hpp"
 #include "common/wire/ports.hpp"
 #include "common/wire/preamble.hpp"
+#include "guest-agent/network/name_server.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
@@ -81,7 +84,7 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
           {executor, reaper_, stdio_, environment.share(), environment.cgroup_root(), logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
-      service_(executor, containers_, clock_, logger), server_(executor, logger),
+      service_(executor, containers_, clock_, environment, logger), server_(executor, logger),
       reaping_(executor, logger), tasks_(executor, std::move(logger)) {
     server_.add(service_);
 }
@@ -210,6 +213,50 @@ Awaitable<> Agent::serve(StreamSocket socket) {
     case wire::ConnectionKind::resume:
         resume(*preamble, std::move(socket));
         break;
+    case wire::ConnectionKind::tcp:
+        co_await serve_tcp(*preamble, std::move(socket));
+        break;
+    case wire::ConnectionKind::names:
+        co_await serve_names(*preamble, std::move(socket));
+        break;
+    }
+}
+
+Awaitable<> Agent::serve_tcp(wire::Preamble preamble, StreamSocket socket) {
+    constexpr std::uint64_t last_port = 0xffff;
+    if (preamble.stream == 0 || preamble.stream > last_port) {
+        answer(socket, {});
+        co_return;
+    }
+    const auto port = static_cast<asio::ip::port_type>(preamble.stream);
+    asio::ip::tcp::endpoint server(asio::ip::address_v4::loopback(), port);
+    if (preamble.received == 6) {
+        server.address(asio::ip::address_v6::loopback());
+    }
+    StreamSocket client(executor_);
+    auto [error] = co_await client.async_connect(StreamSocket::endpoint_type(server), use_tuple);
+    if (error) {
+        answer(socket, {});
+    } else if (answer(socket, {true, 0})) {
+        co_await stream::relay(socket, client);
+    }
+}
+
+Awaitable<> Agent::serve_names(wire::Preamble preamble, StreamSocket socket) {
+    asio::ip::address address = asio::ip::address_v6::loopback();
+    if (preamble.received == 4) {
+        address = asio::ip::address_v4(static_cast<std::uint32_t>(preamble.stream));
+    }
+    std::optional<NameServer> server;
+    try {
+        server.emplace(executor_, logger_, address);
+    } catch (const Error& error) {
+        logger_.warn("No name server for containers", {{"error", error.message()}});
+        answer(socket, {});
+        co_return;
+    }
+    if (answer(socket, {true, 0})) {
+        co_await server->run(std::move(socket));
     }
 }
 

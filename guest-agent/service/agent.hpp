@@ -23,6 +23,8 @@ class Agent {
   private:
     Awaitable<> accept(UniqueFd listener);
     Awaitable<> serve(StreamSocket socket);
+    Awaitable<> serve_tcp(wire::Preamble preamble, StreamSocket socket);
+    Awaitable<> serve_names(wire::Preamble preamble, StreamSocket socket);
     void park(std::uint64_t id, StreamSocket socket);
     void resume(const wire::Preamble& preamble, StreamSocket socket);
     Awaitable<> say_hello();

@@ -1,8 +1,16 @@
 #include "guest-agent/service/container_service.hpp"
 
+#include "common/async/timeout.hpp"
+#include "common/network/message.hpp"
+
+#include <chrono>
+
 namespace cppvm::guest {
 
 namespace {
+
+/// For interfaces that the host has given the machine a moment ago.
+constexpr std::chrono::seconds network_limit{15};
 
 StdioRequest to_request(const agent::v2::Stdio& stdio) {
     StdioRequest request;
@@ -39,9 +47,37 @@ agent::v2::SetClockResponse hear(Clock& clock, const agent::v2::SetClockRequest&
 } // namespace
 
 ContainerService::ContainerService(
-    const asio::any_io_executor& executor, Containers& containers, Clock& clock, Logger logger
+    const asio::any_io_executor& executor,
+    Containers& containers,
+    Clock& clock,
+    Environment& environment,
+    Logger logger
 )
-    : containers_(containers), clock_(clock), watches_(executor, std::move(logger)) {}
+    : containers_(containers), clock_(clock), environment_(environment), logger_(logger),
+      watches_(executor, std::move(logger)) {
+    watches_.spawn("watch listeners", watch_listeners());
+}
+
+// Without it only connections to the host's loopback addresses are missing.
+Awaitable<> ContainerService::watch_listeners() {
+    try {
+        for (;;) {
+            const auto ports = co_await environment_.next_listeners();
+            listening_.Clear();
+            for (const network::ListeningPort& port : ports) {
+                auto* const entry = listening_.add_ports();
+                entry->set_ipv6(port.ipv6);
+                entry->set_port(port.port);
+                entry->set_everywhere(port.everywhere);
+            }
+            if (subscription_) {
+                subscription_->tell_listening();
+            }
+        }
+    } catch (const Error& error) {
+        logger_.warn("Listening ports are not known", {{"error", error.message()}});
+    }
+}
 
 Awaitable<> ContainerService::stop() {
     co_await watches_.stop();
@@ -111,7 +147,7 @@ Awaitable<> ContainerService::events(
     }
     log_.confirm(request.seen());
     const auto subscription = std::make_shared<EventSubscription>(
-        co_await asio::this_coro::executor, log_, request.seen()
+        co_await asio::this_coro::executor, log_, listening_, request.seen()
     );
     subscription_ = subscription;
     co_await subscription->run(events);
@@ -148,6 +184,18 @@ Awaitable<agent::v2::Empty>
 ContainerService::delete_process(ttrpc::CallContext&, const agent::v2::ProcessRef& request) {
     co_await containers_.remove(to_name(request));
     co_return agent::v2::Empty();
+}
+
+Awaitable<agent::v2::SetNetworkResponse>
+ContainerService::set_network(ttrpc::CallContext&, const agent::v2::SetNetworkRequest& request) {
+    agent::v2::SetNetworkResponse response;
+    const auto unsupported = co_await environment_.set_network(
+        network::to_state(request.network()), deadline_in(network_limit)
+    );
+    for (const std::string& part : unsupported) {
+        response.add_unsupported(part);
+    }
+    co_return response;
 }
 
 Awaitable<agent::v2::SetClockResponse>

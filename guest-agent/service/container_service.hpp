@@ -3,6 +3,7 @@
 #include "common/async/task_group.hpp"
 #include "guest-agent/container/containers.hpp"
 #include "guest-agent/service/clock.hpp"
+#include "guest-agent/service/environment.hpp"
 #include "guest-agent/service/event_log.hpp"
 #include "guest-agent/service/event_subscription.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
@@ -12,12 +13,16 @@
 namespace cppvm::guest {
 
 /// The RPC service: messages to calls of Containers, and back; exits to events.
-/// Borrows: the containers and the clock. `stop` must have been awaited before the destructor.
-/// Thread: the loop's only.
+/// Borrows: the containers, the clock and the environment. `stop` must have been awaited before the
+/// destructor. Thread: the loop's only.
 class ContainerService : public agent::v2::AgentService {
   public:
     ContainerService(
-        const asio::any_io_executor& executor, Containers& containers, Clock& clock, Logger logger
+        const asio::any_io_executor& executor,
+        Containers& containers,
+        Clock& clock,
+        Environment& environment,
+        Logger logger
     );
 
     /// Watches processes no longer. After it nothing may be called.
@@ -49,17 +54,23 @@ class ContainerService : public agent::v2::AgentService {
     ) override;
     Awaitable<agent::v2::Empty>
     delete_process(ttrpc::CallContext& context, const agent::v2::ProcessRef& request) override;
+    Awaitable<agent::v2::SetNetworkResponse>
+    set_network(ttrpc::CallContext& context, const agent::v2::SetNetworkRequest& request) override;
     Awaitable<agent::v2::SetClockResponse>
     set_clock(ttrpc::CallContext& context, const agent::v2::SetClockRequest& request) override;
 
   private:
+    Awaitable<> watch_listeners();
     Awaitable<> watch_init(std::string container_id, std::uint64_t number);
     Awaitable<> watch_exec(ProcessName name, std::uint64_t number);
     void append_exit(std::uint64_t number, unsigned status);
 
     Containers& containers_;
     Clock& clock_;
+    Environment& environment_;
+    Logger logger_;
     EventLog log_;
+    agent::v2::Event::Listening listening_;
     std::shared_ptr<EventSubscription> subscription_; ///< the last one, which may be over
     TaskGroup watches_;
 };

@@ -2,11 +2,14 @@
 
 #include "common/async/asio.hpp"
 #include "common/base/unique_fd.hpp"
+#include "common/network/state.hpp"
+#include "guest-agent/network/listeners.hpp"
 #include "guest-agent/service/clock.hpp"
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -45,6 +48,16 @@ class Environment {
 
     /// Changes the machine's wall clock; where there is none of its own, nothing happens.
     virtual void change_clock(const ClockChange& change) = 0;
+
+    /// Makes the machine's network what `wanted` says, and gives what its kernel knows nothing of;
+    /// where there is no machine, nothing happens. Throws: Error; deadline_exceeded.
+    virtual Awaitable<std::vector<std::string>>
+    set_network(network::State wanted, Deadline deadline) = 0;
+
+    /// The TCP ports that somebody listens on: the first time at once, then when they have changed.
+    /// Where there is no machine: never. Throws: Error where this cannot be known. Cancels: nothing
+    /// is lost.
+    virtual Awaitable<std::set<network::ListeningPort>> next_listeners() = 0;
 
     /// Until the agent is to end in order. A machine has no such end: the host takes it away.
     virtual Awaitable<> wait_end(asio::any_io_executor executor) = 0;

@@ -18,9 +18,17 @@ constexpr std::chrono::seconds clock_interval{10};
 } // namespace
 
 EventSubscription::EventSubscription(
-    const asio::any_io_executor& executor, const EventLog& log, std::uint64_t seen
+    const asio::any_io_executor& executor,
+    const EventLog& log,
+    const agent::v2::Event::Listening& listening,
+    std::uint64_t seen
 )
-    : log_(log), seen_(seen), news_(executor) {}
+    : log_(log), listening_(listening), seen_(seen), news_(executor) {}
+
+void EventSubscription::tell_listening() noexcept {
+    listening_changed_ = true;
+    news_.set();
+}
 
 void EventSubscription::supersede() noexcept {
     superseded_ = true;
@@ -39,6 +47,10 @@ Awaitable<> EventSubscription::send(ttrpc::ReplyWriter<agent::v2::Event>& events
         if (auto event = log_.after(seen_)) {
             seen_ = event->sequence();
             co_await events.send(*event);
+        } else if (std::exchange(listening_changed_, false)) {
+            agent::v2::Event listening;
+            *listening.mutable_listening() = listening_;
+            co_await events.send(listening);
         } else if (std::exchange(clock_wanted_, false)) {
             agent::v2::Event wanted;
             wanted.mutable_clock_wanted();

@@ -9,17 +9,22 @@
 
 namespace cppvm::guest {
 
-/// One call of Events: tells the host what is in the log, and every few seconds that the time is
-/// wanted. Borrows: the log. Thread: the loop's only.
+/// One call of Events: tells the host what is in the log, the ports that somebody listens on, and
+/// every few seconds that the time is wanted. Borrows: log and ports. Thread: the loop's only.
 class EventSubscription {
   public:
     /// `seen`: the last event that the host has seen.
     EventSubscription(
-        const asio::any_io_executor& executor, const EventLog& log, std::uint64_t seen
+        const asio::any_io_executor& executor,
+        const EventLog& log,
+        const agent::v2::Event::Listening& listening,
+        std::uint64_t seen
     );
 
     /// There may be something new in the log.
     void wake() noexcept { news_.set(); }
+    /// The ports that somebody listens on are others.
+    void tell_listening() noexcept;
     /// A later call has taken its place: `run` returns.
     void supersede() noexcept;
 
@@ -31,6 +36,8 @@ class EventSubscription {
     Awaitable<> count_time();
 
     const EventLog& log_;
+    const agent::v2::Event::Listening& listening_;
+    bool listening_changed_ = true;
     std::uint64_t seen_;
     bool superseded_ = false;
     bool clock_wanted_ = false;

@@ -14,7 +14,7 @@ Awaitable<std::shared_ptr<Link>> Link::open(
     vm::VirtualMachine& machine,
     Logger logger,
     Limits limits,
-    std::function<void()> on_clock_wanted,
+    std::function<void(const v2::Event&)> on_event,
     Deadline deadline
 ) {
     auto executor = co_await asio::this_coro::executor;
@@ -26,12 +26,7 @@ Awaitable<std::shared_ptr<Link>> Link::open(
     }
     auto connection = std::make_shared<Connection>(executor, std::move(dialled->socket), logger);
     co_return std::make_shared<Link>(
-        executor,
-        machine,
-        std::move(logger),
-        limits,
-        std::move(on_clock_wanted),
-        std::move(connection)
+        executor, machine, std::move(logger), limits, std::move(on_event), std::move(connection)
     );
 }
 
@@ -40,12 +35,12 @@ Link::Link(
     vm::VirtualMachine& machine,
     Logger logger,
     Limits limits,
-    std::function<void()> on_clock_wanted,
+    std::function<void(const v2::Event&)> on_event,
     std::shared_ptr<Connection> first
 )
     : executor_(executor), machine_(machine), logger_(logger), limits_(limits),
-      on_clock_wanted_(std::move(on_clock_wanted)), connection_(std::move(first)),
-      changed_(executor), lost_(executor), tasks_(executor, std::move(logger)) {
+      on_event_(std::move(on_event)), connection_(std::move(first)), changed_(executor),
+      lost_(executor), tasks_(executor, std::move(logger)) {
     tasks_.spawn("agent link", keep());
 }
 
@@ -88,14 +83,14 @@ void Link::hear(const v2::Event& event) {
         }
         events_seen_ = event.sequence();
     }
-    if (event.has_clock_wanted()) {
-        on_clock_wanted_();
-    } else if (event.has_exited()) {
+    if (event.has_exited()) {
         const auto node = processes_.extract(event.exited().process_number());
         if (const auto process = node ? node.mapped().lock() : nullptr) {
             process->exit_status = event.exited().exit_status();
             process->exited.set();
         }
+    } else {
+        on_event_(event);
     }
 }
 
@@ -171,6 +166,32 @@ Awaitable<StreamSocket> Link::open_stream(std::uint64_t id, Deadline deadline) {
     auto dialled = co_await dial(machine_, {wire::ConnectionKind::stdio, id, 0}, deadline);
     if (!dialled) {
         throw Error(Code::failed_precondition, "open stdio stream: the guest agent refused it");
+    }
+    co_return std::move(dialled->socket);
+}
+
+Awaitable<std::optional<StreamSocket>>
+Link::open_tcp(std::uint16_t port, bool ipv6, Deadline deadline) {
+    const std::uint64_t family = ipv6 ? 6 : 4;
+    return open_if_accepted({wire::ConnectionKind::tcp, port, family}, deadline);
+}
+
+Awaitable<std::optional<StreamSocket>>
+Link::open_names(asio::ip::address address, Deadline deadline) {
+    if (address.is_v4()) {
+        return open_if_accepted(
+            {wire::ConnectionKind::names, address.to_v4().to_uint(), 4}, deadline
+        );
+    }
+    return open_if_accepted({wire::ConnectionKind::names, 0, 6}, deadline);
+}
+
+Awaitable<std::optional<StreamSocket>>
+Link::open_if_accepted(wire::Preamble preamble, Deadline deadline) {
+    const auto self = shared_from_this();
+    auto dialled = co_await dial(machine_, preamble, deadline);
+    if (!dialled) {
+        co_return std::nullopt;
     }
     co_return std::move(dialled->socket);
 }

@@ -3,9 +3,12 @@
 #include "common/async/event.hpp"
 #include "common/async/task_group.hpp"
 #include "common/stream/stream_sender.hpp"
+#include "common/wire/preamble.hpp"
 #include "host/agent/connection.hpp"
 #include "host/agent/guest_process.hpp"
 #include "host/vm/virtual_machine.hpp"
+
+#include <boost/asio/ip/address.hpp>
 
 #include <chrono>
 #include <deque>
@@ -38,14 +41,14 @@ class Link : public std::enable_shared_from_this<Link> {
         std::chrono::milliseconds redial_period{60'000};
     };
 
-    /// Dials the agent. Only after the machine's hello. `on_clock_wanted`: the guest asks for the
-    /// time; must not throw.
+    /// Dials the agent. Only after the machine's hello. `on_event`: hears what the guest
+    /// reports besides exits, and what may be anything; must not throw.
     /// Throws: Error (unavailable, deadline_exceeded). Cancels: nothing is left.
     static Awaitable<std::shared_ptr<Link>> open(
         vm::VirtualMachine& machine,
         Logger logger,
         Limits limits,
-        std::function<void()> on_clock_wanted,
+        std::function<void(const v2::Event&)> on_event,
         Deadline deadline
     );
 
@@ -54,7 +57,7 @@ class Link : public std::enable_shared_from_this<Link> {
         vm::VirtualMachine& machine,
         Logger logger,
         Limits limits,
-        std::function<void()> on_clock_wanted,
+        std::function<void(const v2::Event&)> on_event,
         std::shared_ptr<Connection> first
     );
     Link(const Link&) = delete;
@@ -100,6 +103,16 @@ class Link : public std::enable_shared_from_this<Link> {
     /// Throws: Error (unavailable, deadline_exceeded; failed_precondition: the agent refused).
     Awaitable<StreamSocket> open_stream(std::uint64_t id, Deadline deadline);
 
+    /// A connection to a TCP port of the guest's loopback address, as stream::relay takes it;
+    /// nothing if it is refused there. Throws: Error (unavailable, deadline_exceeded).
+    Awaitable<std::optional<StreamSocket>>
+    open_tcp(std::uint16_t port, bool ipv6, Deadline deadline);
+
+    /// A connection on which the agent passes on what containers ask a name server at that loopback
+    /// address (network::NameRelay); nothing if it cannot listen there.
+    /// Throws: Error (unavailable, deadline_exceeded).
+    Awaitable<std::optional<StreamSocket>> open_names(asio::ip::address address, Deadline deadline);
+
     /// A further connection for a stream that has lost its own. `received`: the bytes of it that
     /// have arrived here. Nothing if the agent knows no such stream any more, or if no connection
     /// can be had within `Limits::resume`.
@@ -114,6 +127,8 @@ class Link : public std::enable_shared_from_this<Link> {
     Awaitable<> stop();
 
   private:
+    Awaitable<std::optional<StreamSocket>>
+    open_if_accepted(wire::Preamble preamble, Deadline deadline);
     Awaitable<> keep();
     Awaitable<> follow_events(std::shared_ptr<Connection> connection);
     void hear(const v2::Event& event);
@@ -128,7 +143,7 @@ class Link : public std::enable_shared_from_this<Link> {
     vm::VirtualMachine& machine_;
     Logger logger_;
     Limits limits_;
-    std::function<void()> on_clock_wanted_;
+    std::function<void(const v2::Event&)> on_event_;
     std::shared_ptr<Connection> connection_;
     Event changed_; ///< connection_ is another, or the link is lost
     Event lost_;

@@ -270,6 +270,16 @@ constexpr Key keys[] = {
          c.vm.console_log_bytes = static_cast<std::size_t>(v.number(4096, 1LL << 30));
      },
      [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.console_log_bytes); }},
+    {"network",
+     "host",
+     [](const Value& v, Config& c) {
+         c.network.host = v.one_of({"auto", "user", "none", "refuse"});
+     },
+     [](const Config& c) -> Setting { return c.network.host; }},
+    {"network",
+     "passt",
+     [](const Value& v, Config& c) { c.network.passt = v.optional_path(); },
+     [](const Config& c) -> Setting { return c.network.passt.native(); }},
     {"isolation",
      "first_uid",
      [](const Value& v, Config& c) {
@@ -279,7 +289,7 @@ constexpr Key keys[] = {
     {"isolation",
      "uid_count",
      [](const Value& v, Config& c) {
-         c.isolation.uid_count = static_cast<unsigned>(v.number(2, max_uid_count));
+         c.isolation.uid_count = static_cast<unsigned>(v.number(3, max_uid_count));
      },
      [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.isolation.uid_count); }},
     {"log",

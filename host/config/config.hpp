@@ -10,7 +10,7 @@ namespace cppvm::config {
 
 /// Everything that can be configured, with the defaults of the product. docs/configuration.md
 /// describes each key; the TOML names are the member names, in the tables named by the structs
-/// ([hypervisor], [vsock], [vm], [isolation], [log]).
+/// ([hypervisor], [vsock], [vm], [network], [isolation], [log]).
 struct Hypervisor {
     std::string uri = "qemu:///system";
     /// "kvm", or "emulation" (TCG: tests and demonstrations only, 10 to 30 times slower).
@@ -45,9 +45,17 @@ struct Vm {
     std::size_t console_log_bytes = 1024UL * 1024;
 };
 
+struct Network {
+    /// What a container gets that asks for the host's network: "user" (passt), "none" (loopback
+    /// alone), "refuse"; "auto": user where passt is installed, else refuse.
+    std::string host = "auto";
+    /// Empty: searched in PATH.
+    std::filesystem::path passt;
+};
+
 /// What keeps a sandbox's helpers apart from the host's and from each other's.
 struct Isolation {
-    /// User ids that nobody else on the host uses; each sandbox takes two.
+    /// User ids that nobody else on the host uses; each sandbox takes three.
     unsigned first_uid = 2'000'000'000;
     unsigned uid_count = 100'000'000;
 };
@@ -60,6 +68,7 @@ struct Config {
     Hypervisor hypervisor;
     Vsock vsock;
     Vm vm;
+    Network network;
     Isolation isolation;
     Log log;
     /// Sockets and shares of the sandboxes live in `<run_dir>/<short id>`.

@@ -76,4 +76,8 @@ std::filesystem::path find_vhost_device_vsock(const Config& config) {
     return find_program("vhost-device-vsock", config.vsock.vhost_device_vsock);
 }
 
+std::filesystem::path find_passt(const Config& config) {
+    return find_program("passt", config.network.passt);
+}
+
 } // namespace cppvm::config

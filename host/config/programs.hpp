@@ -23,5 +23,6 @@ std::filesystem::path find_program(
 std::filesystem::path find_virtiofsd(const Config& config);
 std::filesystem::path find_libvirt_helper(const Config& config);
 std::filesystem::path find_vhost_device_vsock(const Config& config);
+std::filesystem::path find_passt(const Config& config);
 
 } // namespace cppvm::config

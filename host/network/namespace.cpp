@@ -13,17 +13,6 @@ namespace cppvm::network {
 
 namespace {
 
-UniqueFd open_existing(const std::filesystem::path& path) {
-    // Not blocking: it may be a fifo.
-    UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
-    if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWNET) {
-        throw Error(
-            Code::invalid_argument, "network namespace " + path.native() + ": it is not one"
-        );
-    }
-    return file;
-}
-
 // In a child, for unshare(2) would move ourselves; and a host with many namespaces can take long.
 Awaitable<UniqueFd> make_fresh(const asio::any_io_executor& executor, Deadline deadline) {
     ForkedChild child(executor, "make a network namespace", {}, [](ParentLink& parent) {
@@ -41,6 +30,17 @@ Awaitable<UniqueFd> make_fresh(const asio::any_io_executor& executor, Deadline d
 }
 
 } // namespace
+
+UniqueFd open_existing(const std::filesystem::path& path) {
+    // Not blocking: it may be a fifo.
+    UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
+    if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWNET) {
+        throw Error(
+            Code::invalid_argument, "network namespace " + path.native() + ": it is not one"
+        );
+    }
+    return file;
+}
 
 Awaitable<UniqueFd>
 open_namespace(const asio::any_io_executor& executor, NamespaceSpec spec, Deadline deadline) {

@@ -13,4 +13,7 @@ namespace cppvm::network {
 Awaitable<UniqueFd>
 open_namespace(const asio::any_io_executor& executor, NamespaceSpec spec, Deadline deadline);
 
+/// The existing one at `path`. Throws: Error naming it if it is none.
+UniqueFd open_existing(const std::filesystem::path& path);
+
 } // namespace cppvm::network

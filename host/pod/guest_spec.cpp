@@ -75,6 +75,18 @@ void translate_resources(oci::Resources& resources, Paths& unsupported) {
     });
 }
 
+/// Of the last bind mount there; empty: none.
+std::filesystem::path
+source_of(const std::filesystem::path& destination, const storage::StoragePlan& plan) {
+    std::filesystem::path source;
+    for (std::size_t i = 0; i < plan.volumes.size(); ++i) {
+        if (plan.mounts[plan.volume_mounts[i]].destination == destination) {
+            source = plan.volumes[i].source;
+        }
+    }
+    return source;
+}
+
 } // namespace
 
 GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& bundle) {
@@ -88,6 +100,7 @@ GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& 
         result.storage.unsupported.begin(),
         result.storage.unsupported.end()
     );
+    result.resolv_conf = source_of("/etc/resolv.conf", result.storage);
     spec.root.path.clear();
     spec.mounts.clear();
     spec.annotations.clear(); // for runtimes on the host; they tell host paths

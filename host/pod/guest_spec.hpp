@@ -18,6 +18,8 @@ struct GuestSpec {
     storage::StoragePlan storage;
     /// Where the network namespace is that it asks for, if it names one. It gets its pod's.
     std::filesystem::path network_path;
+    /// The host's file that it sees as /etc/resolv.conf, if that is a bind mount of its own.
+    std::filesystem::path resolv_conf;
     /// JSON paths that the host takes no account of.
     std::vector<std::string> unsupported;
 };

@@ -6,7 +6,6 @@
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
 #include "common/wire/ports.hpp"
-#include "host/network/namespace.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -36,7 +35,13 @@ Sandbox::Sandbox(
     TaskEventSink& events
 )
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
-      hypervisor_(hypervisor), events_(events), network_ready_(executor),
+      hypervisor_(hypervisor), events_(events), network_(
+                                                    executor,
+                                                    logger_,
+                                                    spec_.pod.network,
+                                                    "cv" + spec_.identity.short_id().substr(0, 9),
+                                                    spec_.config
+                                                ),
       state_(spec_.identity.sandbox_id()), share_ready_(executor), booted_(executor),
       machine_gone_(executor), creates_ended_(executor), stopped_(executor),
       coroutines_(executor, logger_) {
@@ -48,26 +53,7 @@ Sandbox::~Sandbox() = default;
 void Sandbox::boot() {
     boot_began_ = std::chrono::steady_clock::now();
     coroutines_.spawn("boot", run_boot());
-    coroutines_.spawn("open network namespace", open_network());
-}
-
-Awaitable<> Sandbox::open_network() {
-    try {
-        network_ = co_await network::open_namespace(
-            executor_, spec_.pod.network, deadline_in(network_timeout)
-        );
-    } catch (...) {
-        network_failure_ = std::current_exception();
-    }
-    network_ready_.set();
-}
-
-Awaitable<int> Sandbox::wait_network() {
-    co_await network_ready_.wait();
-    if (!network_) {
-        std::rethrow_exception(network_failure_);
-    }
-    co_return network_.get();
+    coroutines_.spawn("open network namespace", network_.open());
 }
 
 Awaitable<> Sandbox::run_boot() {
@@ -106,9 +92,14 @@ Awaitable<> Sandbox::start_machine() {
     machine.command_line = vm.kernel_parameters;
     machine.run_dir = spec_.run_dir;
     machine.share_dir = share_dir;
+    machine.nics = co_await network_.boot_nics();
+    machine.user_nic = network_.user_nic();
+    machine.hotplug_slots = network_.later_nics();
+    const std::vector<vm::Nic> nics = machine.nics;
     // A host that needs more time for the boot needs more time for this too.
     const auto start_timeout = std::max(machine_start_timeout, spec_.config.vm.boot_timeout);
     machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(start_timeout));
+    network_.join_boot_nics(nics);
     share_->open(machine_->share_servers());
     share_ready_.set();
     coroutines_.spawn("watch machine", watch_machine());
@@ -137,11 +128,7 @@ Awaitable<> Sandbox::connect_agent() {
         *machine_,
         logger_,
         spec_.timeouts.link,
-        [this] {
-            if (clock_keeper_) {
-                clock_keeper_->want();
-            }
-        },
+        [this](const agent::v2::Event& event) { hear(event); },
         deadline_in(agent_connect_timeout)
     );
     if (!state_.connect(agent)) { // `stop` came first
@@ -151,10 +138,20 @@ Awaitable<> Sandbox::connect_agent() {
         state_.check_usable();
     }
     co_await set_clock(agent);
+    co_await network_.sync(*machine_, agent, deadline_in(network_timeout));
+    coroutines_.spawn("keep network", network_.keep(*machine_, agent));
     note_boot(hello);
     coroutines_.spawn("watch agent", watch_agent(agent));
     state_.run();
     booted_.set();
+}
+
+void Sandbox::hear(const agent::v2::Event& event) {
+    if (event.has_clock_wanted() && clock_keeper_) {
+        clock_keeper_->want();
+    } else if (event.has_listening()) {
+        network_.set_listening(event.listening());
+    }
 }
 
 // Before any container: its files would come from the past.
@@ -238,6 +235,15 @@ Awaitable<storage::Share*> Sandbox::wait_share() {
     co_return share_.get();
 }
 
+// What has come between Create and Start, by `ctr --cni` or hooks, must be there at a container's
+// first instruction.
+Awaitable<> Sandbox::sync_network(std::filesystem::path resolv_conf) {
+    const AgentHandle agent = co_await wait_agent();
+    const auto machine = machine_;
+    co_await network_.sync(*machine, agent, deadline_in(network_timeout));
+    co_await network_.relay_names(agent, std::move(resolv_conf));
+}
+
 Awaitable<AgentHandle> Sandbox::wait_agent() {
     co_await booted_.wait();
     co_return state_.agent();
@@ -250,7 +256,8 @@ TaskEnvironment Sandbox::task_environment() {
         events_,
         spec_.stand_in_program,
         spec_.identity.containerd_namespace(),
-        [this] { return wait_network(); },
+        [this] { return network_.descriptor(); },
+        [this](std::filesystem::path resolv_conf) { return sync_network(std::move(resolv_conf)); },
         spec_.pod.network.path,
         [this] { return wait_share(); },
         [this] { return wait_agent(); },
@@ -346,21 +353,18 @@ Awaitable<> Sandbox::do_stop() {
     }
     // The boot may be under way: cancelled, it leaves nothing.
     co_await coroutines_.stop();
-    if (!network_ && !network_failure_) {
-        network_failure_ = std::make_exception_ptr(
-            Error(Code::cancelled, "sandbox " + spec_.identity.sandbox_id() + " was stopped")
-        );
-    }
-    network_ready_.set();
+    network_.give_up(std::make_exception_ptr(
+        Error(Code::cancelled, "sandbox " + spec_.identity.sandbox_id() + " was stopped")
+    ));
     share_ready_.set();
     booted_.set();
     co_await destroy_machine();
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
     co_await abandon_tasks();
+    co_await network_.stop();
     machine_.reset();
     share_.reset();
-    network_.reset();
 }
 
 // Beside each other: each may have to wait for a logging program.

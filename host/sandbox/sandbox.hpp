@@ -4,6 +4,7 @@
 #include "host/pod/pod_spec.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
+#include "host/sandbox/network_keeper.hpp"
 #include "host/sandbox/report.hpp"
 #include "host/sandbox/sandbox_state.hpp"
 #include "host/sandbox/task.hpp"
@@ -75,6 +76,7 @@ class Sandbox {
     Awaitable<> start_machine();
     void check_protocol(const vm::AgentHello& hello) const;
     Awaitable<> connect_agent();
+    void hear(const agent::v2::Event& event);
     Awaitable<> set_clock(AgentHandle agent);
     Awaitable<> watch_machine();
     Awaitable<> watch_agent(AgentHandle agent);
@@ -83,8 +85,7 @@ class Sandbox {
     Awaitable<> do_stop();
     Awaitable<> abandon_tasks();
     Awaitable<storage::Share*> wait_share();
-    Awaitable<> open_network();
-    Awaitable<int> wait_network();
+    Awaitable<> sync_network(std::filesystem::path resolv_conf);
     Awaitable<AgentHandle> wait_agent();
     TaskEnvironment task_environment();
     void note_boot(const vm::AgentHello& hello);
@@ -97,9 +98,7 @@ class Sandbox {
 
     std::chrono::steady_clock::time_point boot_began_;
     std::vector<BootPhase> boot_phases_;
-    Event network_ready_; ///< network_ is open, or network_failure_ says why not
-    UniqueFd network_;    ///< the pod's namespace on the host
-    std::exception_ptr network_failure_;
+    NetworkKeeper network_;
     SandboxState state_;
     Event share_ready_; ///< share_ is open, or state_ says why not
     Event booted_;      ///< state_ is no longer booting

@@ -36,6 +36,9 @@ struct TaskEnvironment {
     std::string containerd_namespace; ///< for logging binaries
     /// The pod's network namespace on the host, which the sandbox owns; throws why there is none.
     std::function<Awaitable<int>()> network;
+    /// Until the guest has what is in that namespace now, with the name servers of this resolv.conf
+    /// of the host's (empty: none) that only the host reaches. Throws: Error.
+    std::function<Awaitable<>(std::filesystem::path resolv_conf)> sync_network;
     std::filesystem::path network_path; ///< of that, if it was named
     /// The share, once its servers run; throws why not.
     std::function<Awaitable<storage::Share*>()> share;

@@ -99,6 +99,7 @@ Awaitable<> Task::start_init() {
 // An init that has exited has no start to report any more, whatever the guest still says of it.
 Awaitable<> Task::start_in_guest() {
     const AgentHandle agent = co_await environment_.agent();
+    co_await environment_.sync_network(guest_spec_.resolv_conf);
     co_await first_of(
         call_start(agent, spec_.id, deadline_in(environment_.timeouts.start)),
         init_->state.wait_stopped()

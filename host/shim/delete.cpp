@@ -5,6 +5,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/config/config.hpp"
+#include "host/network/pod_network.hpp"
 #include "host/pod/pod_spec.hpp"
 #include "host/rundir/leftovers.hpp"
 #include "host/rundir/run_dir_lock.hpp"
@@ -137,6 +138,7 @@ class Deletion {
                 return; // it removed the directory as its last act, or that was logged
             }
             clear_run_dir(*lock, identity, config(), logger_, deadline_);
+            network::remove_leftovers(pod_.network);
         } catch (const std::exception& exception) {
             logger_.warn(
                 "Parts of the sandbox may be left",

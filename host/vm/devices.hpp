@@ -17,11 +17,18 @@ struct Disk {
     bool read_only = false;
 };
 
-/// A virtio network card on a tap device of the host that exists already.
+/// A virtio network card on a tap of the host, which is made with it and goes with it; its user
+/// may move the tap into another network namespace.
 struct Nic {
     std::string name;
-    std::string tap;
-    std::string mac; ///< "02:00:00:00:00:01"
+    std::string tap;     ///< its name, that of no other interface of the host
+    std::string mac;     ///< "02:00:00:00:00:01"
+    unsigned queues = 1; ///< pairs of them; one for each processor is best
+};
+
+/// A virtio network card into the host's network, without an interface there (UserNetwork).
+struct UserNic {
+    std::string mac;
 };
 
 using Device = std::variant<Disk, Nic>;

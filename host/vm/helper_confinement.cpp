@@ -106,6 +106,15 @@ Confinement confine_vsock_device(
     return confinement;
 }
 
+Confinement confine_user_network(uid_t user) {
+    Confinement confinement;
+    confinement.user = {user, user, {}};
+    confinement.capabilities = 0;
+    confinement.no_new_privileges = true;
+    confinement.limits = {{RLIMIT_CORE, 0}};
+    return confinement;
+}
+
 Confinement confine_share_server() {
     Confinement confinement;
     confinement.no_new_privileges = true;

@@ -15,6 +15,11 @@ Confinement confine_vsock_device(
     uid_t user, const std::filesystem::path& program, const std::filesystem::path& directory
 );
 
+/// passt, which reads what the guest sends and confines itself then: user, mount, pid, IPC and UTS
+/// namespace, an empty root directory, seccomp. It gets a user of its own and no capability, and
+/// the host's network, which is what it is for.
+Confinement confine_user_network(uid_t user);
+
 /// virtiofsd, which needs root to begin with and confines itself then: mount, pid and network
 /// namespace, capabilities, seccomp. What it leaves out: no core file, which would hold the guest's
 /// memory, no new privileges from its first instruction on, and the namespaces that it shares.

@@ -12,7 +12,7 @@ namespace cppvm::vm {
 
 namespace {
 
-constexpr uid_t users_each = 2;
+constexpr uid_t users_each = 3;
 constexpr int max_draws = 1000;
 
 std::optional<uid_t> read_claim(const std::filesystem::path& path) {
@@ -55,7 +55,7 @@ HelperUsers claim_users(const std::filesystem::path& run_dir, const config::Isol
         // other, or both do.
         write_file_atomically(run_dir / users_file, std::to_string(first) + "\n", 0600);
         if (!is_taken(first, run_dir)) {
-            return {first, first + 1};
+            return {first, first + 1, first + 2};
         }
     }
     throw Error(

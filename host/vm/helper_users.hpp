@@ -13,6 +13,7 @@ namespace cppvm::vm {
 struct HelperUsers {
     uid_t qemu = 0;
     uid_t vsock_device = 0;
+    uid_t network = 0;
 
     friend bool operator==(const HelperUsers&, const HelperUsers&) = default;
 };
@@ -20,7 +21,7 @@ struct HelperUsers {
 /// The record of `claim_users` in the run directory.
 inline constexpr const char* users_file = "users";
 
-/// Takes two user ids of the configured range by writing `<run_dir>/users`; they are free again
+/// Takes three user ids of the configured range by writing `<run_dir>/users`; they are free again
 /// when that is gone. Two machines whose run directories have the same parent never get the same
 /// ones; no lock is needed. Throws: Error (resource_exhausted where none is free).
 HelperUsers claim_users(const std::filesystem::path& run_dir, const config::Isolation& isolation);

@@ -10,6 +10,7 @@
 #include "host/vm/libvirt/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/share/share_server.hpp"
+#include "host/vm/user_network.hpp"
 #include "host/vm/vsock/vsock.hpp"
 
 #include <csignal>
@@ -49,6 +50,7 @@ bool nothing_left(const MachineNames& machine, const config::Config& config) {
 
 void kill_leftover_processes(const MachineNames& machine, const Logger& logger) noexcept {
     kill_recorded(machine.run_dir / user_vsock_pid_file, logger);
+    kill_recorded(machine.run_dir / user_network_pid_file, logger);
     for (const auto& file : share_server_pid_files(machine.run_dir)) {
         kill_recorded(file, logger);
     }
@@ -82,10 +84,13 @@ void remove_machine_files(const std::string& name, const std::filesystem::path& 
         for (const auto& path : share_server_files(run_dir)) {
             ::unlink(path.c_str());
         }
-        for (const char* file : {user_vsock_pid_file, qemu_pid_file, users_file, "console.sock"}) {
+        for (const char* file :
+             {user_vsock_pid_file, user_network_pid_file, qemu_pid_file, users_file, "console.sock"
+             }) {
             ::unlink((run_dir / file).c_str());
         }
         std::filesystem::remove_all(user_vsock_directory(run_dir));
+        std::filesystem::remove_all(user_network_directory(run_dir));
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): only these files may stay
     }
     remove_libvirt_log(name);

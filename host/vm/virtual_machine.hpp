@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -21,6 +22,8 @@ struct VmSpec {
     unsigned vcpus = 1;
     unsigned memory_mib = 0;
     unsigned huge_page_mib = 0; ///< 0: ordinary pages
+    std::vector<Nic> nics;      ///< that it boots with
+    std::optional<UserNic> user_nic;
     unsigned hotplug_slots = 0; ///< for devices that come while it runs; each costs boot time
     std::filesystem::path kernel;
     std::filesystem::path initramfs;

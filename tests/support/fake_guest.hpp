@@ -161,6 +161,15 @@ class FakeAgent : public agent::v2::AgentService {
         co_return agent::v2::Empty();
     }
 
+    Awaitable<agent::v2::SetNetworkResponse>
+    set_network(ttrpc::CallContext&, const agent::v2::SetNetworkRequest& request) override {
+        co_await enter("set_network");
+        network = request.network();
+        co_return agent::v2::SetNetworkResponse();
+    }
+
+    agent::v2::Network network; ///< as the host has set it last
+
   private:
     struct Process {
         std::uint64_t number = 0;
@@ -209,6 +218,9 @@ class FakeHypervisor : public vm::Hypervisor {
     std::function<void()> on_start = [] {}; ///< may throw: the start fails
     std::function<void()> on_hello = [] {}; ///< may throw: the guest does not come up
     std::function<void()> on_dial = [] {};  ///< may throw: the agent cannot be dialled
+    /// A device comes while the machine runs; may throw: it does not.
+    std::function<void(const vm::Device&)> on_attach = [](const vm::Device&) {};
+    std::vector<std::string> detached; ///< names of devices that went
     std::string build_id = std::string(cppvm::build_id());
     std::uint32_t protocol_version = wire::protocol_version;
     /// Serves the RPC connection instead of `agent`, until it is cut off.
@@ -291,8 +303,14 @@ class FakeHypervisor : public vm::Hypervisor {
             co_return StreamSocket(std::move(ours));
         }
 
-        Awaitable<> attach(vm::Device, Deadline) override { co_return; }
-        Awaitable<> detach(std::string, Deadline) override { co_return; }
+        Awaitable<> attach(vm::Device device, Deadline) override {
+            owner_.on_attach(device);
+            co_return;
+        }
+        Awaitable<> detach(std::string name, Deadline) override {
+            owner_.detached.push_back(std::move(name));
+            co_return;
+        }
         Awaitable<> pause(Deadline) override { co_return; }
         Awaitable<> resume(Deadline) override { co_return; }
 

@@ -2,38 +2,24 @@
 
 #include "common/wire/ports.hpp"
 #include "host/config/firmware.hpp"
+#include "host/vm/libvirt/device_xml.hpp"
+#include "host/vm/libvirt/xml.hpp"
 
 #include <pugixml.hpp>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <sstream>
 #include <unistd.h>
 #include <vector>
 
 namespace cppvm::vm {
 
+using namespace xml;
+
 namespace {
 
 constexpr const char* qemu_namespace = "http://libvirt.org/schemas/domain/qemu/1.0";
-
-pugi::xml_node add(pugi::xml_node parent, const char* name) {
-    return parent.append_child(name);
-}
-
-void add_text(pugi::xml_node parent, const char* name, const std::string& text) {
-    add(parent, name).text().set(text.c_str());
-}
-
-pugi::xml_node set(pugi::xml_node node, const char* name, const char* value) {
-    node.append_attribute(name).set_value(value);
-    return node;
-}
-
-pugi::xml_node set(pugi::xml_node node, const char* name, const std::string& value) {
-    return set(node, name, value.c_str());
-}
 
 void add_memory(pugi::xml_node domain, const VmSpec& machine) {
     auto memory = set(add(domain, "memory"), "unit", "MiB");
@@ -112,9 +98,10 @@ void add_balloon(pugi::xml_node devices) {
     put_on_root_bus(balloon, "0x04");
 }
 
-// q35 takes devices later only behind ports, one each.
-void add_hotplug_slots(pugi::xml_node devices, unsigned count) {
-    for (unsigned i = 1; i <= count; ++i) {
+// Devices that come later, or may go, sit behind ports of q35's, one each; libvirt finds a free
+// one.
+void add_ports(pugi::xml_node devices, std::size_t count) {
+    for (std::size_t i = 1; i <= count; ++i) {
         auto port = set(set(add(devices, "controller"), "type", "pci"), "model", "pcie-root-port");
         set(port, "index", std::to_string(i));
     }
@@ -122,7 +109,7 @@ void add_hotplug_slots(pugi::xml_node devices, unsigned count) {
 
 void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
     auto devices = add(domain, "devices");
-    add_hotplug_slots(devices, spec.machine.hotplug_slots);
+    add_ports(devices, spec.machine.nics.size() + spec.machine.hotplug_slots);
     add_text(devices, "emulator", spec.emulator);
     set(set(add(devices, "controller"), "type", "usb"), "model", "none");
     add_balloon(devices);
@@ -131,6 +118,9 @@ void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
     set(set(add(serial, "target"), "type", "isa-serial"), "port", "0");
     add_share(devices, spec.roots_socket, wire::roots_tag, "0x02");
     add_share(devices, spec.volumes_socket, wire::volumes_tag, "0x05");
+    for (const Nic& nic : spec.machine.nics) {
+        add_nic(devices, nic);
+    }
     if (!spec.vsock_socket) {
         auto vsock = set(add(devices, "vsock"), "model", "virtio");
         set(add(vsock, "cid"), "auto", "yes");
@@ -165,6 +155,17 @@ void add_command_line(pugi::xml_node domain, const DomainSpec& spec) {
              "vhost-user-vsock-pci,id=cppvm-vsock0,chardev=cppvm-vsock,bus=pcie.0,addr=0x10"}
         );
     }
+    if (spec.user_network_socket) {
+        arguments.insert(
+            arguments.end(),
+            {"-netdev",
+             "stream,id=cppvm-user,server=off,addr.type=unix,addr.path=" +
+                 option_value(*spec.user_network_socket),
+             "-device",
+             "virtio-net-pci,id=cppvm-user0,netdev=cppvm-user,romfile=,mac=" +
+                 spec.machine.user_nic->mac + ",bus=pcie.0,addr=0x11"}
+        );
+    }
     if (arguments.empty()) {
         return;
     }
@@ -183,55 +184,6 @@ void ask_for_features_at_once(pugi::xml_node domain) {
 }
 
 } // namespace
-
-namespace {
-
-std::string to_text(const pugi::xml_document& document) {
-    std::ostringstream out;
-    document.save(out, "", pugi::format_raw | pugi::format_no_declaration);
-    return out.str();
-}
-
-// libvirt leaves names that begin like this to its users.
-std::string alias_of(const std::string& device_name) {
-    return "ua-" + device_name;
-}
-
-void add_device(pugi::xml_node parent, const Disk& disk, unsigned index) {
-    auto node = set(set(add(parent, "disk"), "type", "file"), "device", "disk");
-    set(set(add(node, "driver"), "name", "qemu"), "type", "raw");
-    set(add(node, "source"), "file", disk.file);
-    // What libvirt calls it; the guest, which counts for itself, knows it by its serial.
-    const std::string target = std::string("vd") + static_cast<char>('a' + index);
-    set(set(add(node, "target"), "dev", target), "bus", "virtio");
-    if (disk.read_only) {
-        add(node, "readonly");
-    }
-    add_text(node, "serial", disk.name);
-    set(add(node, "alias"), "name", alias_of(disk.name));
-}
-
-void add_device(pugi::xml_node parent, const Nic& nic, unsigned /*index*/) {
-    auto node = set(add(parent, "interface"), "type", "ethernet");
-    set(add(node, "mac"), "address", nic.mac);
-    set(set(add(node, "target"), "dev", nic.tap), "managed", "no");
-    set(add(node, "model"), "type", "virtio");
-    set(add(node, "alias"), "name", alias_of(nic.name));
-}
-
-} // namespace
-
-std::string to_device_xml(const Device& device, unsigned index) {
-    pugi::xml_document document;
-    std::visit([&](const auto& one) { add_device(document.root(), one, index); }, device);
-    return to_text(document);
-}
-
-std::string to_alias_xml(const std::string& device_name) {
-    pugi::xml_document document;
-    set(add(add(document.root(), "device"), "alias"), "name", alias_of(device_name));
-    return to_text(document);
-}
 
 std::string to_domain_xml(const DomainSpec& spec) {
     pugi::xml_document document;

@@ -20,17 +20,13 @@ struct DomainSpec {
     std::filesystem::path console_socket; ///< QEMU connects here with the serial console
     /// The socket of a vhost-device-vsock; nothing: the kernel's vhost-vsock.
     std::optional<std::filesystem::path> vsock_socket;
+    /// The socket of a UserNetwork; nothing: the machine has no UserNic.
+    std::optional<std::filesystem::path> user_network_socket;
     std::string command_line; ///< the whole one
 };
 
 /// The domain as libvirt wants it (https://libvirt.org/formatdomain.html). Pure.
 std::string to_domain_xml(const DomainSpec& spec);
-
-/// A device as libvirt wants it, for a domain that runs. Its alias, by which it goes again, follows
-/// from its name. `index`: below 26, and that of no other device of the domain. Pure.
-std::string to_device_xml(const Device& device, unsigned index);
-/// As much of it as is needed for it to go.
-std::string to_alias_xml(const std::string& device_name);
 
 /// The kernel's command line: what a quick and quiet boot needs, then the machine's own parameters,
 /// so that these win. `boot_port`: where the agent says hello.

@@ -12,11 +12,13 @@
 #include "host/config/programs.hpp"
 #include "host/vm/helper_users.hpp"
 #include "host/vm/leftovers.hpp"
+#include "host/vm/libvirt/device_xml.hpp"
 #include "host/vm/libvirt/domain_xml.hpp"
 #include "host/vm/libvirt/libvirt_log.hpp"
 #include "host/vm/libvirt/libvirt_state.hpp"
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/share/share_server.hpp"
+#include "host/vm/user_network.hpp"
 #include "host/vm/vsock/hello.hpp"
 
 #include <algorithm>
@@ -65,7 +67,11 @@ struct LibvirtMachine::Parts {
           console(executor, spec.run_dir, config.vm.console_log_bytes),
           users(claim_users(spec.run_dir, config.isolation)),
           vsock(make_vsock(executor, config, spec.run_dir, users.vsock_device)), pidfd(executor),
-          gone(executor), stopped(executor), tasks(executor, logger) {}
+          gone(executor), stopped(executor), tasks(executor, logger) {
+        for (const Nic& nic : spec.nics) {
+            devices.emplace(nic.name, static_cast<unsigned>(devices.size()));
+        }
+    }
 
     void add_phase(std::string name) {
         phases.push_back({std::move(name), std::chrono::steady_clock::now()});
@@ -91,9 +97,10 @@ struct LibvirtMachine::Parts {
     Console console;
     HelperUsers users;
     std::unique_ptr<Vsock> vsock;
+    std::optional<UserNetwork> user_network;
     std::unique_ptr<ShareServer> roots;
     std::unique_ptr<ShareServer> volumes;
-    std::map<std::string, unsigned> devices; ///< that came later, with their indices
+    std::map<std::string, unsigned> devices; ///< that can go, with their indices
     ProcessId qemu;
     asio::posix::stream_descriptor pidfd;
     Event gone;
@@ -288,6 +295,15 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     parts.add_phase("share");
     co_await parts.vsock->prepare(deadline);
     parts.add_phase("vsock");
+    if (parts.spec.user_nic) {
+        parts.user_network.emplace(
+            parts.pidfd.get_executor(),
+            config::find_passt(parts.config),
+            parts.spec.run_dir,
+            parts.users.network
+        );
+        co_await parts.user_network->prepare(deadline);
+    }
 
     DomainSpec domain;
     domain.machine = parts.spec;
@@ -304,6 +320,10 @@ Awaitable<> LibvirtMachine::start(Deadline deadline) {
     };
     if (domain.vsock_socket) {
         sockets.push_back(*domain.vsock_socket);
+    }
+    if (parts.user_network) {
+        domain.user_network_socket = parts.user_network->socket();
+        sockets.push_back(*domain.user_network_socket);
     }
     auto cid = co_await parts.create_domain(to_domain_xml(domain), sockets, deadline);
     if (!domain.vsock_socket && !cid) {

@@ -1,9 +1,9 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
-#include "common/os/file.hpp"
 #include "host/vm/directory_watch.hpp"
 #include "host/vm/helper_confinement.hpp"
+#include "host/vm/helper_directory.hpp"
 #include "host/vm/helper_process.hpp"
 #include "host/vm/unix_socket.hpp"
 #include "host/vm/vsock/vsock.hpp"
@@ -45,39 +45,6 @@ ChildSpec command(
     return spec;
 }
 
-void give_to(const std::filesystem::path& path, const std::optional<uid_t>& user) {
-    if (user && ::lchown(path.c_str(), *user, *user) != 0) {
-        throw_errno("give vhost-device-vsock", path.native());
-    }
-}
-
-/// What the process sees of the host's files: its sockets are in it, and it may make more. Only the
-/// names are trusted here, and no link is followed.
-class Directory {
-  public:
-    Directory(std::filesystem::path path, const std::optional<uid_t>& user)
-        : path_(std::move(path)) {
-        // What a killed predecessor left would be taken for the new one's.
-        remove_tree(path_);
-        make_directory(path_, 0711); // QEMU, another user, passes
-        give_to(path_, user);
-    }
-    Directory(const Directory&) = delete;
-    Directory& operator=(const Directory&) = delete;
-    ~Directory() { remove_tree(path_); }
-
-    std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-    const std::filesystem::path& path() const noexcept { return path_; }
-
-  private:
-    static void remove_tree(const std::filesystem::path& path) noexcept {
-        std::error_code ignored;
-        std::filesystem::remove_all(path, ignored);
-    }
-
-    std::filesystem::path path_;
-};
-
 std::string boot_socket_name() {
     return std::string(host_socket_name) + "_" + std::to_string(host_boot_port);
 }
@@ -96,7 +63,7 @@ class UserVsock : public Vsock {
           process_(
               executor, command(program, directory_.path(), user), run_dir / user_vsock_pid_file
           ) {
-        give_to(directory_ / boot_socket_name(), user);
+        directory_.give(boot_socket_name());
     }
 
     Awaitable<> prepare(Deadline deadline) override {
@@ -168,7 +135,7 @@ class UserVsock : public Vsock {
     }
 
     std::filesystem::path program_;
-    Directory directory_; // goes after the process, which may be about to make its sockets
+    HelperDirectory directory_; // goes after the process, which may be about to make its sockets
     std::optional<DirectoryWatch> watch_;
     asio::local::stream_protocol::acceptor acceptor_;
     HelperProcess process_;

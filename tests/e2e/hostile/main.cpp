@@ -90,6 +90,8 @@ void serve(UniqueFd connection, const Behaviour& guest, Processes& processes) {
         answer(socket, true);
         break;
     case wire::ConnectionKind::resume:
+    case wire::ConnectionKind::tcp:
+    case wire::ConnectionKind::names:
         answer(socket, false);
         break;
     }

@@ -97,7 +97,11 @@ class AgentLinkTest : public ::testing::Test {
                 limits.pause = std::chrono::milliseconds(1);
                 limits.redials = 1000;
                 const auto link = co_await agent::Link::open(
-                    machine, Logger(), limits, [] {}, deadline_in(std::chrono::seconds(10))
+                    machine,
+                    Logger(),
+                    limits,
+                    [](const agent::v2::Event&) {},
+                    deadline_in(std::chrono::seconds(10))
                 );
                 std::exception_ptr failure;
                 try {

@@ -9,7 +9,7 @@ namespace {
 struct Failure {
     const char* name;
     std::function<void(Bench&)> arrange;
-    const char* message;
+    std::string message;
 };
 
 class SandboxFailureTest : public SandboxTest {
@@ -45,8 +45,8 @@ TEST_F(SandboxFailureTest, LeavesNothingWhenTheGuestFailsAtAnyStep) {
          "create task c1: boot sandbox s1: panic"},
         {"protocol version",
          [](Bench& b) { b.hypervisor.protocol_version = 1; },
-         "speaks protocol version 1, this shim version 2: rebuild the image with "
-         "`cppvm image build`"},
+         "speaks protocol version 1, this shim version " + std::to_string(wire::protocol_version) +
+             ": rebuild the image with `cppvm image build`"},
         {"rpc connection",
          [](Bench& b) { b.hypervisor.on_dial = [] { throw Error(Code::unavailable, "reset"); }; },
          "boot sandbox s1: reset"},

@@ -80,13 +80,15 @@ class SandboxTest : public ::testing::Test {
     }
 
     SandboxSpec sandbox_spec() const {
-        return {
+        SandboxSpec spec{
             Identity("/run/test.sock", "tests", "s1"),
             pod::PodSpec(),
             config::Config(),
             path("run"),
             CPPVM_STANDIN_PROGRAM
         };
+        spec.config.network.host = "none"; // what its pod asks for
+        return spec;
     }
 
     static std::string mounts_below(const std::string& directory) {

@@ -18,11 +18,8 @@
 
 #include <array>
 #include <csignal>
-#include <cstring>
 #include <fcntl.h>
-#include <linux/if_tun.h>
 #include <net/if.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,38 +28,6 @@ namespace {
 
 using std::chrono::seconds;
 using ::testing::HasSubstr;
-
-/// A tap device that stays until its object goes.
-class Tap {
-  public:
-    Tap() : fd_(open_file("/dev/net/tun", O_RDWR)) {
-        ifreq request{};
-        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-        std::strncpy(request.ifr_name, "cppvm-test%d", IFNAMSIZ - 1);
-        if (::ioctl(fd_.get(), TUNSETIFF, &request) != 0 ||
-            ::ioctl(fd_.get(), TUNSETPERSIST, 1) != 0) {
-            throw_errno("make", "a tap device");
-        }
-        name_ = request.ifr_name;
-        fd_.reset();
-    }
-    Tap(const Tap&) = delete;
-    Tap& operator=(const Tap&) = delete;
-    ~Tap() {
-        const UniqueFd fd = open_file("/dev/net/tun", O_RDWR);
-        ifreq request{};
-        request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
-        std::strncpy(request.ifr_name, name_.c_str(), IFNAMSIZ - 1);
-        ::ioctl(fd.get(), TUNSETIFF, &request);
-        ::ioctl(fd.get(), TUNSETPERSIST, 0);
-    }
-
-    const std::string& name() const { return name_; }
-
-  private:
-    UniqueFd fd_;
-    std::string name_;
-};
 
 /// The message of the error that awaiting `operation` ends with; empty: none.
 template <class T>
@@ -138,31 +103,33 @@ TEST_F(LibvirtMachineTest, GivesAndTakesDevices) {
     std::filesystem::permissions(directory.path(), std::filesystem::perms(0755));
     const auto image = directory.write("disk", std::string(1UL * 1024 * 1024, '\0'));
     std::filesystem::permissions(image, std::filesystem::perms(0644));
-    const Tap tap;
-    auto body = [](LibvirtMachineTest& test, std::filesystem::path file, std::string tap_name
-                ) -> Awaitable<> {
+    auto body = [](LibvirtMachineTest& test, std::filesystem::path file) -> Awaitable<> {
         VmSpec spec = test.spec();
         spec.hotplug_slots = 2;
         auto machine = co_await test.start(std::move(spec));
         co_await machine->wait_hello(deadline_in(seconds(30)));
         const Disk disk{"data", std::move(file), true};
-        const Nic nic{"eth1", std::move(tap_name), "02:00:00:00:00:01"};
+        // Such an address other interfaces of the kernel's making have, too.
+        const std::string tap = "cvt" + std::to_string(::getpid());
+        const Nic nic{"eth1", tap, "fe:00:00:00:00:01"};
         for (int round = 0; round < 2; ++round) {
             co_await machine->attach(disk, deadline_in(seconds(10)));
             co_await machine->attach(nic, deadline_in(seconds(10)));
+            EXPECT_NE(::if_nametoindex(tap.c_str()), 0U);
             const std::string twice =
                 co_await failure_of(machine->attach(disk, deadline_in(seconds(10))));
             EXPECT_THAT(twice, HasSubstr("attach device data: the name is in use"));
             // Returns when the guest's kernel has let go of it: so it had found it.
             co_await machine->detach("data", deadline_in(seconds(20)));
             co_await machine->detach("eth1", deadline_in(seconds(20)));
+            EXPECT_EQ(::if_nametoindex(tap.c_str()), 0U);
         }
         const std::string none =
             co_await failure_of(machine->detach("data", deadline_in(seconds(10))));
         EXPECT_THAT(none, HasSubstr("detach device data: the machine has none"));
         co_await machine->stop();
     };
-    run(body(*this, image, tap.name()));
+    run(body(*this, image));
 }
 
 TEST_F(LibvirtMachineTest, PausesAndResumes) {

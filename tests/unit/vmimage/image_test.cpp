@@ -99,7 +99,9 @@ class ImageTest : public ::testing::Test {
                 std::string(100, 'a')
         );
         spec_.output = tree_ / "out/image";
+        tree_.write(modules + "kernel/virtio_net.ko", testing::make_module_needing("virtio"));
         spec_.modules = {"virtio_pci", "virtiofs"};
+        spec_.network_modules = {"virtio_net"};
     }
 
     std::string error() const {
@@ -125,6 +127,9 @@ TEST_F(ImageTest, PutsAgentAndModulesIntoTheInitramfs) {
         if (entry.name == "etc/cppvm-modules") {
             EXPECT_EQ(entry.content, "/lib/modules/virtio.ko\n/lib/modules/virtio_pci.ko\n");
         }
+        if (entry.name == "etc/cppvm-network-modules") {
+            EXPECT_EQ(entry.content, "/lib/modules/virtio.ko\n/lib/modules/virtio_net.ko\n");
+        }
         if (entry.name == "init") {
             EXPECT_EQ(entry.mode, 0100755U);
             EXPECT_EQ(entry.content, read_file(spec_.agent, max_bytes));
@@ -136,10 +141,12 @@ TEST_F(ImageTest, PutsAgentAndModulesIntoTheInitramfs) {
             "dev",
             "etc",
             "etc/cppvm-modules",
+            "etc/cppvm-network-modules",
             "init",
             "lib",
             "lib/modules",
             "lib/modules/virtio.ko",
+            "lib/modules/virtio_net.ko",
             "lib/modules/virtio_pci.ko",
             "proc",
             "run",
@@ -156,6 +163,7 @@ TEST_F(ImageTest, PutsNoModulesIntoTheInitramfsOfAKernelThatHasAllBuiltIn) {
     tree_.write(
         modules + "modules.builtin",
         "kernel/drivers/virtio/virtio_pci.ko\nkernel/fs/fuse/virtiofs.ko\n"
+        "kernel/drivers/net/virtio_net.ko\n"
     );
     std::filesystem::create_directory(tree_ / (modules + "kernel"));
     spec_.kernel_tree = tree_ / "builtin";

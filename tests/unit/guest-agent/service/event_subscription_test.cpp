@@ -22,7 +22,7 @@ class EventService : public agent::v2::AgentService {
         ttrpc::ReplyWriter<agent::v2::Event>& events
     ) override {
         const auto mine = std::make_shared<EventSubscription>(
-            co_await asio::this_coro::executor, log, request.seen()
+            co_await asio::this_coro::executor, log, listening, request.seen()
         );
         subscription = mine;
         co_await mine->run(events);
@@ -39,6 +39,7 @@ class EventService : public agent::v2::AgentService {
     }
 
     EventLog log;
+    agent::v2::Event::Listening listening;
     std::shared_ptr<EventSubscription> subscription;
 };
 
@@ -62,10 +63,29 @@ TEST(EventSubscriptionTest, TellsWhatIsThereAndWhatComes) {
         auto events = co_await bench.client.events(request);
         auto event = co_await events.receive();
         EXPECT_EQ(event->exited().process_number(), 12U);
+        event = co_await events.receive();
+        EXPECT_TRUE(event->has_listening());
         bench.service.append(13); // while it waits
         event = co_await events.receive();
         EXPECT_EQ(event->sequence(), 3U);
         EXPECT_EQ(event->exited().process_number(), 13U);
+        co_await bench.link.stop();
+    }());
+}
+
+TEST(EventSubscriptionTest, TellsThePortsAtFirstAndAfterEachChange) {
+    co_test([]() -> Awaitable<> {
+        Bench bench(co_await asio::this_coro::executor);
+        bench.service.listening.add_ports()->set_port(22);
+        auto events = co_await bench.client.events(agent::v2::EventsRequest());
+        auto event = co_await events.receive();
+        EXPECT_EQ(event->listening().ports_size(), 1);
+        EXPECT_EQ(event->sequence(), 0U); // not of the log, so nothing to confirm
+        bench.service.listening.add_ports()->set_port(80);
+        bench.service.subscription->tell_listening();
+        event = co_await events.receive();
+        EXPECT_EQ(event->listening().ports(0).port(), 22U);
+        EXPECT_EQ(event->listening().ports(1).port(), 80U);
         co_await bench.link.stop();
     }());
 }
@@ -78,6 +98,7 @@ TEST(EventSubscriptionTest, EndsWhenAnotherTakesItsPlace) {
         while (!bench.service.subscription) {
             co_await asio::post(executor, asio::use_awaitable);
         }
+        co_await events.receive(); // the ports
         bench.service.subscription->supersede();
         const auto end = co_await events.receive();
         EXPECT_FALSE(end.has_value());

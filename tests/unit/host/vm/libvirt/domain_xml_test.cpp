@@ -1,4 +1,5 @@
 #include "host/config/firmware.hpp"
+#include "host/vm/libvirt/device_xml.hpp"
 #include "host/vm/libvirt/domain_xml.hpp"
 
 #include <gmock/gmock.h>
@@ -194,11 +195,15 @@ TEST(KernelCommandLineTest, NamesConsoleAndBootPortAndEndsWithTheOwnParameters) 
     EXPECT_TRUE(line.ends_with(" cppvm.boot_port=7 cppvm.log=debug quiet")) << line;
 }
 
-TEST(DomainXmlTest, HasAPortForEachDeviceThatMayCome) {
+TEST(DomainXmlTest, HasAPortForEachDeviceThatMayComeOrGo) {
     DomainSpec spec = domain_spec();
     EXPECT_FALSE(ParsedDomain(spec).has("//controller[@model='pcie-root-port']"));
-    spec.machine.hotplug_slots = 2;
+    spec.machine.hotplug_slots = 1;
+    spec.machine.nics = {{"nic0", "cvtap0", "02:00:00:00:00:01"}};
     const ParsedDomain domain(spec);
+    EXPECT_EQ(domain.at("//interface/target/@dev"), "cvtap0");
+    EXPECT_EQ(domain.at("//interface/alias/@name"), "ua-nic0");
+    EXPECT_FALSE(domain.has("//interface/address"));
     EXPECT_EQ(domain.at("//controller[@model='pcie-root-port'][1]/@index"), "1");
     EXPECT_EQ(domain.at("//controller[@model='pcie-root-port'][2]/@index"), "2");
 }
@@ -225,9 +230,11 @@ TEST(DeviceXmlTest, DescribesANic) {
     const std::string xml = to_device_xml(Nic{"eth1", "tap7", "02:00:00:00:00:01"}, 0);
     EXPECT_EQ(at(xml, "/interface/@type"), "ethernet");
     EXPECT_EQ(at(xml, "/interface/target/@dev"), "tap7");
-    EXPECT_EQ(at(xml, "/interface/target/@managed"), "no");
+    EXPECT_THAT(xml, Not(HasSubstr("queues")));
     EXPECT_EQ(at(xml, "/interface/mac/@address"), "02:00:00:00:00:01");
     EXPECT_EQ(at(xml, "/interface/alias/@name"), "ua-eth1");
+    const std::string many = to_device_xml(Nic{"eth1", "tap7", "02:00:00:00:00:01", 4}, 0);
+    EXPECT_EQ(at(many, "/interface/driver/@queues"), "4");
 }
 
 TEST(DeviceXmlTest, FindsADeviceByItsName) {

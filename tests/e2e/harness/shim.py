@@ -26,8 +26,13 @@ def program():
     return found
 
 
-def spec(*args, **process):
-    """A small valid OCI spec."""
+def spec(*args, network="", **process):
+    """A small valid OCI spec, with a network namespace of its own, that at the path `network`, or
+    with None the host's."""
+    kinds = ("pid", "mount", "ipc", "uts") + (("network",) if network == "" else ())
+    namespaces = [{"type": kind} for kind in kinds]
+    if network:
+        namespaces.append({"type": "network", "path": str(network)})
     return {
         "ociVersion": "1.0.2",
         "process": {
@@ -39,7 +44,7 @@ def spec(*args, **process):
         },
         "root": {"path": "rootfs"},
         "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"}],
-        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "mount", "ipc", "uts")]},
+        "linux": {"namespaces": namespaces},
     }
 
 
@@ -98,14 +103,19 @@ class ShimBundle:
             type_url="runtimeoptions.v1.Options", value=options.SerializeToString()
         ).SerializeToString()
 
-    def command(self, *arguments, stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30):
+    def command(
+        self, *arguments,
+        stdin=None, cwd=None, namespace=NAMESPACE, name=None, timeout=30, inside=None,
+    ):  # fmt: skip
+        """`inside`: the network.Namespace that the shim takes for the host's network."""
         environ = dict(os.environ, TTRPC_ADDRESS=self.containerd_address + ".ttrpc")
         path = [*map(str, settings.PROGRAMS), environ["PATH"]]
         environ["PATH"] = os.pathsep.join(path)
         flags = ["-namespace", namespace, "-address", self.containerd_address]
         flags += ["-publish-binary", "/bin/false", "-id", self.name if name is None else name]
+        enter = ("nsenter", f"--net={inside.path}") if inside else ()
         return shell.run(
-            program(), *flags, *arguments,
+            *enter, program(), *flags, *arguments,
             stdin=self.options() if stdin is None else stdin,
             cwd=cwd or self.path, env=environ, timeout=timeout,
         )  # fmt: skip

@@ -123,6 +123,15 @@ Check HostChecks::vsock() const {
     );
 }
 
+Check HostChecks::taps() const {
+    const char* const name = "network interfaces";
+    const char* const device = "/dev/net/tun";
+    if (::access(below_root(device).c_str(), F_OK) == 0) {
+        return ok(name, device);
+    }
+    return warning(name, std::string("no ") + device, "load the module: modprobe tun");
+}
+
 Check HostChecks::emulator() const {
     const auto& path = config_.hypervisor.emulator;
     if (::access(path.c_str(), X_OK) != 0) {

@@ -23,6 +23,8 @@ class HostChecks {
     /// probes QEMU again for each domain, which takes seconds.
     Check kvm_permissions() const;
     Check vsock() const;
+    /// Whether machines can have network interfaces; without it they start with loopback alone.
+    Check taps() const;
     Check emulator() const;
     /// Whether qboot is there; without it machines boot more slowly.
     Check firmware() const;

@@ -30,6 +30,7 @@ const char* state_name(check::State state) noexcept {
 Awaitable<std::vector<check::Check>> check_host(config::Config config, Deadline deadline) {
     const check::HostChecks host(config);
     std::vector<check::Check> checks = host.before_start();
+    checks.push_back(host.taps());
     checks.push_back(host.virtlogd());
     const vm::LibvirtdCheck libvirtd = co_await vm::check_libvirtd(config, deadline);
     checks.push_back(libvirtd.check);

@@ -96,6 +96,10 @@ PodNetwork::Changes PodNetwork::changes() {
     return changes;
 }
 
+const std::string& PodNetwork::interface_of(const vm::Nic& nic) const {
+    return joined_.at(nic.name).name;
+}
+
 void PodNetwork::join(const vm::Nic& nic) {
     Joined& joined = joined_.at(nic.name);
     try {

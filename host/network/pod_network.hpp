@@ -49,6 +49,9 @@ class PodNetwork {
     /// Looks at the namespace. Throws: Error naming an interface that no machine can have.
     Changes changes();
 
+    /// The interface that `nic` is to be joined to, by the name that it was found under.
+    const std::string& interface_of(const vm::Nic& nic) const;
+
     /// The machine has `nic` now: joins its tap to the interface. Throws: Error naming that; then
     /// it is as if the machine did not have it.
     void join(const vm::Nic& nic);

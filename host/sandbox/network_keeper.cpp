@@ -5,6 +5,7 @@
 #include "common/base/scope_exit.hpp"
 #include "common/network/message.hpp"
 #include "host/agent/link.hpp"
+#include "host/check/host_checks.hpp"
 #include "host/network/name_relay.hpp"
 #include "host/network/namespace.hpp"
 #include "host/network/resolv_conf.hpp"
@@ -93,7 +94,21 @@ Awaitable<std::vector<vm::Nic>> NetworkKeeper::boot_nics() {
                 " interfaces; a machine boots with at most " + std::to_string(max_boot_nics)
         );
     }
+    for (const vm::Nic& nic : nics) {
+        require_taps(nic);
+    }
     co_return nics;
+}
+
+void NetworkKeeper::require_taps(const vm::Nic& nic) const {
+    const check::Check taps = check::HostChecks(config_).taps();
+    if (taps.state != check::State::ok) {
+        throw Error(
+            Code::failed_precondition,
+            "give network interface " + network_->interface_of(nic) +
+                " to the machine: " + to_text(taps)
+        );
+    }
 }
 
 std::optional<vm::UserNic> NetworkKeeper::user_nic() {
@@ -160,7 +175,14 @@ NetworkKeeper::do_sync(vm::VirtualMachine& machine, const AgentHandle& agent, De
 
 Awaitable<> NetworkKeeper::attach(vm::VirtualMachine& machine, vm::Nic nic, Deadline deadline) {
     ScopeExit forget([this, &nic] { network_->leave(nic.name); });
-    co_await machine.attach(nic, deadline);
+    require_taps(nic);
+    try {
+        co_await machine.attach(nic, deadline);
+    } catch (...) {
+        rethrow_with_context(
+            "give network interface " + network_->interface_of(nic) + " to the machine"
+        );
+    }
     network_->join(nic);
     forget.release();
 }

@@ -82,6 +82,8 @@ class NetworkKeeper {
 
   private:
     Awaitable<> do_sync(vm::VirtualMachine& machine, const AgentHandle& agent, Deadline deadline);
+    /// Throws: Error naming the interface.
+    void require_taps(const vm::Nic& nic) const;
     Awaitable<> attach(vm::VirtualMachine& machine, vm::Nic nic, Deadline deadline);
     void serve_ports(const AgentHandle& agent);
     bool has_network() const noexcept;

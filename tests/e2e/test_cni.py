@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -198,6 +199,76 @@ def test_flood_does_not_reach_the_daemon_or_others(runner, network, pods):
     assert _cpu_seconds(daemon) - before < 0.5  # the exec's own part of it
     other.delete()
     hostile.delete()
+
+
+def test_guest_that_never_reads(runner, network, world, pods):
+    """What is sent to it is dropped at its tap: neither senders nor the daemon wait for it."""
+    net = network(_bridge("10.88.0.0/24"))
+    addresses = [net.add(pod)[4] for pod in pods]
+    deaf = runner.start(options=_in(pods[0]))
+    other = runner.start(options=_in(pods[1]))
+    (daemon,) = deaf.shims()
+    # So that the sender needs no answer of it.
+    mac = json.loads(pods[0].ip("-j", "link", "show", "eth0"))[0]["address"]
+    world.ip("neighbour", "replace", addresses[0], "lladdr", mac, "dev", net.bridge)
+    (qemu,) = deaf.helpers("qemu-system")
+    os.kill(qemu.pid, signal.SIGSTOP)
+    before = _cpu_seconds(daemon)
+    sent = int(world.run("python3", "-c", _SEND_DATAGRAMS, addresses[0]).check().text)
+    other.sh("ping -c 3 -W 10 10.88.0.1")
+    taps = json.loads(pods[0].run("ip", "-j", "-s", "link").check().text)
+    (tap,) = [link for link in taps if link["ifname"] not in ("lo", "eth0")]
+    assert tap["stats64"]["tx"]["dropped"] > sent // 2
+    assert _cpu_seconds(daemon) - before < 0.5
+    os.kill(qemu.pid, signal.SIGCONT)
+    world.run("ping", "-c", "1", "-W", "20", addresses[0]).check()
+    other.delete()
+    deaf.delete()
+
+
+_SEND_DATAGRAMS = """if True:
+    import socket, sys
+    sender, sent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
+    for _ in range(20000):
+        try:
+            sender.sendto(bytes(1000), (sys.argv[1], 9))
+            sent += 1
+        except OSError:
+            pass
+    print(sent)"""
+
+
+def test_spoofed_addresses_stay_where_they_would_under_runc(runner, network, world, pods):
+    """A guest that sends with another pod's MAC address and claims its IP address and the
+    gateway's: the host's stack in its namespace learns nothing of it, nor does the gateway forget
+    its own, and the other pod is reached as soon as it speaks."""
+    net = network(_bridge("10.88.0.0/24"))
+    addresses = [net.add(pod)[4] for pod in pods]
+    hostile = runner.start(image=REAL, options=_in(pods[0]))
+    other = runner.start(options=_in(pods[1]))
+    (daemon,) = hostile.shims()
+    mac = json.loads(pods[1].ip("-j", "link", "show", "eth0"))[0]["address"]
+    before = _cpu_seconds(daemon)
+    hostile.exec("python3", "-c", _SPOOF, mac, addresses[1], "10.88.0.1").check()
+    assert pods[0].ip("neighbour").strip() == ""
+    other.sh("ping -c 3 -W 10 10.88.0.1")
+    world.run("ping", "-c", "1", "-W", "10", addresses[1]).check()
+    assert _cpu_seconds(daemon) - before < 0.5
+    other.delete()
+    hostile.delete()
+
+
+_SPOOF = """if True:
+    import socket, sys
+    mac, *claimed = sys.argv[1:]
+    mac = bytes.fromhex(mac.replace(":", ""))
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("eth0", 0))
+        own = raw.getsockname()[4]
+        for address in map(socket.inet_aton, claimed * 50):
+            for sender in (mac, own):
+                arp = bytes.fromhex("0001080006040002") + sender + address + sender + address
+                raw.send(b"\\xff" * 6 + sender + b"\\x08\\x06" + arp.ljust(46, b"\\0"))"""
 
 
 _FLOOD = """if True:

@@ -16,6 +16,7 @@ from cppvmdev.wire import Refused
 from harness import session, settings
 from harness.network import Namespace, Pair
 from harness.shim import ShimBundle, Task, spec
+from harness.spec import SpecRunner
 
 
 @pytest.fixture(name="namespaces")
@@ -109,6 +110,71 @@ def test_full_packets(runner, namespaces):
     assert container.sh("cat /sys/class/net/eth0/mtu") == "9000\n"
     container.sh(f"ping -c 2 -W 5 -s 8972 {pair.addresses[4][0]}")
     container.delete()
+
+
+def test_path_with_a_smaller_mtu(runner, namespaces):
+    """The guest hears of it from the router that drops its packets, and sends smaller ones."""
+    router, inside = namespaces
+    Pair(router, inside).default_routes()
+    beyond = Namespace()
+    try:
+        far = Pair(router, beyond, number=1).default_routes()
+        for subnet, metric in (("10.77.1.0/24", "0"), ("fd77:1::/64", "256")):
+            router.ip(
+                *("route", "replace", subnet, "dev", far.far),
+                *("metric", metric, "mtu", "lock", "1300"),
+            )
+        router.sysctl("net.ipv4.ip_forward", 1)
+        router.sysctl("net.ipv6.conf.all.forwarding", 1)
+        container = runner.start(image=REAL, options=_in(inside))
+        for family in (4, 6):
+            there = far.addresses[family][1]
+            server = beyond.popen("python3", "-c", _ECHO_ONCE, there)
+            wait_until(lambda: ":8080" in beyond.run("ss", "-ltnH").text, "the server", 10)
+            sent = container.exec("python3", "-c", _SEND_A_MEBIBYTE, there).check().text
+            assert sent == "1048576 1300\n", (family, sent)
+            assert server.wait(10) == 0
+        container.delete()
+    finally:
+        beyond.close()
+
+
+_SEND_A_MEBIBYTE = """if True:
+    import socket, sys, threading
+    with socket.create_connection((sys.argv[1], 8080)) as peer:
+        def send():
+            peer.sendall(bytes(1 << 20))
+            peer.shutdown(socket.SHUT_WR)
+        threading.Thread(target=send).start()
+        received = 0
+        while data := peer.recv(65536):
+            received += len(data)
+        level, option = (41, 24) if ":" in sys.argv[1] else (0, 14) # IPV6_MTU, IP_MTU
+        print(received, peer.getsockopt(level, option))"""
+
+
+def test_sysctls_of_the_spec(runner, namespaces, tmp_path):
+    outside, inside = namespaces
+    pair = Pair(outside, inside).default_routes()
+    wanted = {
+        "net.ipv4.ip_unprivileged_port_start": "77",
+        "net.ipv4.ping_group_range": "5\t6",
+        "net.ipv4.conf.eth0.rp_filter": "2",
+        "net.ipv6.conf.all.forwarding": "1",
+        "net.core.somaxconn": "99",
+    }
+
+    def edit(document):
+        document["linux"]["sysctl"] = dict(wanted)
+        for namespace in document["linux"]["namespaces"]:
+            if namespace["type"] == "network":
+                namespace["path"] = str(inside.path)
+
+    files = " ".join("/proc/sys/" + key.replace(".", "/") for key in wanted)
+    result = SpecRunner(runner, tmp_path).run(
+        edit, "sh", "-c", f"cat {files}; ping -c 1 -W 5 {pair.addresses[4][0]}"
+    )
+    assert result.check().text.splitlines()[:len(wanted)] == list(wanted.values())
 
 
 def test_host_stack_is_silent(runner, namespaces):

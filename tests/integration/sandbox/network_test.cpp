@@ -1,6 +1,7 @@
 // A pod's network namespace with real interfaces; the machine's taps are the test's.
 
 #include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
 #include "tests/integration/network/namespace_fixture.hpp"
 #include "tests/integration/sandbox/sandbox_fixture.hpp"
 
@@ -8,12 +9,15 @@
 #include <netlink/route/qdisc.h>
 
 #include <algorithm>
+#include <cstring>
+#include <sys/mount.h>
 #include <unistd.h>
 
 namespace cppvm::sandbox {
 namespace {
 
 using network::testing::TestNamespace;
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -148,6 +152,30 @@ TEST_F(SandboxNetworkTest, SaysWhichInterfaceHasNoTap) {
         bench.sandbox.boot();
         const Status status = co_await status_of(bench.sandbox.create(container("c1")));
         EXPECT_THAT(status.message, HasSubstr("join network interface eth0 to the machine"));
+        EXPECT_TRUE(bench.sandbox.empty());
+    });
+    EXPECT_FALSE(is_redirected("eth0"));
+}
+
+TEST_F(SandboxNetworkTest, SaysWhatTheHostLacksForInterfaces) {
+    ASSERT_EQ(::mount("none", "/dev/net", "tmpfs", 0, nullptr), 0) << std::strerror(errno);
+    const ScopeExit unmount([] { ::umount2("/dev/net", MNT_DETACH); });
+    const auto names_all = AllOf(
+        HasSubstr("give network interface eth0 to the machine"),
+        HasSubstr("no /dev/net/tun"),
+        HasSubstr("modprobe tun")
+    );
+    with_sandbox(spec(), [this, &names_all](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        co_await bench.sandbox.create(container("c1"));
+        plug_in("eth0");
+        const Status status = co_await status_of(bench.sandbox.task("c1")->start(""));
+        EXPECT_THAT(status.message, names_all);
+    });
+    with_sandbox(spec("n2"), [this, &names_all](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        const Status status = co_await status_of(bench.sandbox.create(container("c1")));
+        EXPECT_THAT(status.message, names_all);
         EXPECT_TRUE(bench.sandbox.empty());
     });
     EXPECT_FALSE(is_redirected("eth0"));

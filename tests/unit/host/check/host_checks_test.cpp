@@ -97,6 +97,17 @@ TEST_F(HostChecksTest, SeesThatQemusUserCannotOpenKvm) {
     EXPECT_NO_THROW(require(checks().kvm_permissions()));
 }
 
+TEST_F(HostChecksTest, SaysWhatNetworkInterfacesNeed) {
+    const Check without = checks().taps();
+    EXPECT_EQ(without.state, State::warning);
+    EXPECT_EQ(
+        to_text(without), "network interfaces: no /dev/net/tun; load the module: modprobe tun"
+    );
+    std::filesystem::create_directories(root_ / "dev/net");
+    root_.write("dev/net/tun", "");
+    EXPECT_EQ(checks().taps().state, State::ok);
+}
+
 TEST_F(HostChecksTest, TakesTheKernelsVsockWhereItIs) {
     EXPECT_FALSE(checks().user_vsock());
     config_.vsock.transport = "user";

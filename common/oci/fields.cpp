@@ -38,6 +38,12 @@ void check_umask(const std::optional<std::uint32_t>& umask, const JsonPath& path
     }
 }
 
+void check_timeout(const std::optional<int>& timeout, const JsonPath& path) {
+    if (timeout.value_or(1) <= 0) {
+        fail(path, "must be greater than zero");
+    }
+}
+
 void check_oom_score(const std::optional<int>& score, const JsonPath& path) {
     constexpr int limit = 1000; // proc(5), oom_score_adj
     if (score.value_or(0) < -limit || score.value_or(0) > limit) {

@@ -40,6 +40,7 @@ void check_absolute(const std::string& value, const JsonPath& path);
 void check_all_absolute(const std::vector<std::string>& values, const JsonPath& path);
 void check_device_type(const std::string& type, const JsonPath& path);
 void check_umask(const std::optional<std::uint32_t>& umask, const JsonPath& path);
+void check_timeout(const std::optional<int>& timeout, const JsonPath& path);
 void check_oom_score(const std::optional<int>& score, const JsonPath& path);
 
 /// In the order in which they are written.
@@ -171,6 +172,22 @@ inline constexpr auto fields<Linux> = std::tuple(
 );
 
 template <>
+inline constexpr auto fields<Hook> = std::tuple(
+    Field("path", &Hook::path, Presence::required, check_absolute),
+    Field("args", &Hook::args),
+    Field("env", &Hook::env),
+    Field("timeout", &Hook::timeout, Presence::optional, check_timeout)
+);
+
+template <>
+inline constexpr auto fields<Hooks> = std::tuple(
+    Field("prestart", &Hooks::prestart),
+    Field("createRuntime", &Hooks::create_runtime),
+    Field("poststart", &Hooks::poststart),
+    Field("poststop", &Hooks::poststop)
+);
+
+template <>
 inline constexpr auto fields<Spec> = std::tuple(
     Field("ociVersion", &Spec::oci_version, Presence::required, check_version),
     Field("root", &Spec::root, Presence::required),
@@ -178,6 +195,7 @@ inline constexpr auto fields<Spec> = std::tuple(
     Field("hostname", &Spec::hostname),
     Field("domainname", &Spec::domainname),
     Field("mounts", &Spec::mounts),
+    Field("hooks", &Spec::hooks),
     Field("annotations", &Spec::annotations),
     Field("linux", &Spec::linux_part)
 );

@@ -156,6 +156,27 @@ struct Linux {
     friend bool operator==(const Linux&, const Linux&) = default;
 };
 
+/// A program of the host that is run at a point of the container's life (config.md, "POSIX-platform
+/// Hooks").
+struct Hook {
+    std::string path;
+    std::vector<std::string> args; ///< with [0]
+    std::vector<std::string> env;  ///< empty: the runtime's
+    std::optional<int> timeout;    ///< s
+
+    friend bool operator==(const Hook&, const Hook&) = default;
+};
+
+/// Those that run in the runtime's own namespaces.
+struct Hooks {
+    std::vector<Hook> prestart;
+    std::vector<Hook> create_runtime;
+    std::vector<Hook> poststart;
+    std::vector<Hook> poststop;
+
+    friend bool operator==(const Hooks&, const Hooks&) = default;
+};
+
 struct Spec {
     std::string oci_version;
     Root root;
@@ -163,6 +184,7 @@ struct Spec {
     std::string hostname;
     std::string domainname;
     std::vector<Mount> mounts;
+    Hooks hooks;
     std::map<std::string, std::string> annotations;
     Linux linux_part;
 

@@ -62,7 +62,7 @@ class ChildSetup {
         if (program_ >= 0) {
             ::syscall(SYS_execveat, program_, "", argv_, envp_, AT_EMPTY_PATH);
         } else {
-            ::execve(argv_[0], argv_, envp_);
+            ::execve(spec_.path.empty() ? argv_[0] : spec_.path.c_str(), argv_, envp_);
         }
         report.fail(ChildStep::execute);
     }
@@ -146,7 +146,7 @@ pid_t start(const ChildSpec& spec) {
     if (spec.arguments.empty() || spec.descriptors.size() > ChildSetup::max_descriptors) {
         throw Error(Code::internal, "start a child: no program, or too many descriptors");
     }
-    const std::string& program = spec.arguments[0];
+    const std::string& program = spec.path.empty() ? spec.arguments[0] : spec.path;
     const std::vector<char*> argv = pointers(spec.arguments);
     const std::vector<char*> env =
         spec.environment ? pointers(*spec.environment) : std::vector<char*>();

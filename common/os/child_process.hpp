@@ -17,7 +17,8 @@ namespace cppvm {
 
 /// What to run: plain data.
 struct ChildSpec {
-    std::vector<std::string> arguments; ///< [0] is the program's absolute path
+    std::vector<std::string> arguments; ///< [0] is the program's absolute path, unless `path` is
+    std::string path;                   ///< if not empty: the program's
     /// Descriptor of the program, borrowed, where it is not to be found by its path; arguments[0]
     /// is then only what it is told and shown as. Not for scripts.
     int program = -1;

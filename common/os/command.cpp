@@ -24,10 +24,14 @@ UniqueFd make_buffer() {
     return buffer;
 }
 
-std::string contents(const UniqueFd& buffer, const std::string& program) {
+void rewind(const UniqueFd& buffer, const std::string& what) {
     if (::lseek(buffer.get(), 0, SEEK_SET) != 0) {
-        throw_errno("rewind the output of", program);
+        throw_errno("rewind", what);
     }
+}
+
+std::string contents(const UniqueFd& buffer, const std::string& program) {
+    rewind(buffer, "the output of " + program);
     return read_all(buffer.get(), "the output of " + program, max_output_bytes);
 }
 
@@ -40,14 +44,23 @@ std::string last_line(std::string text) {
 
 } // namespace
 
-Awaitable<std::string> run_command(std::vector<std::string> arguments, Deadline deadline) {
+Awaitable<std::string> run_command(Command command, Deadline deadline) {
     auto executor = co_await asio::this_coro::executor;
-    const std::string program = arguments[0];
+    const std::string program = command.path;
+    const UniqueFd input = make_buffer();
     const UniqueFd output = make_buffer();
     const UniqueFd errors = make_buffer();
+    write_all(input.get(), "the input of " + program, command.input);
+    rewind(input, "the input of " + program);
     ChildSpec spec;
-    spec.arguments = std::move(arguments);
-    spec.descriptors = {{output.get(), 1}, {errors.get(), 2}};
+    spec.path = command.path;
+    spec.arguments = std::move(command.arguments);
+    if (spec.arguments.empty()) {
+        spec.arguments = {program};
+    }
+    spec.environment = std::move(command.environment);
+    spec.working_directory = std::move(command.working_directory);
+    spec.descriptors = {{input.get(), 0}, {output.get(), 1}, {errors.get(), 2}};
     ChildProcess child(executor, spec);
     const ChildExit exit = co_await with_timeout(child.wait(), deadline, "run " + program);
     if (exit.code != 0 || exit.signal != 0) {
@@ -57,6 +70,13 @@ Awaitable<std::string> run_command(std::vector<std::string> arguments, Deadline 
         );
     }
     co_return contents(output, program);
+}
+
+Awaitable<std::string> run_command(std::vector<std::string> arguments, Deadline deadline) {
+    Command command;
+    command.path = arguments.at(0);
+    command.arguments = std::move(arguments);
+    co_return co_await run_command(std::move(command), deadline);
 }
 
 } // namespace cppvm

@@ -103,7 +103,9 @@ GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& 
     result.resolv_conf = source_of("/etc/resolv.conf", result.storage);
     spec.root.path.clear();
     spec.mounts.clear();
-    spec.annotations.clear(); // for runtimes on the host; they tell host paths
+    // For runtimes on the host; they tell host paths.
+    result.hooks = std::exchange(spec.hooks, {});
+    result.annotations = std::exchange(spec.annotations, {});
     // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
     spec.linux_part.cgroups_path.clear();
     translate_namespaces(spec.linux_part.namespaces, result);

@@ -4,6 +4,7 @@
 #include "host/storage/storage_plan.hpp"
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,6 +21,9 @@ struct GuestSpec {
     std::filesystem::path network_path;
     /// The host's file that it sees as /etc/resolv.conf, if that is a bind mount of its own.
     std::filesystem::path resolv_conf;
+    /// What is the host's alone to run, and the annotations that it is told with.
+    oci::Hooks hooks;
+    std::map<std::string, std::string> annotations;
     /// JSON paths that the host takes no account of.
     std::vector<std::string> unsupported;
 };

@@ -52,6 +52,8 @@ Awaitable<> Task::prepare() {
     co_await open_view(names);
     network_namespace_ = co_await environment_.network();
     start_stand_in(init_, guest_spec_.spec.process);
+    undo_.add(UndoStep::run_poststop_hooks);
+    co_await run_create_hooks();
 
     co_await create_in_guest();
 
@@ -67,6 +69,37 @@ Awaitable<> Task::prepare() {
         init_->pid
     });
     coroutines_.spawn("watch " + init_->name(), watch_init());
+}
+
+hooks::ContainerState Task::hook_state(std::string status) const {
+    return {
+        guest_spec_.spec.oci_version,
+        spec_.id,
+        std::move(status),
+        init_->pid,
+        spec_.bundle,
+        guest_spec_.annotations
+    };
+}
+
+// They find the pod's network namespace by the stand-in's pid, as they would by the init's.
+Awaitable<> Task::run_create_hooks() {
+    if (!guest_spec_.hooks.poststop.empty()) {
+        hooks::set_poststop_due(spec_.bundle);
+    }
+    const hooks::ContainerState state = hook_state("creating");
+    co_await hooks::run("prestart", guest_spec_.hooks.prestart, state);
+    co_await hooks::run("createRuntime", guest_spec_.hooks.create_runtime, state);
+}
+
+Awaitable<> Task::run_poststop_hooks() {
+    hooks::ContainerState state = hook_state("stopped");
+    state.pid = 0;
+    for (const std::string& error :
+         co_await hooks::run_all("poststop", guest_spec_.hooks.poststop, std::move(state))) {
+        logger_.warn("A hook failed", {{"error", error}});
+    }
+    hooks::clear_poststop_due(spec_.bundle);
 }
 
 Awaitable<> Task::create_in_guest() {
@@ -142,6 +175,9 @@ Awaitable<> Task::undo(UndoStep step) {
         break;
     case UndoStep::delete_in_guest:
         co_await delete_in_guest(init_);
+        break;
+    case UndoStep::run_poststop_hooks:
+        co_await run_poststop_hooks();
         break;
     }
 }

@@ -3,6 +3,7 @@
 #include "common/async/run_once.hpp"
 #include "common/async/task_group.hpp"
 #include "host/agent/link.hpp"
+#include "host/hooks/hooks.hpp"
 #include "host/pod/guest_spec.hpp"
 #include "host/sandbox/agent_handle.hpp"
 #include "host/sandbox/process.hpp"
@@ -119,6 +120,9 @@ class Task {
     // task.cpp: create, delete
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage();
+    hooks::ContainerState hook_state(std::string status) const;
+    Awaitable<> run_create_hooks();
+    Awaitable<> run_poststop_hooks();
     Awaitable<> create_in_guest();
     Awaitable<> open_view(storage::SharedNames names);
     Awaitable<> run_undo();
@@ -135,6 +139,7 @@ class Task {
     std::unique_ptr<StandIn> make_stand_in(const oci::Process& shown) const;
     Awaitable<> start_init();
     Awaitable<> start_in_guest();
+    Awaitable<> run_poststart_hooks();
     Awaitable<> start_exec(ProcessHandle process);
     Awaitable<> exec_in_guest(ProcessHandle process);
     Awaitable<> end_in_guest(ProcessHandle process);

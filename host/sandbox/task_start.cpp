@@ -84,6 +84,7 @@ Awaitable<> Task::start_init() {
     std::exception_ptr failure;
     try {
         co_await start_in_guest();
+        co_await run_poststart_hooks();
     } catch (...) {
         failure = std::current_exception();
     }
@@ -109,6 +110,20 @@ Awaitable<> Task::start_in_guest() {
             Code::failed_precondition,
             "start container " + spec_.id + ": it exited before the guest reported its start"
         );
+    }
+}
+
+// A container whose hook fails is stopped, and its start fails.
+Awaitable<> Task::run_poststart_hooks() {
+    std::exception_ptr failure;
+    try {
+        co_await hooks::run("poststart", guest_spec_.hooks.poststart, hook_state("running"));
+    } catch (...) {
+        failure = with_context(std::current_exception(), "start container " + spec_.id);
+    }
+    if (failure) {
+        co_await kill_for_good(init_, true);
+        std::rethrow_exception(failure);
     }
 }
 

@@ -11,10 +11,11 @@ enum class UndoStep : unsigned {
     stop_stand_ins,
     close_stdio,
     detach_storage,
-    delete_in_guest, ///< last: the guest asks then whether the storage is gone, and lets go of it
+    delete_in_guest, ///< after it: the guest asks then whether it is gone, and lets go of it
+    run_poststop_hooks,
 };
 
-inline constexpr unsigned undo_step_count = 4;
+inline constexpr unsigned undo_step_count = 5;
 
 /// For logs.
 std::string_view to_text(UndoStep step) noexcept;

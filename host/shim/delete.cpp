@@ -1,11 +1,14 @@
 #include "host/shim/delete.hpp"
 
 #include "common/async/asio.hpp"
+#include "common/async/run.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/config/config.hpp"
+#include "host/hooks/hooks.hpp"
 #include "host/network/pod_network.hpp"
+#include "host/pod/guest_spec.hpp"
 #include "host/pod/pod_spec.hpp"
 #include "host/rundir/leftovers.hpp"
 #include "host/rundir/run_dir_lock.hpp"
@@ -56,6 +59,7 @@ class Deletion {
                     unmount_rootfs(bundle_, logger_);
                 }
                 undo_sandbox(identity, release_parent);
+                run_poststop_hooks();
             },
             deadline_in(answer_budget)
         );
@@ -178,6 +182,31 @@ class Deletion {
             return process ? open_pidfd(*process) : UniqueFd();
         } catch (const Error&) {
             return {}; // no such file: the lock will tell
+        }
+    }
+
+    // As the daemon would have, had it lived.
+    void run_poststop_hooks() {
+        if (bundle_.empty() || !hooks::is_poststop_due(bundle_)) {
+            return;
+        }
+        try {
+            pod::GuestSpec spec = pod::load_guest_spec(bundle_);
+            asio::io_context loop;
+            const auto errors = run_until_done(
+                loop,
+                hooks::run_all(
+                    "poststop",
+                    std::move(spec.hooks.poststop),
+                    {spec.spec.oci_version, line_.id, "stopped", 0, bundle_, spec.annotations}
+                )
+            );
+            for (const std::string& error : errors) {
+                logger_.warn("A hook failed", {{"error", error}});
+            }
+            hooks::clear_poststop_due(bundle_);
+        } catch (const std::exception& exception) {
+            logger_.warn("Poststop hooks were not run", {{"error", exception.what()}});
         }
     }
 

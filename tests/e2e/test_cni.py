@@ -11,10 +11,10 @@ import pytest
 
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import REAL
+from cppvmdev.namespaces import Namespace, Pair
 from cppvmdev.shell import run
 from cppvmdev.waiting import wait_until
 from harness import cni
-from harness.network import Namespace, Pair
 
 _SUBNETS = ("10.88.0.0/24", "fd88::/64")
 

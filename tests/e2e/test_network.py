@@ -11,10 +11,10 @@ import pytest
 from cppvmdev import config
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import REAL
+from cppvmdev.namespaces import Namespace, Pair
 from cppvmdev.waiting import wait_until
 from cppvmdev.wire import Refused
 from harness import session, settings
-from harness.network import Namespace, Pair
 from harness.shim import ShimBundle, Task, spec
 from harness.spec import SpecRunner
 

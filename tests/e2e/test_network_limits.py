@@ -2,8 +2,8 @@
 
 import pytest
 
+from cppvmdev.namespaces import Namespace, Pair
 from cppvmdev.waiting import wait_until
-from harness.network import Namespace, Pair
 
 
 @pytest.fixture(name="namespaces")

@@ -3,10 +3,10 @@
 import pytest
 
 from cppvmdev.images import REAL
+from cppvmdev.namespaces import Namespace
 from cppvmdev.shell import run
 from cppvmdev.waiting import wait_until
 from harness import cni
-from harness.network import Namespace
 from harness.runner import bind
 
 _BRIDGE = {

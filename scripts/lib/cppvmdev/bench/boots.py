@@ -18,12 +18,26 @@ _COMMAND_LINE = (
 _PID_1 = b"Agent started"
 
 
-def bare_boot(subject):
+def _argv(subject, *devices):
     """QEMU alone: the same kernel, initramfs, machine, processor and memory."""
     share = subject.stage / "share/cppvm"
-    argv = bare_machine.argv(
-        share / "vmlinuz", _COMMAND_LINE, "-initrd", share / "initramfs.img"
+    return bare_machine.argv(
+        share / "vmlinuz", _COMMAND_LINE, "-initrd", share / "initramfs.img", *devices
     )
+
+
+def seconds_of_bare_boot(subject, *devices, within=()):
+    """From its start to its power-off, with these devices as well; `within`: what starts QEMU."""
+    argv = [*within, *_argv(subject, *devices)]
+    return seconds(
+        lambda: subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=120, check=True
+        )
+    )
+
+
+def bare_boot(subject):
+    argv = _argv(subject)
     begin = time.monotonic()
     machine = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     try:

@@ -7,18 +7,14 @@ STAGE holds an image with the tuned kernel, which can boot from virtiofs by itse
 
 import argparse
 import json
-import statistics
-import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 
 from .. import config, images, libvirt
 from ..ctr import unique_id
 from ..shell import CommandFailed
-from ..waiting import wait_until
-from . import bare_machine, files_workload
+from . import bare_machine, files_workload, report
 from .subject import CPPVM, MEMORY_MIB, RUNC, prepared, say
 
 # As host/vm/share/share_server.cpp has it.
@@ -42,16 +38,14 @@ _VARIANTS = {
 _TIMEOUT = 1800  # s
 
 
-def _result(text):
-    for line in text.splitlines():
-        if files_workload.MARK in line:
-            return json.loads(line.split(files_workload.MARK, 1)[1])
-    raise RuntimeError(f"the workload gave no result; it said: {text[-500:]}")
-
-
 def _program(stage):
     packaged = Path("/usr/libexec/virtiofsd")
     return packaged if packaged.exists() else Path(stage) / "libexec/cppvm/virtiofsd"
+
+
+def virtiofsd(stage):
+    """With the product's options."""
+    return [_program(stage), *_OWN]
 
 
 def _wrapper(directory, name, program, change):
@@ -78,7 +72,7 @@ class Bench:
         self.samples = {}
 
     def add(self, name, text):
-        for figure, value in _result(text).items():
+        for figure, value in report.result_of(text, files_workload.MARK).items():
             self.samples.setdefault(name, {}).setdefault(figure, []).append(value)
 
     def container(self, name, runtime, options=()):
@@ -104,58 +98,10 @@ class Bench:
 
     def bare(self, root, directory):
         """QEMU that boots from the image's files, with the same virtiofsd."""
-        socket = Path(directory) / "fs.sock"
-        server = subprocess.Popen(
-            [_program(self.subject.stage), f"--socket-path={socket}", "--shared-dir", root, *_OWN],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            wait_until(lambda: socket.exists() or server.poll() is not None, "virtiofsd")
-            self.add("bare QEMU", self._boot(socket))
-        finally:
-            server.kill()
-            server.wait()
-
-    def _boot(self, socket):
-        line = (
-            "console=ttyS0 quiet panic=-1 noreplace-smp no_timer_check rootfstype=virtiofs "
-            "root=root rw init=/usr/bin/python3 -- /workload.py --init "
-        ) + " ".join(self.workload[2:])
-        argv = bare_machine.argv(
-            self.subject.stage / "share/cppvm/vmlinuz", line,
-            "-object", f"memory-backend-memfd,id=mem,size={MEMORY_MIB}M,share=on",
-            "-numa", "node,memdev=mem", "-chardev", f"socket,id=fs,path={socket}",
-            "-device", "vhost-user-fs-pci,chardev=fs,tag=root",
-        )  # fmt: skip
-        return subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_TIMEOUT, check=True
-        ).stdout.decode(errors="replace")
-
-
-def _unpack(directory):
-    """The files of the image, with the workload among them."""
-    root = Path(directory) / "root"
-    with tarfile.open(images.real()) as archive:
-
-        def blob(digest):
-            return archive.extractfile("blobs/" + digest.replace(":", "/"))
-
-        index = json.load(archive.extractfile("index.json"))
-        for layer in json.load(blob(index["manifests"][0]["digest"]))["layers"]:
-            with tarfile.open(fileobj=blob(layer["digest"])) as files:
-                files.extractall(root)  # an image of ours, as root
-    (root / "workload.py").write_bytes(Path(files_workload.__file__).read_bytes())
-    return root
-
-
-def _table(samples):
-    names = list(samples)
-    figures = list(samples[names[0]])
-    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
-    for figure in figures:
-        middle = [statistics.median(samples[name][figure]) for name in names]
-        lines.append(f"| {figure} | " + " | ".join(f"{value:.3g}" for value in middle) + " |")
-    return "\n".join(lines)
+        words = ["/workload.py", "--init", *self.workload[2:]]
+        server = virtiofsd(self.subject.stage)
+        text = bare_machine.run_python(self.subject.stage, server, root, directory, words, _TIMEOUT)
+        self.add("bare QEMU", text)
 
 
 def main():
@@ -171,7 +117,7 @@ def main():
         bench = Bench(subject, options.files)
         subject.start()
         subject.ctr.import_image(images.real())
-        root = _unpack(directory)
+        root = bare_machine.unpack(directory, files_workload.__file__)
         for turn in range(options.runs):
             for name in _VARIANTS:
                 say(f"files: turn {turn + 1} of {options.runs}: {name}")
@@ -179,7 +125,7 @@ def main():
             say(f"files: turn {turn + 1} of {options.runs}: bare QEMU, runc")
             bench.bare(root, directory)
             bench.container("runc", RUNC)
-    print(_table(bench.samples))
+    print(report.compared(bench.samples))
     print(json.dumps(bench.samples))
 
 

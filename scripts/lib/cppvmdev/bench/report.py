@@ -1,5 +1,6 @@
 """How figures are shown."""
 
+import json
 import statistics
 
 _LABELS = {
@@ -93,3 +94,25 @@ def table(results):
     return "\n".join(
         row[0].ljust(width) + "".join(cell.rjust(columns) for cell in row[1:]) for row in rows
     )
+
+
+def result_of(text, mark):
+    """The JSON object behind `mark` in what a workload has printed."""
+    for line in text.splitlines():
+        if mark in line:
+            return json.loads(line.split(mark, 1)[1])
+    raise RuntimeError(f"the workload gave no result; it said: {text[-500:]}")
+
+
+def compared(samples):
+    """Medians of samples[NAME][FIGURE], one column for each name."""
+    names = list(samples)
+    figures = {figure: None for name in names for figure in samples[name]}
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for figure in figures:
+        middle = [
+            _shown(statistics.median(samples[name][figure]) if figure in samples[name] else None)
+            for name in names
+        ]
+        lines.append(f"| {figure} | " + " | ".join(middle) + " |")
+    return "\n".join(lines)

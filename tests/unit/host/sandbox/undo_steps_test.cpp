@@ -18,6 +18,7 @@ std::vector<UndoStep> take_all(UndoSteps& steps) {
 TEST(UndoStepsTest, GivesThemInTheirOrder) {
     UndoSteps steps;
     EXPECT_TRUE(take_all(steps).empty());
+    steps.add(UndoStep::run_poststop_hooks);
     steps.add(UndoStep::delete_in_guest);
     steps.add(UndoStep::detach_storage);
     steps.add(UndoStep::stop_stand_ins);
@@ -28,7 +29,8 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
             UndoStep::stop_stand_ins,
             UndoStep::close_stdio,
             UndoStep::detach_storage,
-            UndoStep::delete_in_guest
+            UndoStep::delete_in_guest,
+            UndoStep::run_poststop_hooks
         })
     );
 }

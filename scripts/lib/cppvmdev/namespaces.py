@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from cppvmdev.ctr import unique_id
-from cppvmdev.shell import run
+from .ctr import unique_id
+from .shell import run
 
 
 class Namespace:

@@ -104,3 +104,15 @@ def _digest_of_file(path):
         while block := content.read(1 << 20):
             digest.update(block)
     return "sha256:" + digest.hexdigest(), os.path.getsize(path)
+
+
+def layers(archive):
+    """The tars of an image's layers, as files, while they are iterated over."""
+    with tarfile.open(archive) as files:
+
+        def blob(digest):
+            return files.extractfile("blobs/" + digest.replace(":", "/"))
+
+        index = json.load(files.extractfile("index.json"))
+        for layer in json.load(blob(index["manifests"][0]["digest"]))["layers"]:
+            yield blob(layer["digest"])

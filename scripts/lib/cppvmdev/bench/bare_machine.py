@@ -1,11 +1,10 @@
 """QEMU alone, as like the product's machine as its options allow."""
 
-import json
 import subprocess
 import tarfile
 from pathlib import Path
 
-from .. import config, images
+from .. import config, images, oci
 from ..waiting import wait_until
 from .subject import MEMORY_MIB
 
@@ -28,15 +27,9 @@ def argv(kernel, command_line, *devices):
 def unpack(directory, workload):
     """The files of the larger image, with that Python program at /workload.py; returns the root."""
     root = Path(directory) / "root"
-    with tarfile.open(images.real()) as archive:
-
-        def blob(digest):
-            return archive.extractfile("blobs/" + digest.replace(":", "/"))
-
-        index = json.load(archive.extractfile("index.json"))
-        for layer in json.load(blob(index["manifests"][0]["digest"]))["layers"]:
-            with tarfile.open(fileobj=blob(layer["digest"])) as files:
-                files.extractall(root)  # an image of ours, as root
+    for layer in oci.layers(images.real()):
+        with tarfile.open(fileobj=layer) as files:
+            files.extractall(root)  # an image of ours, as root
     (root / "workload.py").write_bytes(Path(workload).read_bytes())
     return root
 

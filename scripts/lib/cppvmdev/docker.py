@@ -1,0 +1,134 @@
+"""A Docker daemon below a directory, with its bridges in a network namespace and a containerd of
+ours. Docker knows runtimes of containerd by name from 23 on; Debian 12 has 20.10, so the programs are
+those of the next release, which need nothing that it lacks."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import config, images, oci
+from .releases import CACHE, Unavailable
+from .shell import run
+from .waiting import wait_until
+
+_SUITE = "trixie"
+_PACKAGES = ("docker.io", "docker-cli")
+_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+
+
+def programs():
+    """The directory that holds usr/bin/docker and usr/sbin/dockerd."""
+    target = CACHE / f"docker-{_SUITE}"
+    if target.exists():
+        return target
+    CACHE.mkdir(parents=True, exist_ok=True)
+    work = Path(tempfile.mkdtemp(prefix=".docker-", dir=CACHE))
+    try:
+        _download(work)
+        for package in work.glob("*.deb"):
+            run("dpkg-deb", "-x", package, work / "root").check()
+        (work / "root").rename(target)
+    finally:
+        shutil.rmtree(work)
+    return target
+
+
+def _download(directory):
+    """By apt, which checks signatures; with lists of its own."""
+    sources = directory / "sources.list"
+    sources.write_text(f"deb [signed-by={_KEYRING}] {images.mirror()} {_SUITE} main\n")
+    for name in ("lists/partial", "cache/archives/partial"):
+        (directory / name).mkdir(parents=True)
+    options = {
+        "Dir::Etc::sourcelist": sources,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::State::lists": directory / "lists",
+        "Dir::Cache": directory / "cache",
+        "APT::Sandbox::User": "root",
+        "Acquire::Languages": "none",
+    }
+    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
+    for command in (["update"], ["download", *_PACKAGES]):
+        done = run("apt-get", "-q", *words, *command, timeout=300, cwd=directory)
+        if done.code != 0:
+            raise Unavailable(f"Docker of {_SUITE}: apt-get {command[0]}: {done.error[-500:]}")
+
+
+class Docker:
+    """From start() to close()."""
+
+    def __init__(self, base, namespace, containerd, stage, tables=None):
+        self.base, self.namespace = Path(base), namespace
+        self._containerd, self._root = containerd, programs()
+        self._socket = self.base / "docker.sock"
+        self._log = self.base / "docker.log"
+        self._daemon = None
+        self._config = config.write(self.base / "cppvm.toml", stage, tables or {})
+
+    def start(self):
+        settings = {
+            "data-root": str(self.base / "data"),
+            "exec-root": str(self.base / "exec"),
+            "pidfile": str(self.base / "docker.pid"),
+            "hosts": [f"unix://{self._socket}"],
+            "containerd": self._containerd.address,
+            "containerd-namespace": "docker",
+            "bip": "172.30.0.1/24",
+            "default-address-pools": [{"base": "172.31.0.0/16", "size": 24}],
+            "userland-proxy": False,
+            "runtimes": {
+                "cppvm": {
+                    "runtimeType": "io.containerd.cppvm.v1",
+                    "options": {"ConfigPath": str(self._config)},
+                }
+            },
+        }
+        file = self.base / "daemon.json"
+        file.write_text(json.dumps(settings))
+        # Not `ip netns exec`, whose mounts containerd would not see.
+        argv = ["nsenter", f"--net={self.namespace.path}", self._root / "usr/sbin/dockerd"]
+        environ = dict(os.environ, CPPVM_OWNER=str(self.base))
+        environ["PATH"] = f"{self._root}/usr/sbin:{self._root}/usr/bin:{environ['PATH']}"
+        with open(self._log, "ab") as log:
+            self._daemon = subprocess.Popen(
+                [*argv, "--config-file", file],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ,
+            )  # fmt: skip
+        wait_until(self._answers, "dockerd", 60)
+
+    def _answers(self):
+        if self._daemon.poll() is not None:
+            raise RuntimeError(f"dockerd has ended: {self.log_text()[-3000:]}")
+        return self._socket.exists() and self.run("info").code == 0
+
+    def run(self, *args, timeout=120, stdin=b""):
+        argv = (self._root / "usr/bin/docker", "-H", f"unix://{self._socket}", *args)
+        return run(*argv, timeout=timeout, stdin=stdin)
+
+    def text(self, *args, **kwargs):
+        """The output of a command that succeeds."""
+        return self.run(*args, **kwargs).check().text.strip()
+
+    def load(self, archive, reference):
+        """An image of ours, which has one layer."""
+        for layer in oci.layers(archive):
+            self.run("import", "-", reference, stdin=layer.read()).check()
+
+    def log_text(self):
+        return self._log.read_text(errors="replace")
+
+    def close(self):
+        """Removes all containers and networks, then the daemon and what it has mounted."""
+        if self._daemon and self._daemon.poll() is None:
+            left = self.run("ps", "-aq").text.split()
+            if left:
+                self.run("rm", "-f", *left)
+            self._daemon.terminate()
+            try:
+                self._daemon.wait(30)
+            except subprocess.TimeoutExpired:
+                self._daemon.kill()
+                self._daemon.wait()

@@ -36,7 +36,7 @@ Awaitable<> ChangeWatch::wait() {
     }
 }
 
-// What has changed is read anew in any case, so the messages themselves do not matter, nor whether
+// What has changed is read again in any case, so the messages themselves do not matter, nor whether
 // the kernel had to drop some (ENOBUFS).
 bool ChangeWatch::drain() {
     std::array<char, 8192> nothing{};

@@ -11,8 +11,8 @@ namespace cppvm {
 
 /// A program that is run to its end. Plain data.
 struct Command {
-    std::string path;                   ///< absolute
-    std::vector<std::string> arguments; ///< with [0]; empty: the path alone
+    std::string path;                                    ///< absolute
+    std::vector<std::string> arguments;                  ///< with [0]; empty: the path alone
     std::optional<std::vector<std::string>> environment; ///< "K=V"; nothing: ours
     std::string input;                                   ///< what it reads on stdin
     std::filesystem::path working_directory;             ///< empty: ours

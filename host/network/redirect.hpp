@@ -13,7 +13,7 @@ int move_tap(const std::string& name, int network_namespace);
 
 /// Sends everything that comes in at `from` out at `to`, before the namespace's own stack sees it:
 /// an ingress qdisc with one filter that takes all (matchall, or u32 where the kernel has none).
-/// A qdisc that is there already is shared. Throws: Error naming the kernel's modules that it
+/// An existing qdisc is shared. Throws: Error naming the kernel's modules that it
 /// needs.
 void redirect(nl_sock& socket, int from, int to);
 

@@ -14,8 +14,8 @@ namespace cppvm::network {
 /// of them. Pure.
 std::vector<asio::ip::address> loopback_name_servers(std::string_view resolv_conf);
 
-/// Those of a file of the host; none if it is no file. In a child, for it may be on a volume that
-/// does not answer. Throws: Error (deadline_exceeded). Cancels: nothing is left.
+/// Those of a file of the host; none if it is no file. In a child, because it may be on a volume
+/// that does not answer. Throws: Error (deadline_exceeded). Cancels: nothing is left.
 Awaitable<std::vector<asio::ip::address>> read_loopback_name_servers(
     const asio::any_io_executor& executor, std::filesystem::path resolv_conf, Deadline deadline
 );

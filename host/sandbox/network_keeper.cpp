@@ -223,8 +223,7 @@ Awaitable<> NetworkKeeper::keep(vm::VirtualMachine& machine, AgentHandle agent) 
         } catch (const Error& error) {
             if (std::exchange(failure, error.message()) != error.message()) {
                 logger_.error(
-                    "A change of the network did not reach the guest",
-                    {{"error", error.message()}}
+                    "A change of the network did not reach the guest", {{"error", error.message()}}
                 );
             }
         }

@@ -22,7 +22,7 @@ class HelperDirectory {
     std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
     const std::filesystem::path& path() const noexcept { return path_; }
 
-    /// Makes what is there already the helper's. Throws: Error.
+    /// Makes what already exists the helper's. Throws: Error.
     void give(const std::string& name) const;
 
   private:

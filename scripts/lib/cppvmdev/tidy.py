@@ -122,14 +122,22 @@ def tidy(tree, jobs):
         for source in tree.commands
     }
     todo = sorted(s for s in tree.commands if not tree.seen(fingerprints[s]))
-    unities = tree.cache / "unity"
-    unities.mkdir(exist_ok=True)
+
+    def unity_of(group):
+        """Where the configuration of its folder is found."""
+        folder = group[0].relative_to(tree.root).parts[0]
+        unities = tree.cache / "unity" / folder
+        unities.mkdir(parents=True, exist_ok=True)
+        own = tree.root / folder / ".clang-tidy"
+        if own.exists():
+            (unities / ".clang-tidy").write_text(own.read_text())
+        name = hashlib.sha256("\0".join(map(str, group)).encode()).hexdigest()[:16]
+        return unities / f"{name}.cpp"
 
     def look(group):
         source = group[0]
         if len(group) > 1:
-            name = hashlib.sha256("\0".join(map(str, group)).encode()).hexdigest()[:16]
-            source = unities / f"{name}.cpp"
+            source = unity_of(group)
             source.write_text(
                 "".join(f'#include "{s}" // NOLINT(bugprone-suspicious-include)\n' for s in group)
             )

@@ -1,5 +1,6 @@
 """A guest whose agent lies (tests/e2e/hostile), and what its host must do all the same."""
 
+import fcntl
 import hashlib
 import time
 from pathlib import Path
@@ -23,12 +24,14 @@ def image():
     """The directory of an image with that agent; made where it is missing or older than the agent."""
     target = CACHE / f"hostile-{hashlib.sha256(str(settings.HOSTILE_AGENT).encode()).hexdigest()[:16]}"
     made = target / "initramfs.img"
-    if not made.exists() or made.stat().st_mtime < settings.HOSTILE_AGENT.stat().st_mtime:
-        # Beside the cache's other images: QEMU's user need not be let in where the tests are.
-        shell.run(
-            settings.STAGE / "bin/cppvm", "image", "build", "--agent", settings.HOSTILE_AGENT,
-            "--output", target, "--cache", CACHE, timeout=300,
-        ).check()  # fmt: skip
+    with open(f"{target}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another test may make it
+        if not made.exists() or made.stat().st_mtime < settings.HOSTILE_AGENT.stat().st_mtime:
+            # Beside the cache's other images: QEMU's user need not be let in where the tests are.
+            shell.run(
+                settings.STAGE / "bin/cppvm", "image", "build", "--agent", settings.HOSTILE_AGENT,
+                "--output", target, "--cache", CACHE, timeout=300,
+            ).check()  # fmt: skip
     return target
 
 

@@ -1,10 +1,9 @@
 // Connections to a namespace of the host arrive at a server, as if that were in a guest.
 
-#include "host/network/guest_ports.hpp"
-
 #include "common/async/task_group.hpp"
 #include "common/base/error.hpp"
 #include "common/stream/relay.hpp"
+#include "host/network/guest_ports.hpp"
 #include "tests/integration/network/namespace_fixture.hpp"
 #include "tests/support/co_test.hpp"
 
@@ -83,30 +82,28 @@ class GuestPortsTest : public ::testing::Test {
     using Body = std::function<Awaitable<>(GuestPorts&, Guest&)>;
 
     void run(Reach reach, Body body) {
-        cppvm::testing::co_test(
-            [](GuestPortsTest& test, Reach how, Body use) -> Awaitable<> {
-                const auto executor = co_await asio::this_coro::executor;
-                Guest guest(executor);
-                GuestPorts ports(
-                    executor,
-                    Logger(),
-                    test.host_.descriptor(),
-                    how,
-                    [&guest](ListeningPort port) { return guest.dial(port); }
-                );
-                std::exception_ptr failure;
-                try {
-                    co_await use(ports, guest);
-                } catch (...) {
-                    failure = std::current_exception();
-                }
-                co_await ports.stop();
-                co_await guest.stop();
-                if (failure) {
-                    std::rethrow_exception(failure);
-                }
-            }(*this, reach, std::move(body))
-        );
+        cppvm::testing::co_test([](GuestPortsTest& test, Reach how, Body use) -> Awaitable<> {
+            const auto executor = co_await asio::this_coro::executor;
+            Guest guest(executor);
+            GuestPorts ports(
+                executor,
+                Logger(),
+                test.host_.descriptor(),
+                how,
+                [&guest](ListeningPort port) { return guest.dial(port); }
+            );
+            std::exception_ptr failure;
+            try {
+                co_await use(ports, guest);
+            } catch (...) {
+                failure = std::current_exception();
+            }
+            co_await ports.stop();
+            co_await guest.stop();
+            if (failure) {
+                std::rethrow_exception(failure);
+            }
+        }(*this, reach, std::move(body)));
     }
 
     Awaitable<tcp::socket> connect(const char* address, std::uint16_t port) {

@@ -100,10 +100,11 @@ const std::string& PodNetwork::interface_of(const vm::Nic& nic) const {
     return joined_.at(nic.name).name;
 }
 
-void PodNetwork::join(const vm::Nic& nic) {
+void PodNetwork::join(const vm::Nic& nic, pid_t machine) {
     Joined& joined = joined_.at(nic.name);
     try {
-        joined.tap_index = move_tap(joined.tap, namespace_.get());
+        const UniqueFd machines = open_existing("/proc/" + std::to_string(machine) + "/ns/net");
+        joined.tap_index = move_tap(joined.tap, machines.get(), namespace_.get());
         redirect(*socket_, joined.tap_index, joined.index);
         redirect(*socket_, joined.index, joined.tap_index);
     } catch (...) {

@@ -52,9 +52,10 @@ class PodNetwork {
     /// The interface that `nic` is to be joined to, by the name that it was found under.
     const std::string& interface_of(const vm::Nic& nic) const;
 
-    /// The machine has `nic` now: joins its tap to the interface. Throws: Error naming that; then
-    /// it is as if the machine did not have it.
-    void join(const vm::Nic& nic);
+    /// The machine has `nic` now: joins its tap to the interface. `machine`: its process, in whose
+    /// network namespace libvirt has made the tap, which need not be ours. Throws: Error naming the
+    /// interface; then it is as if the machine did not have the NIC.
+    void join(const vm::Nic& nic, pid_t machine);
 
     /// The machine has given `nic` up, or will not have it.
     void leave(const std::string& nic) noexcept;

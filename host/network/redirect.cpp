@@ -95,8 +95,8 @@ int add_u32(nl_sock& socket, int from, int to) {
 
 } // namespace
 
-int move_tap(const std::string& name, int network_namespace) {
-    const Socket here = open_socket();
+int move_tap(const std::string& name, int from, int network_namespace) {
+    const Socket here = open_socket(from);
     const auto moved = own<Object<rtnl_link>>(::rtnl_link_alloc());
     ::rtnl_link_set_ns_fd(moved.get(), network_namespace);
     change_link(

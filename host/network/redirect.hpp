@@ -6,10 +6,10 @@
 
 namespace cppvm::network {
 
-/// Moves a tap of our own network namespace into another and sets it up there, without IPv6
-/// addresses of its own; it goes on serving whoever has it open. Returns its index there.
-/// Throws: Error naming it.
-int move_tap(const std::string& name, int network_namespace);
+/// Moves a tap from the network namespace `from` (a descriptor) into another and sets it up there,
+/// without IPv6 addresses of its own; it goes on serving whoever has it open. Returns its index
+/// there. Throws: Error naming it.
+int move_tap(const std::string& name, int from, int network_namespace);
 
 /// Sends everything that comes in at `from` out at `to`, before the namespace's own stack sees it:
 /// an ingress qdisc with one filter that takes all (matchall, or u32 where the kernel has none).

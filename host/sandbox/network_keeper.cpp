@@ -133,9 +133,11 @@ unsigned NetworkKeeper::later_nics() const noexcept {
     return spec_.kind == network::NamespaceSpec::Kind::host ? 0 : max_later_nics;
 }
 
-void NetworkKeeper::join_boot_nics(const std::vector<vm::Nic>& nics) {
+void NetworkKeeper::join_boot_nics(
+    const vm::VirtualMachine& machine, const std::vector<vm::Nic>& nics
+) {
     for (const vm::Nic& nic : nics) {
-        network_->join(nic);
+        network_->join(nic, machine.pid());
     }
 }
 
@@ -183,7 +185,7 @@ Awaitable<> NetworkKeeper::attach(vm::VirtualMachine& machine, vm::Nic nic, Dead
             "give network interface " + network_->interface_of(nic) + " to the machine"
         );
     }
-    network_->join(nic);
+    network_->join(nic, machine.pid());
     forget.release();
 }
 

@@ -58,7 +58,7 @@ class NetworkKeeper {
     unsigned later_nics() const noexcept;
 
     /// Throws: Error naming the interface.
-    void join_boot_nics(const std::vector<vm::Nic>& nics);
+    void join_boot_nics(const vm::VirtualMachine& machine, const std::vector<vm::Nic>& nics);
 
     /// Brings the machine and its guest to what the namespace is now; at once where nothing has
     /// changed. Calls beside each other wait for each other.

@@ -99,7 +99,7 @@ Awaitable<> Sandbox::start_machine() {
     // A host that needs more time for the boot needs more time for this too.
     const auto start_timeout = std::max(machine_start_timeout, spec_.config.vm.boot_timeout);
     machine_ = co_await hypervisor_.start(std::move(machine), deadline_in(start_timeout));
-    network_.join_boot_nics(nics);
+    network_.join_boot_nics(*machine_, nics);
     share_->open(machine_->share_servers());
     share_ready_.set();
     coroutines_.spawn("watch machine", watch_machine());

@@ -103,12 +103,15 @@ def test_ready_at_the_first_instruction(runner, namespaces):
     assert result.check().text.count("1 packets received") == 1
 
 
-def test_full_packets(runner, namespaces):
+@pytest.mark.parametrize("mtu", (1500, 9000, 65535))
+def test_full_packets(runner, namespaces, mtu):
     outside, inside = namespaces
-    pair = Pair(outside, inside, mtu=9000).default_routes()
+    pair = Pair(outside, inside, mtu=mtu).default_routes()
     container = runner.start(options=_in(inside))
-    assert container.sh("cat /sys/class/net/eth0/mtu") == "9000\n"
-    container.sh(f"ping -c 2 -W 5 -s 8972 {pair.addresses[4][0]}")
+    assert container.sh("cat /sys/class/net/eth0/mtu") == f"{mtu}\n"
+    whole = mtu - 28  # less the headers of IP and ICMP
+    container.sh(f"ping -c 2 -W 5 -s {whole} {pair.addresses[4][0]}")
+    outside.run("ping", "-c", "2", "-W", "5", "-M", "do", "-s", whole, pair.addresses[4][1]).check()
     container.delete()
 
 

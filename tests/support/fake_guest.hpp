@@ -276,7 +276,7 @@ class FakeHypervisor : public vm::Hypervisor {
       public:
         explicit Machine(FakeHypervisor& owner) : owner_(owner), stopped_(owner.executor_) {}
 
-        pid_t pid() const noexcept override { return 1; }
+        pid_t pid() const noexcept override { return ::getpid(); }
 
         storage::ShareServers share_servers() const noexcept override {
             return {owner_.roots_server_->pid(), owner_.volumes_server_->pid()};

@@ -1,60 +1,23 @@
 """A Docker daemon below a directory, with its bridges in a network namespace and a containerd of
-ours. Docker knows runtimes of containerd by name from 23 on; Debian 12 has 20.10, so the programs are
-those of the next release, which need nothing that it lacks."""
+ours."""
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
-from . import config, images, oci
+from . import config, oci
 from .releases import CACHE, Unavailable
 from .shell import run
 from .waiting import wait_until
 
-_SUITE = "trixie"
-_PACKAGES = ("docker.io", "docker-cli")
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-
-
 def programs():
     """The directory that holds usr/bin/docker and usr/sbin/dockerd."""
-    target = CACHE / f"docker-{_SUITE}"
-    if target.exists():
-        return target
-    CACHE.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".docker-", dir=CACHE))
-    try:
-        _download(work)
-        for package in work.glob("*.deb"):
-            run("dpkg-deb", "-x", package, work / "root").check()
-        (work / "root").rename(target)
-    finally:
-        shutil.rmtree(work)
+    target = CACHE / "docker"
+    done = run(Path(__file__).parents[2] / "fetch-docker", target, timeout=600)
+    if done.code != 0:
+        raise Unavailable(f"Docker: {done.error}")
     return target
-
-
-def _download(directory):
-    """By apt, which checks signatures; with lists of its own."""
-    sources = directory / "sources.list"
-    sources.write_text(f"deb [signed-by={_KEYRING}] {images.mirror()} {_SUITE} main\n")
-    for name in ("lists/partial", "cache/archives/partial"):
-        (directory / name).mkdir(parents=True)
-    options = {
-        "Dir::Etc::sourcelist": sources,
-        "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": directory / "lists",
-        "Dir::Cache": directory / "cache",
-        "APT::Sandbox::User": "root",
-        "Acquire::Languages": "none",
-    }
-    words = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    for command in (["update"], ["download", *_PACKAGES]):
-        done = run("apt-get", "-q", *words, *command, timeout=300, cwd=directory)
-        if done.code != 0:
-            raise Unavailable(f"Docker of {_SUITE}: apt-get {command[0]}: {done.error[-500:]}")
 
 
 class Docker:

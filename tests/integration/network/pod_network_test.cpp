@@ -98,7 +98,7 @@ TEST_F(PodNetworkTest, CarriesFramesBothWays) {
     const PodNetwork::Changes changes = network->changes();
     ASSERT_THAT(changes.come, SizeIs(1));
     const UniqueFd tap = open_tap(changes.come[0].tap);
-    network->join(changes.come[0]);
+    network->join(changes.come[0], ::getpid());
     const UniqueFd far = outside_.open_packet_socket("far");
     send(tap, "from the machine");
     EXPECT_TRUE(receives(far, "from the machine"));
@@ -112,7 +112,7 @@ TEST_F(PodNetworkTest, CarriesVlanTags) {
     const auto network = open();
     const auto nics = network->changes().come;
     const UniqueFd tap = open_tap(nics.at(0).tap);
-    network->join(nics.at(0));
+    network->join(nics.at(0), ::getpid());
     const UniqueFd far = outside_.open_packet_socket("far");
     send_bytes(far, tagged("to the machine"));
     EXPECT_TRUE(receives_bytes(tap, tagged("to the machine")));
@@ -125,7 +125,7 @@ TEST_F(PodNetworkTest, LeavesNothing) {
     auto network = open();
     const auto nics = network->changes().come;
     UniqueFd tap = open_tap(nics.at(0).tap);
-    network->join(nics.at(0));
+    network->join(nics.at(0), ::getpid());
     EXPECT_EQ(ingress_qdiscs(inside_), 2);
     network.reset();
     EXPECT_EQ(ingress_qdiscs(inside_), 1) << "the tap's, which goes with it";
@@ -137,7 +137,7 @@ TEST_F(PodNetworkTest, UndoesWhatAKilledDaemonLeft) {
     auto* const lost = open().release();
     const auto nics = lost->changes().come;
     const UniqueFd tap = open_tap(nics.at(0).tap);
-    lost->join(nics.at(0));
+    lost->join(nics.at(0), ::getpid());
     const std::string path = "/proc/self/fd/" + std::to_string(inside_.descriptor());
     remove_leftovers({NamespaceSpec::Kind::path, path});
     EXPECT_EQ(ingress_qdiscs(inside_), 0);
@@ -148,7 +148,7 @@ TEST_F(PodNetworkTest, TellsWhatComesAndGoes) {
     const auto network = open();
     const auto first = network->changes().come;
     const UniqueFd tap = open_tap(first.at(0).tap);
-    network->join(first.at(0));
+    network->join(first.at(0), ::getpid());
     inside_.add_veth("net1", outside_, "far1");
     const auto second = network->changes();
     EXPECT_THAT(second.gone, IsEmpty());
@@ -162,7 +162,7 @@ TEST_F(PodNetworkTest, FollowsAnInterfaceThatIsRenamed) {
     const auto network = open();
     const auto nics = network->changes().come;
     const UniqueFd tap = open_tap(nics.at(0).tap);
-    network->join(nics.at(0));
+    network->join(nics.at(0), ::getpid());
     inside_.rename("eth0", "other");
     EXPECT_TRUE(network->changes().empty());
     EXPECT_EQ(network->state().interfaces.at(0).name, "other");
@@ -180,7 +180,7 @@ TEST_F(PodNetworkTest, NamesTheTapThatIsNotThere) {
     const auto network = open();
     const auto nics = network->changes().come;
     try {
-        network->join(nics.at(0));
+        network->join(nics.at(0), ::getpid());
         FAIL() << "there is no tap";
     } catch (const Error& error) {
         EXPECT_THAT(error.message(), ::testing::HasSubstr("eth0"));

@@ -206,7 +206,7 @@ TEST_F(AgentIdentityTest, MapsUsersInAUserNamespace) {
 TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
     run_test([this](HostSide& host) -> Awaitable<> {
         Json spec = make_spec(agent, "c1", {"true"});
-        spec["hooks"] = {{"poststart", {{{"path", "/bin/true"}}}}};
+        spec["hooks"] = {{"startContainer", {{{"path", "/bin/true"}}}}};
         spec["process"]["apparmorProfile"] = "some-profile";
         spec["linux"]["intelRdt"] = {{"closID", "x"}};
         spec["linux"]["resources"] = {{"devices", {{{"allow", false}, {"access", "rwm"}}}}};
@@ -220,7 +220,7 @@ TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
         EXPECT_THAT(
             result.unsupported,
             UnorderedElementsAre(
-                "hooks",
+                "hooks.startContainer",
                 "process.apparmorProfile",
                 "linux.intelRdt",
                 "linux.resources.devices",

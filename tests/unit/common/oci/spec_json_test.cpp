@@ -102,15 +102,32 @@ TEST(ParseSpecTest, ReadsEveryPart) {
 
 TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
     const auto parsed = parse_spec(spec_with(
-        R"("hooks":{"prestart":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X"},)"
+        R"("hooks":{"startContainer":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X"},)"
         R"("intelRdt":{},"mountLabel":"","resources":{"devices":[{"allow":false}],)"
         R"("memory":{"swappiness":0,"disableOOMKiller":false}}})"
     ));
     EXPECT_THAT(
         parsed.unsupported,
         ElementsAre(
-            "linux.resources.memory.swappiness", "linux.resources.devices", "linux.seccomp", "hooks"
+            "hooks.startContainer",
+            "linux.resources.memory.swappiness",
+            "linux.resources.devices",
+            "linux.seccomp"
         )
+    );
+}
+
+TEST(ParseSpecTest, ReadsHooksOfTheHost) {
+    const auto parsed = parse_spec(
+        spec_with(R"("hooks":{"prestart":[{"path":"/x","args":["y"],"env":["A=b"],"timeout":7}],)"
+                  R"("poststop":[{"path":"/z"}]})")
+    );
+    EXPECT_TRUE(parsed.unsupported.empty());
+    EXPECT_THAT(parsed.value.hooks.prestart, ElementsAre(Hook{"/x", {"y"}, {"A=b"}, 7}));
+    EXPECT_THAT(parsed.value.hooks.poststop, ElementsAre(Hook{"/z", {}, {}, std::nullopt}));
+    EXPECT_THROW(parse_spec(spec_with(R"("hooks":{"prestart":[{"path":"x"}]})")), Error);
+    EXPECT_THROW(
+        parse_spec(spec_with(R"("hooks":{"poststop":[{"path":"/x","timeout":0}]})")), Error
     );
 }
 

@@ -56,6 +56,7 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     config["root"]["path"] = "/hostsecret/rootfs";
     config["annotations"]["io.kubernetes.cri.sandbox-log-directory"] = "/hostsecret/log";
     config["hooks"]["createRuntime"] = json::parse(R"([{"path": "/hostsecret/hook"}])");
+    config["hooks"]["createContainer"] = json::parse(R"([{"path": "/hostsecret/hook"}])");
     config["vm"]["kernel"]["path"] = "/hostsecret/kernel";
     config["mounts"] = json::parse(R"([
         {"destination": "/a", "type": "bind", "source": "/hostsecret/a", "options": ["rbind"]},
@@ -72,8 +73,11 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     storage::set_sources(guest.spec, guest.storage, {.rootfs = "1", .volumes = {"2"}});
     EXPECT_THAT(oci::write_spec(guest.spec), Not(HasSubstr("hostsecret")));
     EXPECT_THAT(
-        guest.unsupported, ElementsAre("linux.seccomp", "hooks", "vm", "linux.namespaces[2].path")
+        guest.unsupported,
+        ElementsAre("hooks.createContainer", "linux.seccomp", "vm", "linux.namespaces[2].path")
     );
+    EXPECT_EQ(guest.hooks.create_runtime.at(0).path, "/hostsecret/hook");
+    EXPECT_EQ(guest.annotations.at("io.kubernetes.cri.sandbox-log-directory"), "/hostsecret/log");
 }
 
 TEST(GuestSpecTest, ReportsLimitsInNumbersOfTheHost) {

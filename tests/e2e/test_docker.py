@@ -55,7 +55,7 @@ def test_life_of_a_container_with_a_published_port(engine, host, outside):
     script = "mkdir /www; echo from inside > /www/index.html; echo serving; exec httpd -f -v -p 80 -h /www"
     name = _run(engine, "-p", "8080:80", images.SMALL, "sh", "-c", script)
     wait_until(lambda: "serving" in engine.text("logs", name), "the server", 30)
-    page = outside.run("busybox", "wget", "-q", "-T", "20", "-O", "-", "http://10.77.0.2:8080/")
+    page = outside.run("curl", "-sS", "--max-time", "20", "http://10.77.0.2:8080/")
     assert page.check().text == "from inside\n"
     assert "172.30.0." in engine.text("exec", name, "ip", "address", "show", "eth0")
     engine.text("exec", name, "ping", "-c", "1", "-W", "5", "172.30.0.1")

@@ -61,6 +61,21 @@ Awaitable<> TaskGroup::stop() {
     co_await asio::this_coro::throw_if_cancelled(throws);
 }
 
+Awaitable<> TaskGroup::stop_after(Awaitable<> operation) {
+    std::exception_ptr failure;
+    try {
+        co_await std::move(operation);
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    co_await asio::this_coro::throw_if_cancelled(false);
+    co_await stop();
+    co_await asio::this_coro::throw_if_cancelled(true);
+    if (failure) {
+        std::rethrow_exception(failure);
+    }
+}
+
 Awaitable<> TaskGroup::join() {
     closed_ = true;
     co_await wait_empty();

@@ -33,6 +33,10 @@ class TaskGroup {
     /// asio::this_coro::throw_if_cancelled off first, or the co_await itself throws.
     Awaitable<> stop();
 
+    /// Awaits `operation`, then `stop`, whatever came of the operation and also when it was
+    /// cancelled. Throws: what the operation throws.
+    Awaitable<> stop_after(Awaitable<> operation);
+
     /// Refuses new tasks and waits for those that run.
     Awaitable<> join();
 

@@ -14,4 +14,14 @@ inline std::string_view take_part(std::string_view& rest, char separator) noexce
     return part;
 }
 
+/// Removes from `rest` its first word and the blanks before it, and returns the word; empty: there
+/// is none left.
+inline std::string_view take_word(std::string_view& rest) noexcept {
+    constexpr const char* blanks = " \t\r";
+    rest.remove_prefix(std::min(rest.find_first_not_of(blanks), rest.size()));
+    const std::string_view word = rest.substr(0, rest.find_first_of(blanks));
+    rest.remove_prefix(word.size());
+    return word;
+}
+
 } // namespace cppvm

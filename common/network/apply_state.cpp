@@ -25,17 +25,6 @@ bool contains(const std::vector<T>& list, const T& value) {
     return std::ranges::find(list, value) != list.end();
 }
 
-template <class F>
-void for_each_link(nl_sock& socket, F visit) {
-    nl_cache* made = nullptr;
-    check(::rtnl_link_alloc_cache(&socket, AF_UNSPEC, &made), "list", "network interfaces");
-    const Cache links(made);
-    for (nl_object* item = ::nl_cache_get_first(links.get()); item != nullptr;
-         item = ::nl_cache_get_next(item)) {
-        visit(*reinterpret_cast<rtnl_link*>(item));
-    }
-}
-
 bool has_gateway(const Route& route) {
     return std::ranges::any_of(route.next_hops, [](const NextHop& hop) {
         return hop.gateway.has_value();

@@ -93,6 +93,18 @@ Socket open_socket() {
     return socket;
 }
 
+void for_each_link(nl_sock& socket, const std::function<void(rtnl_link&)>& visit) {
+    for_each_listed<rtnl_link>(
+        "network interfaces",
+        [&](nl_cache** to) { return ::rtnl_link_alloc_cache(&socket, AF_UNSPEC, to); },
+        visit
+    );
+}
+
+std::string to_text(const char* words) {
+    return words == nullptr ? std::string() : std::string(words);
+}
+
 int index_of(nl_sock& socket, const std::string& name) {
     rtnl_link* found = nullptr;
     check(::rtnl_link_get_kernel(&socket, 0, name.c_str(), &found), "find network interface", name);

@@ -7,6 +7,7 @@
 #include <netlink/cache.h>
 #include <netlink/netlink.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -80,6 +81,25 @@ Owner own(T* made) {
     }
     return Owner(made);
 }
+
+/// Calls `visit` with each object (libnl's type T) of the cache that `allocate(nl_cache**)` fills.
+/// Throws: Error "list <what>: …"; what `visit` throws.
+template <class T, class Allocate, class Visit>
+void for_each_listed(std::string_view what, Allocate allocate, Visit visit) {
+    nl_cache* made = nullptr;
+    check(allocate(&made), "list", what);
+    const Cache cache(made);
+    for (nl_object* item = ::nl_cache_get_first(cache.get()); item != nullptr;
+         item = ::nl_cache_get_next(item)) {
+        visit(*reinterpret_cast<T*>(item));
+    }
+}
+
+/// The same with all interfaces of the namespace.
+void for_each_link(nl_sock& socket, const std::function<void(rtnl_link&)>& visit);
+
+/// libnl's words; empty for null.
+std::string to_text(const char* words);
 
 /// Throws: Error naming it.
 int index_of(nl_sock& socket, const std::string& name);

@@ -8,7 +8,6 @@
 #include <netlink/route/route.h>
 #include <netlink/route/rule.h>
 
-#include <functional>
 #include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
@@ -24,23 +23,8 @@ constexpr std::uint32_t kept_interface_flags =
 constexpr std::uint32_t kept_address_flags =
     IFA_F_NODAD | IFA_F_HOMEADDRESS | IFA_F_MANAGETEMPADDR | IFA_F_NOPREFIXROUTE | IFA_F_MCAUTOJOIN;
 
-template <class T, class F>
-void for_each(nl_cache& cache, F visit) {
-    for (nl_object* item = ::nl_cache_get_first(&cache); item != nullptr;
-         item = ::nl_cache_get_next(item)) {
-        visit(*reinterpret_cast<T*>(item));
-    }
-}
-
-template <class F>
-Cache fill(F allocate, std::string_view what) {
-    nl_cache* cache = nullptr;
-    check(allocate(&cache), "list", what);
-    return Cache(cache);
-}
-
-/// One that the kernel has made by itself of a router's word, for a time; whoever has the interface
-/// hears that router.
+/// Autoconfigured from a router advertisement, and so temporary: the guest hears that router
+/// itself.
 bool is_from_router(rtnl_addr& address) {
     return ::rtnl_addr_get_family(&address) == AF_INET6 &&
            (::rtnl_addr_get_flags(&address) & IFA_F_PERMANENT) == 0;
@@ -69,11 +53,7 @@ class Reader {
     }
 
     void read_interfaces() {
-        const Cache links = fill(
-            [this](nl_cache** to) { return ::rtnl_link_alloc_cache(&socket_, AF_UNSPEC, to); },
-            "network interfaces"
-        );
-        for_each<rtnl_link>(*links, [this](rtnl_link& link) {
+        for_each_link(socket_, [this](rtnl_link& link) {
             if ((::rtnl_link_get_flags(&link) & IFF_LOOPBACK) != 0) {
                 return;
             }
@@ -89,32 +69,34 @@ class Reader {
     }
 
     void read_addresses() {
-        const Cache addresses = fill(
+        for_each_listed<rtnl_addr>(
+            "network addresses",
             [this](nl_cache** to) { return ::rtnl_addr_alloc_cache(&socket_, to); },
-            "network addresses"
-        );
-        for_each<rtnl_addr>(*addresses, [this](rtnl_addr& address) {
-            Interface* const interface = find(::rtnl_addr_get_ifindex(&address));
-            const auto local = to_address(::rtnl_addr_get_local(&address));
-            if (interface == nullptr || !local || is_from_router(address)) {
-                return;
+            [this](rtnl_addr& address) {
+                Interface* const interface = find(::rtnl_addr_get_ifindex(&address));
+                const auto local = to_address(::rtnl_addr_get_local(&address));
+                if (interface == nullptr || !local || is_from_router(address)) {
+                    return;
+                }
+                InterfaceAddress made;
+                made.prefix = {
+                    *local, static_cast<std::uint8_t>(::rtnl_addr_get_prefixlen(&address))
+                };
+                made.peer = to_address(::rtnl_addr_get_peer(&address));
+                made.broadcast = to_address(::rtnl_addr_get_broadcast(&address));
+                made.scope = static_cast<std::uint8_t>(::rtnl_addr_get_scope(&address));
+                made.flags = ::rtnl_addr_get_flags(&address) & kept_address_flags;
+                interface->addresses.push_back(std::move(made));
             }
-            InterfaceAddress made;
-            made.prefix = {*local, static_cast<std::uint8_t>(::rtnl_addr_get_prefixlen(&address))};
-            made.peer = to_address(::rtnl_addr_get_peer(&address));
-            made.broadcast = to_address(::rtnl_addr_get_broadcast(&address));
-            made.scope = static_cast<std::uint8_t>(::rtnl_addr_get_scope(&address));
-            made.flags = ::rtnl_addr_get_flags(&address) & kept_address_flags;
-            interface->addresses.push_back(std::move(made));
-        });
+        );
     }
 
     void read_routes(int family) {
-        const Cache routes = fill(
+        for_each_listed<rtnl_route>(
+            "routes",
             [&](nl_cache** to) { return ::rtnl_route_alloc_cache(&socket_, family, 0, to); },
-            "routes"
+            [this](rtnl_route& route) { add_route(route); }
         );
-        for_each<rtnl_route>(*routes, [this](rtnl_route& route) { add_route(route); });
     }
 
     void add_route(rtnl_route& route) {
@@ -161,52 +143,51 @@ class Reader {
     }
 
     void read_neighbours() {
-        const Cache neighbours = fill(
-            [this](nl_cache** to) { return ::rtnl_neigh_alloc_cache(&socket_, to); }, "neighbours"
-        );
-        for_each<rtnl_neigh>(*neighbours, [this](rtnl_neigh& neighbour) {
-            const Interface* const interface = find(::rtnl_neigh_get_ifindex(&neighbour));
-            const auto address = to_address(::rtnl_neigh_get_dst(&neighbour));
-            const auto flags = ::rtnl_neigh_get_flags(&neighbour) & (NTF_PROXY | NTF_ROUTER);
-            const bool permanent = ::rtnl_neigh_get_state(&neighbour) == NUD_PERMANENT;
-            if (interface == nullptr || !address || (!permanent && (flags & NTF_PROXY) == 0)) {
-                return;
+        for_each_listed<rtnl_neigh>(
+            "neighbours",
+            [this](nl_cache** to) { return ::rtnl_neigh_alloc_cache(&socket_, to); },
+            [this](rtnl_neigh& neighbour) {
+                const Interface* const interface = find(::rtnl_neigh_get_ifindex(&neighbour));
+                const auto address = to_address(::rtnl_neigh_get_dst(&neighbour));
+                const auto flags = ::rtnl_neigh_get_flags(&neighbour) & (NTF_PROXY | NTF_ROUTER);
+                const bool permanent = ::rtnl_neigh_get_state(&neighbour) == NUD_PERMANENT;
+                if (interface == nullptr || !address || (!permanent && (flags & NTF_PROXY) == 0)) {
+                    return;
+                }
+                state_.neighbours.push_back(
+                    {interface->name,
+                     *address,
+                     to_mac(::rtnl_neigh_get_lladdr(&neighbour)),
+                     static_cast<std::uint8_t>(flags)}
+                );
             }
-            state_.neighbours.push_back(
-                {interface->name,
-                 *address,
-                 to_mac(::rtnl_neigh_get_lladdr(&neighbour)),
-                 static_cast<std::uint8_t>(flags)}
-            );
-        });
+        );
     }
 
     void read_rules(int family) {
-        const Cache rules = fill(
+        for_each_listed<rtnl_rule>(
+            "routing rules",
             [&](nl_cache** to) { return ::rtnl_rule_alloc_cache(&socket_, family, to); },
-            "routing rules"
-        );
-        for_each<rtnl_rule>(*rules, [&](rtnl_rule& rule) {
-            Rule made;
-            made.family = static_cast<std::uint8_t>(family);
-            made.priority = ::rtnl_rule_get_prio(&rule);
-            made.table = ::rtnl_rule_get_table(&rule);
-            made.action = ::rtnl_rule_get_action(&rule);
-            made.go_to = ::rtnl_rule_get_goto(&rule);
-            made.source = to_prefix(::rtnl_rule_get_src(&rule));
-            made.destination = to_prefix(::rtnl_rule_get_dst(&rule));
-            made.in_interface = text(::rtnl_rule_get_iif(&rule));
-            made.out_interface = text(::rtnl_rule_get_oif(&rule));
-            made.mark = ::rtnl_rule_get_mark(&rule);
-            made.mask = ::rtnl_rule_get_mask(&rule);
-            made.tos = ::rtnl_rule_get_dsfield(&rule);
-            if (!is_default(made)) {
-                state_.rules.push_back(std::move(made));
+            [&](rtnl_rule& rule) {
+                Rule made;
+                made.family = static_cast<std::uint8_t>(family);
+                made.priority = ::rtnl_rule_get_prio(&rule);
+                made.table = ::rtnl_rule_get_table(&rule);
+                made.action = ::rtnl_rule_get_action(&rule);
+                made.go_to = ::rtnl_rule_get_goto(&rule);
+                made.source = to_prefix(::rtnl_rule_get_src(&rule));
+                made.destination = to_prefix(::rtnl_rule_get_dst(&rule));
+                made.in_interface = to_text(::rtnl_rule_get_iif(&rule));
+                made.out_interface = to_text(::rtnl_rule_get_oif(&rule));
+                made.mark = ::rtnl_rule_get_mark(&rule);
+                made.mask = ::rtnl_rule_get_mask(&rule);
+                made.tos = ::rtnl_rule_get_dsfield(&rule);
+                if (!is_default(made)) {
+                    state_.rules.push_back(std::move(made));
+                }
             }
-        });
+        );
     }
-
-    static std::string text(const char* value) { return value == nullptr ? "" : value; }
 
     // ip-rule(8): local at 0, main at 32766, default at 32767 (IPv4 only).
     static bool is_default(const Rule& rule) {

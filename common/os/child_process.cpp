@@ -62,7 +62,7 @@ class ChildSetup {
         if (program_ >= 0) {
             ::syscall(SYS_execveat, program_, "", argv_, envp_, AT_EMPTY_PATH);
         } else {
-            ::execve(spec_.path.empty() ? argv_[0] : spec_.path.c_str(), argv_, envp_);
+            ::execve(spec_.program_path().c_str(), argv_, envp_);
         }
         report.fail(ChildStep::execute);
     }
@@ -146,7 +146,7 @@ pid_t start(const ChildSpec& spec) {
     if (spec.arguments.empty() || spec.descriptors.size() > ChildSetup::max_descriptors) {
         throw Error(Code::internal, "start a child: no program, or too many descriptors");
     }
-    const std::string& program = spec.path.empty() ? spec.arguments[0] : spec.path;
+    const std::string& program = spec.program_path();
     const std::vector<char*> argv = pointers(spec.arguments);
     const std::vector<char*> env =
         spec.environment ? pointers(*spec.environment) : std::vector<char*>();
@@ -194,7 +194,7 @@ ChildProcess::ChildProcess(const asio::any_io_executor& executor, const ChildSpe
     if (!pidfd) {
         const int error = errno;
         end();
-        throw_errno("pidfd_open of", spec.arguments[0], error);
+        throw_errno("pidfd_open of", spec.program_path(), error);
     }
     adopt(pidfd_, std::move(pidfd));
 }

@@ -34,6 +34,8 @@ struct ChildSpec {
     /// If not empty: where it starts; where that cannot be, in the working directory that it has.
     std::filesystem::path working_directory;
     Confinement confinement;
+
+    const std::string& program_path() const noexcept { return path.empty() ? arguments[0] : path; }
 };
 
 /// How a child ended.

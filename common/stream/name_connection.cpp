@@ -1,11 +1,11 @@
 #include "common/stream/name_connection.hpp"
 
 #include "common/async/all_of.hpp"
+#include "common/stream/frame_writer.hpp"
 #include "common/wire/stream_frame.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
 
 #include <array>
 #include <utility>
@@ -49,12 +49,7 @@ Awaitable<> NameConnection::write_all() {
         while (!queue_.empty()) {
             const std::string payload = std::move(queue_.front());
             queue_.pop_front();
-            const auto header =
-                wire::encode_frame_header(static_cast<std::uint32_t>(payload.size()));
-            const std::array<asio::const_buffer, 2> frame{
-                asio::buffer(header), asio::buffer(payload)
-            };
-            co_await asio::async_write(socket_, frame, asio::use_awaitable);
+            co_await write_frame(socket_, asio::buffer(payload));
         }
         co_await more_.wait();
     }

@@ -2,6 +2,7 @@
 
 #include "common/async/all_of.hpp"
 #include "common/base/scope_exit.hpp"
+#include "common/stream/frame_writer.hpp"
 #include "common/wire/stream_frame.hpp"
 
 #include <boost/asio/buffer.hpp>
@@ -18,14 +19,6 @@ namespace {
 
 constexpr std::size_t buffer_size = wire::max_frame_payload;
 
-Awaitable<> write_frame(StreamSocket& to, const std::uint8_t* payload, std::size_t size) {
-    const auto header = wire::encode_frame_header(static_cast<std::uint32_t>(size));
-    const std::array<asio::const_buffer, 2> frame{
-        asio::buffer(header), asio::buffer(payload, size)
-    };
-    co_await asio::async_write(to, frame, asio::use_awaitable);
-}
-
 // No buffer is held while the sender is silent.
 Awaitable<> frame_all(StreamSocket& from, StreamSocket& to) {
     for (;;) {
@@ -36,7 +29,7 @@ Awaitable<> frame_all(StreamSocket& from, StreamSocket& to) {
         if (error && error != asio::error::eof) {
             throw boost::system::system_error(error);
         }
-        co_await write_frame(to, buffer.get(), size); // an empty one is the end
+        co_await write_frame(to, asio::buffer(buffer.get(), size)); // an empty one is the end
         if (error) {
             co_return;
         }

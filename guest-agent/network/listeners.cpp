@@ -28,16 +28,6 @@ constexpr const char* tracefs = "/sys/kernel/tracing";
 constexpr std::size_t max_table_bytes = 16UL * 1024 * 1024;
 constexpr unsigned listening = 0x0a; // TCP_LISTEN (net/tcp_states.h)
 
-std::string_view next_word(std::string_view& line) {
-    const std::size_t begin = line.find_first_not_of(' ');
-    if (begin == std::string_view::npos) {
-        line = {};
-        return {};
-    }
-    line.remove_prefix(begin);
-    return take_part(line, ' ');
-}
-
 template <class T>
 std::optional<T> hexadecimal(std::string_view text) {
     T number{};
@@ -80,10 +70,10 @@ std::set<ListeningPort> parse_listeners(std::string_view table, bool ipv6) {
     take_part(table, '\n'); // headings
     while (!table.empty()) {
         std::string_view line = take_part(table, '\n');
-        next_word(line); // a running number
-        std::string_view local = next_word(line);
-        next_word(line); // the peer
-        const auto state = hexadecimal<unsigned>(next_word(line));
+        take_word(line); // a running number
+        std::string_view local = take_word(line);
+        take_word(line); // the peer
+        const auto state = hexadecimal<unsigned>(take_word(line));
         const std::string_view address = take_part(local, ':');
         const auto port = hexadecimal<std::uint16_t>(local);
         if (state == listening && port && (is_any(address) || is_loopback(address, ipv6))) {

@@ -1,13 +1,9 @@
 #include "guest-agent/network/name_server.hpp"
 
-#include "common/async/all_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
-
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/endian/conversion.hpp>
+#include "common/stream/name_message_tcp.hpp"
 
 #include <utility>
 #include <vector>
@@ -48,17 +44,9 @@ Awaitable<> NameServer::run(StreamSocket host) {
     stream::NameConnection connection(std::move(host));
     tasks_.spawn("questions by UDP", receive(connection));
     tasks_.spawn("questions by TCP", accept(connection));
-    std::exception_ptr failure;
-    try {
-        co_await connection.run([this](const wire::NameMessage& answer) { hear(answer); });
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    co_await asio::this_coro::throw_if_cancelled(false);
-    co_await tasks_.stop();
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
+    co_await tasks_.stop_after(connection.run([this](const wire::NameMessage& answer) {
+        hear(answer);
+    }));
 }
 
 void NameServer::hear(const wire::NameMessage& answer) {
@@ -110,23 +98,14 @@ Awaitable<> NameServer::accept(stream::NameConnection& host) {
 Awaitable<> NameServer::serve(asio::ip::tcp::socket client, stream::NameConnection& host) {
     try {
         for (;;) {
-            std::array<std::uint8_t, 2> length{};
-            co_await asio::async_read(client, asio::buffer(length), asio::use_awaitable);
-            std::string question(boost::endian::load_big_u16(length.data()), '\0');
-            co_await asio::async_read(client, asio::buffer(question), asio::use_awaitable);
+            std::string question = co_await stream::read_name_message(client);
             Asker asker(executor_);
             const std::uint32_t number = ++last_asker_;
             askers_.emplace(number, &asker);
             const ScopeExit forget([&] { askers_.erase(number); });
             host.send({number, true, std::move(question)});
             co_await with_timeout(asker.answered.wait(), deadline_in(answer_limit), "ask the host");
-            boost::endian::store_big_u16(
-                length.data(), static_cast<std::uint16_t>(asker.answer.size())
-            );
-            const std::array<asio::const_buffer, 2> answer{
-                asio::buffer(length), asio::buffer(asker.answer)
-            };
-            co_await asio::async_write(client, answer, asio::use_awaitable);
+            co_await stream::write_name_message(client, asker.answer);
         }
     } catch (const boost::system::system_error& error) {
         if (error.code() == asio::error::operation_aborted) {

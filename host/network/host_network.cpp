@@ -23,7 +23,7 @@ struct Family {
     std::uint8_t prefix;
     const char* gateway;
 };
-// Nobody else is there: passt answers for every other address.
+// The guest and passt are alone on this network, so the addresses cannot conflict with others.
 constexpr std::array families{
     Family{AF_INET, "10.0.2.15", 24, "10.0.2.2"},
     Family{AF_INET6, "fd63:7600::15", 64, "fe80::2"},
@@ -77,7 +77,7 @@ State user_network_state() {
         route.table = RT_TABLE_MAIN;
         route.protocol = RTPROT_STATIC;
         route.type = RTN_UNICAST;
-        // It needs no route to its network first, which leads nowhere else either.
+        // Onlink: the gateway is reachable without a route to its subnet.
         route.next_hops = {
             {user_interface, asio::ip::make_address(family.gateway), 0, RTNH_F_ONLINK}
         };

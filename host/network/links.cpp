@@ -20,15 +20,11 @@ constexpr std::array<std::string_view, 5> stacked_kinds{
     "vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"
 };
 
-std::string text(const char* value) {
-    return value == nullptr ? std::string() : std::string(value);
-}
-
 Link to_link(rtnl_link& from) {
     Link link;
     link.index = ::rtnl_link_get_ifindex(&from);
-    link.name = text(::rtnl_link_get_name(&from));
-    link.kind = text(::rtnl_link_get_type(&from));
+    link.name = to_text(::rtnl_link_get_name(&from));
+    link.kind = to_text(::rtnl_link_get_type(&from));
     link.hardware = ::rtnl_link_get_arptype(&from);
     link.is_up = (::rtnl_link_get_flags(&from) & IFF_UP) != 0;
     if (link.kind == "ipvlan") {
@@ -91,14 +87,8 @@ bool is_idle_tunnel(const Link& link) {
 } // namespace
 
 std::vector<Link> list_links(nl_sock& socket) {
-    nl_cache* made = nullptr;
-    check(::rtnl_link_alloc_cache(&socket, AF_UNSPEC, &made), "list", "network interfaces");
-    const Cache cache(made);
     std::vector<Link> links;
-    for (nl_object* item = ::nl_cache_get_first(cache.get()); item != nullptr;
-         item = ::nl_cache_get_next(item)) {
-        links.push_back(to_link(*reinterpret_cast<rtnl_link*>(item)));
-    }
+    for_each_link(socket, [&](rtnl_link& link) { links.push_back(to_link(link)); });
     std::ranges::sort(links, {}, &Link::index);
     return links;
 }

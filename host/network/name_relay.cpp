@@ -3,14 +3,11 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/network/netlink.hpp"
+#include "common/stream/name_message_tcp.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
-#include <boost/endian/conversion.hpp>
 
-#include <array>
 #include <utility>
 
 namespace cppvm::network {
@@ -40,21 +37,11 @@ NameRelay::NameRelay(
 
 Awaitable<> NameRelay::run(StreamSocket agent) {
     stream::NameConnection connection(std::move(agent));
-    std::exception_ptr failure;
-    try {
-        co_await connection.run([&](wire::NameMessage question) {
-            if (tasks_.size() < max_questions) {
-                tasks_.spawn("question for a name server", ask(std::move(question), connection));
-            }
-        });
-    } catch (...) {
-        failure = std::current_exception();
-    }
-    co_await asio::this_coro::throw_if_cancelled(false);
-    co_await tasks_.stop();
-    if (failure) {
-        std::rethrow_exception(failure);
-    }
+    co_await tasks_.stop_after(connection.run([&](wire::NameMessage question) {
+        if (tasks_.size() < max_questions) {
+            tasks_.spawn("question for a name server", ask(std::move(question), connection));
+        }
+    }));
 }
 
 Awaitable<> NameRelay::ask(wire::NameMessage question, stream::NameConnection& agent) {
@@ -89,14 +76,8 @@ Awaitable<std::string> NameRelay::ask_by_tcp(const std::string& question) {
     const asio::ip::tcp::endpoint server(server_, wire::name_port);
     auto socket = open_in<asio::ip::tcp::socket>(executor_, namespace_, server);
     co_await socket.async_connect(server, asio::use_awaitable);
-    std::array<std::uint8_t, 2> length{};
-    boost::endian::store_big_u16(length.data(), static_cast<std::uint16_t>(question.size()));
-    const std::array<asio::const_buffer, 2> parts{asio::buffer(length), asio::buffer(question)};
-    co_await asio::async_write(socket, parts, asio::use_awaitable);
-    co_await asio::async_read(socket, asio::buffer(length), asio::use_awaitable);
-    std::string answer(boost::endian::load_big_u16(length.data()), '\0');
-    co_await asio::async_read(socket, asio::buffer(answer), asio::use_awaitable);
-    co_return answer;
+    co_await stream::write_name_message(socket, question);
+    co_return co_await stream::read_name_message(socket);
 }
 
 } // namespace cppvm::network

@@ -11,9 +11,9 @@
 
 namespace cppvm::network {
 
-/// Asks a name server that listens at a loopback address of a network namespace of the host, such
-/// as docker's at 127.0.0.11, what programs in the guest ask at that address there
-/// (guest-agent/network/name_server.hpp).
+/// Forwards DNS queries from the guest to a name server that listens at a loopback address of a
+/// network namespace of the host, such as docker's at 127.0.0.11; the other end is
+/// guest-agent/network/name_server.hpp.
 /// Thread: the loop's only.
 class NameRelay {
   public:

@@ -53,13 +53,12 @@ void keep_only(State& state, const std::set<std::string>& names) {
 
 PodNetwork::PodNetwork(
     const asio::any_io_executor& executor,
-    Logger logger,
     UniqueFd network_namespace,
     std::string tap_prefix,
     unsigned queues
 )
-    : logger_(std::move(logger)), namespace_(std::move(network_namespace)),
-      tap_prefix_(std::move(tap_prefix)), queues_(queues), socket_(open_socket(namespace_.get())),
+    : namespace_(std::move(network_namespace)), tap_prefix_(std::move(tap_prefix)), queues_(queues),
+      socket_(open_socket(namespace_.get())),
       watch_(executor, open_socket(namespace_.get()), watched_groups) {}
 
 PodNetwork::~PodNetwork() {

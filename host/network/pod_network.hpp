@@ -2,7 +2,6 @@
 
 #include "common/async/asio.hpp"
 #include "common/base/unique_fd.hpp"
-#include "common/log/logger.hpp"
 #include "common/network/change_watch.hpp"
 #include "common/network/state.hpp"
 #include "host/network/namespace_spec.hpp"
@@ -27,7 +26,6 @@ class PodNetwork {
     /// `tap_prefix`: at most 11 bytes; a tap's name is that and a number. `queues`: of each NIC.
     PodNetwork(
         const asio::any_io_executor& executor,
-        Logger logger,
         UniqueFd network_namespace,
         std::string tap_prefix,
         unsigned queues
@@ -79,7 +77,6 @@ class PodNetwork {
         int tap_index = 0; ///< in the namespace; 0 until it is there
     };
 
-    Logger logger_;
     UniqueFd namespace_;
     std::string tap_prefix_;
     unsigned queues_;

@@ -37,18 +37,11 @@ std::vector<asio::ip::address> loopback_name_servers(std::string_view resolv_con
     std::vector<asio::ip::address> found;
     while (!resolv_conf.empty() && found.size() < max_servers) {
         std::string_view line = take_part(resolv_conf, '\n');
-        const auto next_word = [&line] {
-            line.remove_prefix(std::min(line.find_first_not_of(" \t\r"), line.size()));
-            const std::size_t size = std::min(line.find_first_of(" \t\r"), line.size());
-            const std::string_view word = line.substr(0, size);
-            line.remove_prefix(size);
-            return word;
-        };
-        if (next_word() != "nameserver") {
+        if (take_word(line) != "nameserver") {
             continue;
         }
         boost::system::error_code error;
-        const auto address = asio::ip::make_address(std::string(next_word()), error);
+        const auto address = asio::ip::make_address(std::string(take_word(line)), error);
         if (!error && address.is_loopback() && std::ranges::find(found, address) == found.end()) {
             found.push_back(address);
         }

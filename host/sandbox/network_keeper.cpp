@@ -53,7 +53,7 @@ Awaitable<> NetworkKeeper::open() {
             of_the_host_ = std::move(opened);
         } else {
             network_ = std::make_unique<network::PodNetwork>(
-                executor_, logger_, std::move(opened), tap_prefix_, config_.vm.vcpus
+                executor_, std::move(opened), tap_prefix_, config_.vm.vcpus
             );
         }
     } catch (...) {
@@ -94,20 +94,20 @@ Awaitable<std::vector<vm::Nic>> NetworkKeeper::boot_nics() {
                 " interfaces; a machine boots with at most " + std::to_string(max_boot_nics)
         );
     }
-    for (const vm::Nic& nic : nics) {
-        require_taps(nic);
+    if (!nics.empty()) {
+        require_taps(nics.front());
     }
     co_return nics;
+}
+
+std::string NetworkKeeper::giving(const vm::Nic& nic) const {
+    return "give network interface " + network_->interface_of(nic) + " to the machine";
 }
 
 void NetworkKeeper::require_taps(const vm::Nic& nic) const {
     const check::Check taps = check::HostChecks(config_).taps();
     if (taps.state != check::State::ok) {
-        throw Error(
-            Code::failed_precondition,
-            "give network interface " + network_->interface_of(nic) +
-                " to the machine: " + to_text(taps)
-        );
+        throw Error(Code::failed_precondition, giving(nic) + ": " + to_text(taps));
     }
 }
 
@@ -181,9 +181,7 @@ Awaitable<> NetworkKeeper::attach(vm::VirtualMachine& machine, vm::Nic nic, Dead
     try {
         co_await machine.attach(nic, deadline);
     } catch (...) {
-        rethrow_with_context(
-            "give network interface " + network_->interface_of(nic) + " to the machine"
-        );
+        rethrow_with_context(giving(nic));
     }
     network_->join(nic, machine.pid());
     forget.release();

@@ -82,6 +82,7 @@ class NetworkKeeper {
 
   private:
     Awaitable<> do_sync(vm::VirtualMachine& machine, const AgentHandle& agent, Deadline deadline);
+    std::string giving(const vm::Nic& nic) const; ///< for errors
     /// Throws: Error naming the interface.
     void require_taps(const vm::Nic& nic) const;
     Awaitable<> attach(vm::VirtualMachine& machine, vm::Nic nic, Deadline deadline);

@@ -1,9 +1,12 @@
 #include "host/vm/helper_process.hpp"
 
+#include "common/async/first_of.hpp"
+#include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
 #include "common/os/file.hpp"
 #include "common/os/pipe.hpp"
+#include "host/vm/unix_socket.hpp"
 
 #include <algorithm>
 #include <fcntl.h>
@@ -33,6 +36,20 @@ ChildProcess HelperProcess::start(const asio::any_io_executor& executor, ChildSp
 
 Awaitable<ChildExit> HelperProcess::wait() {
     co_return co_await process_.wait();
+}
+
+Awaitable<>
+HelperProcess::wait_socket(std::filesystem::path path, DirectoryWatch& watch, Deadline deadline) {
+    check_socket_path(path);
+    const auto exists = [&path] { return ::access(path.c_str(), F_OK) == 0; };
+    co_await with_timeout(
+        first_of(watch.wait_until(exists), throw_when_ended()), deadline, "start " + program_
+    );
+}
+
+Awaitable<> HelperProcess::throw_when_ended() {
+    const ChildExit exit = co_await process_.wait();
+    throw Error(Code::unavailable, describe(exit));
 }
 
 // Nobody reads it otherwise: a full pipe of a non-blocking writer loses lines, which bounds what a

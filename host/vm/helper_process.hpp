@@ -3,6 +3,7 @@
 #include "common/async/asio.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/os/child_process.hpp"
+#include "host/vm/directory_watch.hpp"
 
 #include <filesystem>
 #include <string>
@@ -29,11 +30,17 @@ class HelperProcess {
     /// Until it has ended. One waiter at a time. Cancels: the process goes on.
     Awaitable<ChildExit> wait();
 
+    /// Until it has made its socket `path`. `watch`: of that directory, from before the process
+    /// began. Throws: Error with its own words if it ends instead; deadline_exceeded.
+    /// Cancels: the process goes on.
+    Awaitable<> wait_socket(std::filesystem::path path, DirectoryWatch& watch, Deadline deadline);
+
     /// "<path> ended with exit code 1: <what it said last>", all in one line. Once: it takes what
     /// was said.
     std::string describe(const ChildExit& exit);
 
   private:
+    Awaitable<> throw_when_ended();
     ChildProcess start(const asio::any_io_executor& executor, ChildSpec spec);
 
     std::string program_;

@@ -36,9 +36,6 @@ class UserNetwork {
     std::filesystem::path socket() const;
 
   private:
-    Awaitable<> throw_when_ended();
-
-    std::filesystem::path program_;
     HelperDirectory directory_; // goes after the process, which may be about to make its socket
     std::optional<DirectoryWatch> watch_;
     HelperProcess process_;

@@ -67,14 +67,7 @@ class UserVsock : public Vsock {
     }
 
     Awaitable<> prepare(Deadline deadline) override {
-        const auto socket = directory_ / device_socket_name;
-        check_socket_path(socket);
-        const auto exists = [&socket] { return ::access(socket.c_str(), F_OK) == 0; };
-        co_await with_timeout(
-            first_of(watch_->wait_until(exists), throw_when_ended()),
-            deadline,
-            "start " + program_.native()
-        );
+        co_await process_.wait_socket(directory_ / device_socket_name, *watch_, deadline);
         watch_.reset(); // a host has few inotify instances for each user
     }
 
@@ -128,11 +121,6 @@ class UserVsock : public Vsock {
 
   private:
     static constexpr std::size_t max_answer_bytes = 32;
-
-    Awaitable<> throw_when_ended() {
-        const ChildExit exit = co_await process_.wait();
-        throw Error(Code::unavailable, process_.describe(exit));
-    }
 
     std::filesystem::path program_;
     HelperDirectory directory_; // goes after the process, which may be about to make its sockets

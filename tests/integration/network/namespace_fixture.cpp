@@ -7,6 +7,7 @@
 
 #include <netlink/route/link.h>
 #include <netlink/route/link/veth.h>
+#include <netlink/route/qdisc.h>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -91,6 +92,20 @@ void TestNamespace::remove(const std::string& name) {
 
 int TestNamespace::index_of(const std::string& name) {
     return network::index_of(*socket_, name);
+}
+
+std::vector<int> TestNamespace::ingress_qdiscs() {
+    std::vector<int> found;
+    for_each_listed<rtnl_qdisc>(
+        "qdiscs",
+        [this](nl_cache** to) { return ::rtnl_qdisc_alloc_cache(socket_.get(), to); },
+        [&](rtnl_qdisc& qdisc) {
+            if (::rtnl_tc_get_parent(TC_CAST(&qdisc)) == TC_H_INGRESS) {
+                found.push_back(::rtnl_tc_get_ifindex(TC_CAST(&qdisc)));
+            }
+        }
+    );
+    return found;
 }
 
 UniqueFd TestNamespace::open_packet_socket(const std::string& name) {

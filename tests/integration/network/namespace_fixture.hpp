@@ -26,6 +26,8 @@ class TestNamespace {
     void rename(const std::string& name, const std::string& to);
     void remove(const std::string& name);
     int index_of(const std::string& name);
+    /// The indices of interfaces with an ingress qdisc.
+    std::vector<int> ingress_qdiscs();
 
     /// A socket that takes and gives whole frames of an interface.
     UniqueFd open_packet_socket(const std::string& name);

@@ -5,7 +5,6 @@
 #include "tests/support/co_test.hpp"
 
 #include <gmock/gmock.h>
-#include <netlink/route/qdisc.h>
 
 #include <array>
 #include <fcntl.h>
@@ -61,18 +60,6 @@ bool receives(const UniqueFd& at, const std::string& text) {
     return receives_bytes(at, frame(text));
 }
 
-int ingress_qdiscs(TestNamespace& in) {
-    nl_cache* made = nullptr;
-    check(::rtnl_qdisc_alloc_cache(&in.socket(), &made), "list", "qdiscs");
-    const Cache cache(made);
-    int count = 0;
-    for (nl_object* item = ::nl_cache_get_first(cache.get()); item != nullptr;
-         item = ::nl_cache_get_next(item)) {
-        count += ::rtnl_tc_get_parent(TC_CAST(item)) == TC_H_INGRESS ? 1 : 0;
-    }
-    return count;
-}
-
 class PodNetworkTest : public ::testing::Test {
   protected:
     PodNetworkTest() { inside_.add_veth("eth0", outside_, "far"); }
@@ -80,11 +67,7 @@ class PodNetworkTest : public ::testing::Test {
     std::unique_ptr<PodNetwork> open() {
         UniqueFd fd(::fcntl(inside_.descriptor(), F_DUPFD_CLOEXEC, 3));
         return std::make_unique<PodNetwork>(
-            loop_.get_executor(),
-            Logger(),
-            std::move(fd),
-            "cvt" + std::to_string(::getpid() % 9999),
-            1
+            loop_.get_executor(), std::move(fd), "cvt" + std::to_string(::getpid() % 9999), 1
         );
     }
 
@@ -126,11 +109,11 @@ TEST_F(PodNetworkTest, LeavesNothing) {
     const auto nics = network->changes().come;
     UniqueFd tap = open_tap(nics.at(0).tap);
     network->join(nics.at(0), ::getpid());
-    EXPECT_EQ(ingress_qdiscs(inside_), 2);
+    EXPECT_EQ(inside_.ingress_qdiscs().size(), 2);
     network.reset();
-    EXPECT_EQ(ingress_qdiscs(inside_), 1) << "the tap's, which goes with it";
+    EXPECT_EQ(inside_.ingress_qdiscs().size(), 1) << "the tap's, which goes with it";
     tap.reset();
-    EXPECT_EQ(ingress_qdiscs(inside_), 0);
+    EXPECT_EQ(inside_.ingress_qdiscs().size(), 0);
 }
 
 TEST_F(PodNetworkTest, UndoesWhatAKilledDaemonLeft) {
@@ -140,7 +123,7 @@ TEST_F(PodNetworkTest, UndoesWhatAKilledDaemonLeft) {
     lost->join(nics.at(0), ::getpid());
     const std::string path = "/proc/self/fd/" + std::to_string(inside_.descriptor());
     remove_leftovers({NamespaceSpec::Kind::path, path});
-    EXPECT_EQ(ingress_qdiscs(inside_), 0);
+    EXPECT_EQ(inside_.ingress_qdiscs().size(), 0);
     delete lost; // NOLINT(cppcoreguidelines-owning-memory): once more does no harm
 }
 

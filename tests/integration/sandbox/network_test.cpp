@@ -6,7 +6,6 @@
 #include "tests/integration/sandbox/sandbox_fixture.hpp"
 
 #include <gmock/gmock.h>
-#include <netlink/route/qdisc.h>
 
 #include <algorithm>
 #include <cstring>
@@ -61,18 +60,10 @@ class SandboxNetworkTest : public SandboxTest {
 
     /// Of this name's interface.
     bool is_redirected(const std::string& name) {
-        nl_cache* made = nullptr;
-        network::check(::rtnl_qdisc_alloc_cache(&inside_.socket(), &made), "list", "qdiscs");
-        const network::Cache cache(made);
-        for (nl_object* item = ::nl_cache_get_first(cache.get()); item != nullptr;
-             item = ::nl_cache_get_next(item)) {
-            rtnl_tc* const tc = TC_CAST(item);
-            if (::rtnl_tc_get_parent(tc) == TC_H_INGRESS &&
-                ::rtnl_tc_get_ifindex(tc) == inside_.index_of(name)) {
-                return true;
-            }
-        }
-        return false;
+        const auto redirected = inside_.ingress_qdiscs();
+        return std::ranges::any_of(redirected, [&](int index) {
+            return index == inside_.index_of(name);
+        });
     }
 
     TestNamespace outside_;

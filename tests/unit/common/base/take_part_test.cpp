@@ -25,5 +25,13 @@ TEST(TakePartTest, EndsEachPartBeforeASeparator) {
     EXPECT_EQ(parts_of(",a,,b"), Parts({"", "a", "", "b"}));
 }
 
+TEST(TakeWordTest, PassesOverBlanks) {
+    std::string_view text = "  one\ttwo \r";
+    EXPECT_EQ(take_word(text), "one");
+    EXPECT_EQ(take_word(text), "two");
+    EXPECT_EQ(take_word(text), "");
+    EXPECT_EQ(text, "");
+}
+
 } // namespace
 } // namespace cppvm

@@ -11,6 +11,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scr
 from cppvmdev import config, releases  # noqa: E402
 from cppvmdev.invariants import Invariants  # noqa: E402
 from cppvmdev.leftovers import Leftovers  # noqa: E402
+from cppvmdev.namespaces import Namespace  # noqa: E402
 from harness import session, settings  # noqa: E402
 from harness.runner import Runner  # noqa: E402
 
@@ -103,3 +104,20 @@ def configured_fixture(runner, tmp_path):
         return runner.with_config(config.write(path, settings.CONFIG_STAGE, tables))
 
     return make
+
+
+@pytest.fixture(name="namespaces")
+def namespaces_fixture():
+    """Two network namespaces."""
+    made = [Namespace(), Namespace()]
+    yield made
+    for namespace in made:
+        namespace.close()
+
+
+@pytest.fixture(name="world")
+def world_fixture():
+    """A network namespace for what is outside of containers."""
+    namespace = Namespace()
+    yield namespace
+    namespace.close()

@@ -11,27 +11,18 @@ import pytest
 
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import REAL
-from cppvmdev.namespaces import Namespace, Pair
+from cppvmdev.namespaces import Pair
 from cppvmdev.shell import run
 from cppvmdev.waiting import wait_until
 from harness import cni
+from harness.runner import in_network
 
 _SUBNETS = ("10.88.0.0/24", "fd88::/64")
 
 
-@pytest.fixture(name="world")
-def world_fixture():
-    namespace = Namespace()
-    yield namespace
-    namespace.close()
-
-
 @pytest.fixture(name="pods")
-def pods_fixture():
-    made = [Namespace(), Namespace()]
-    yield made
-    for namespace in made:
-        namespace.close()
+def pods_fixture(namespaces):
+    return namespaces
 
 
 @pytest.fixture(name="network")
@@ -55,15 +46,11 @@ def _bridge(*subnets, **more):
     }  # fmt: skip
 
 
-def _in(namespace):
-    return ("--with-ns", f"network:{namespace.path}")
-
-
 def test_bridge(runner, network, world, pods):
     """Two VMs on one bridge, and the host at it: each reaches each, by both families."""
     net = network(_bridge(mtu=1400))
     addresses = [net.add(pod) for pod in pods]
-    containers = [runner.start(options=_in(pod)) for pod in pods]
+    containers = [runner.start(options=in_network(pod)) for pod in pods]
     for family, gateway in ((4, "10.88.0.1"), (6, "fd88::1")):
         containers[0].sh(f"ping -{family} -c 2 -W 5 {gateway}")
         containers[0].sh(f"ping -{family} -c 2 -W 5 {addresses[1][family]}")
@@ -77,7 +64,7 @@ def test_bridge(runner, network, world, pods):
 def test_ipv6_only(runner, network, world, pods):
     net = network(_bridge("fd88::/64"))
     address = net.add(pods[0])[6]
-    container = runner.start(options=_in(pods[0]))
+    container = runner.start(options=in_network(pods[0]))
     container.sh("ping -6 -c 2 -W 5 fd88::1")
     world.run("ping", "-6", "-c", "2", "-W", "5", address).check()
     assert "inet " not in container.sh("ip address show eth0")
@@ -91,7 +78,7 @@ def test_two_interfaces(runner, network, world, pods):
     first.add(pods[0])
     pods[0].ip("route", "delete", "default")
     second.add(pods[0], "net1")
-    container = runner.start(options=_in(pods[0]))
+    container = runner.start(options=in_network(pods[0]))
     container.sh("ping -c 2 -W 5 10.88.0.1 && ping -c 2 -W 5 10.89.0.1")
     shown = container.sh("ip route")
     assert "default via 10.89.0.1 dev net1" in shown and "10.88.0.0/24 dev eth0" in shown
@@ -108,7 +95,7 @@ def test_port_mapping(runner, network, world, pods):
     )
     net.add(pods[0])
     pair = Pair(pods[1], world, name="uplink").default_routes()
-    container = runner.start(options=_in(pods[0]))
+    container = runner.start(options=in_network(pods[0]))
     server = container.popen_exec("nc", "-l", "-p", "80", "-e", "echo", "mapped")
     wait_until(lambda: ":80" in pods[0].run("ss", "-ltnH").text, "the server", 20)
     assert pods[1].run("nc", pair.addresses[4][1], "8080").check().text == "mapped\n"
@@ -126,7 +113,7 @@ def test_bandwidth(runner, network, world, pods):
         },
     )
     net.add(pods[0])
-    container = runner.start(options=_in(pods[0]))
+    container = runner.start(options=in_network(pods[0]))
     container.sh("ping -c 2 -W 5 10.88.0.1")
     container.delete()
 
@@ -138,7 +125,7 @@ def test_macvlan(runner, network, world, pods):
         world.ip("link", "set", end, "up")
     net = network({"type": "macvlan", "master": "cable0", "ipam": cni.ranges("10.88.0.0/24")})
     addresses = [net.add(pod) for pod in pods]
-    containers = [runner.start(options=_in(pod)) for pod in pods]
+    containers = [runner.start(options=in_network(pod)) for pod in pods]
     containers[0].sh(f"ping -c 2 -W 5 {addresses[1][4]}")
     containers[1].sh(f"ping -c 2 -W 5 {addresses[0][4]}")
     for container in containers:
@@ -150,7 +137,7 @@ def test_order_of_the_end(runner, network, pods, first):
     """CNI DEL before and after the container's end."""
     net = network(_bridge("10.88.0.0/24"))
     net.add(pods[0])
-    container = runner.start(options=_in(pods[0]))
+    container = runner.start(options=in_network(pods[0]))
     if first == "network":
         net.delete(pods[0])
         wait_until(lambda: "eth0" not in container.sh("ip link"), "the interface to go", 20)
@@ -189,8 +176,8 @@ def test_flood_does_not_reach_the_daemon_or_others(runner, network, pods):
     net = network(_bridge("10.88.0.0/24"))
     for pod in pods:
         net.add(pod)
-    hostile = runner.start(image=REAL, options=_in(pods[0]))
-    other = runner.start(options=_in(pods[1]))
+    hostile = runner.start(image=REAL, options=in_network(pods[0]))
+    other = runner.start(options=in_network(pods[1]))
     (daemon,) = hostile.shims()
     before = _cpu_seconds(daemon)
     flood = hostile.popen_exec("python3", "-c", _FLOOD)
@@ -205,8 +192,8 @@ def test_guest_that_never_reads(runner, network, world, pods):
     """What is sent to it is dropped at its tap: neither senders nor the daemon wait for it."""
     net = network(_bridge("10.88.0.0/24"))
     addresses = [net.add(pod)[4] for pod in pods]
-    deaf = runner.start(options=_in(pods[0]))
-    other = runner.start(options=_in(pods[1]))
+    deaf = runner.start(options=in_network(pods[0]))
+    other = runner.start(options=in_network(pods[1]))
     (daemon,) = deaf.shims()
     # So that the sender needs no answer of it.
     mac = json.loads(pods[0].ip("-j", "link", "show", "eth0"))[0]["address"]
@@ -244,8 +231,8 @@ def test_spoofed_addresses_stay_where_they_would_under_runc(runner, network, wor
     its own, and the other pod is reached as soon as it speaks."""
     net = network(_bridge("10.88.0.0/24"))
     addresses = [net.add(pod)[4] for pod in pods]
-    hostile = runner.start(image=REAL, options=_in(pods[0]))
-    other = runner.start(options=_in(pods[1]))
+    hostile = runner.start(image=REAL, options=in_network(pods[0]))
+    other = runner.start(options=in_network(pods[1]))
     (daemon,) = hostile.shims()
     mac = json.loads(pods[1].ip("-j", "link", "show", "eth0"))[0]["address"]
     before = _cpu_seconds(daemon)
@@ -326,7 +313,7 @@ def test_bytes_both_ways(runner, network, world, pods):
     network(_bridge("10.88.0.0/24")).add(pods[0])
     peer = world.popen("python3", "-c", _PEER, str(mib), stdout=subprocess.PIPE, text=True)
     assert peer.stdout.readline() == "ready\n"
-    container = runner.start(image=REAL, options=_in(pods[0]))
+    container = runner.start(image=REAL, options=in_network(pods[0]))
     sums = container.exec("python3", "-c", _SUM, str(mib), timeout=500).check().text.split()
     assert sums == peer.stdout.read().split()
     assert peer.wait(10) == 0

@@ -4,33 +4,19 @@ import pytest
 
 from cppvmdev import docker, images, mounts, releases
 from cppvmdev.ctr import unique_id
-from cppvmdev.namespaces import Namespace, Pair
+from cppvmdev.namespaces import Pair
 from cppvmdev.waiting import wait_until
 from harness import settings
 
 pytestmark = pytest.mark.vm
 
 
-@pytest.fixture(name="outside")
-def outside_fixture():
-    namespace = Namespace()
-    yield namespace
-    namespace.close()
-
-
-@pytest.fixture(name="host")
-def host_fixture():
-    """Where Docker's bridges are."""
-    namespace = Namespace()
-    yield namespace
-    namespace.close()
-
-
 @pytest.fixture(name="engine")
-def engine_fixture(containerd, host, tmp_path):
+def engine_fixture(containerd, world, tmp_path):
+    """Docker, whose bridges are in `world`."""
     assert containerd.process()
     try:
-        engine = docker.Docker(tmp_path, host, containerd, settings.CONFIG_STAGE)
+        engine = docker.Docker(tmp_path, world, containerd, settings.CONFIG_STAGE)
     except releases.Unavailable as reason:
         pytest.skip(str(reason))
     try:
@@ -50,8 +36,9 @@ def _run(engine, *args, runtime="cppvm"):
     return name
 
 
-def test_life_of_a_container_with_a_published_port(engine, host, outside):
-    Pair(outside, host)
+def test_life_of_a_container_with_a_published_port(engine, world, namespaces):
+    outside, _ = namespaces
+    Pair(outside, world)
     script = "mkdir /www; echo from inside > /www/index.html; echo serving; exec httpd -f -v -p 80 -h /www"
     name = _run(engine, "-p", "8080:80", images.SMALL, "sh", "-c", script)
     wait_until(lambda: "serving" in engine.text("logs", name), "the server", 30)

@@ -15,17 +15,9 @@ from cppvmdev.namespaces import Namespace, Pair
 from cppvmdev.waiting import wait_until
 from cppvmdev.wire import Refused
 from harness import session, settings
+from harness.runner import in_network
 from harness.shim import ShimBundle, Task, spec
 from harness.spec import SpecRunner
-
-
-@pytest.fixture(name="namespaces")
-def namespaces_fixture():
-    """The world outside, and the container's."""
-    made = [Namespace(), Namespace()]
-    yield made
-    for namespace in made:
-        namespace.close()
 
 
 _ECHO_ONCE = """if True:
@@ -36,11 +28,6 @@ _ECHO_ONCE = """if True:
         while data := client.recv(65536):
             client.sendall(data)
         client.close()"""
-
-
-def _in(namespace):
-    """Options of `ctr run` for a container in that namespace."""
-    return ("--with-ns", f"network:{namespace.path}")
 
 
 def _serve_once(namespace, address, text):
@@ -68,7 +55,7 @@ def test_interfaces_addresses_and_routes(runner, namespaces):
     inside.ip("route", "add", "203.0.113.0/24", "dev", "eth0", "scope", "link")
     inside.ip("route", "add", "unreachable", "203.0.113.128/25")
     mac = json.loads(inside.ip("-j", "link", "show", "eth0"))[0]["address"]
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     shown = container.sh("ip address show eth0; ip route; ip -6 route")
     for text in (
         mac,
@@ -90,7 +77,7 @@ def test_ping_both_ways(runner, namespaces, family):
     outside, inside = namespaces
     pair = Pair(outside, inside).default_routes()
     there, here = pair.addresses[family]
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     container.sh(f"ping -{family} -c 3 -W 5 {there}")
     outside.run("ping", f"-{family}", "-c", "3", "-W", "5", here).check()
     container.delete()
@@ -99,7 +86,7 @@ def test_ping_both_ways(runner, namespaces, family):
 def test_ready_at_the_first_instruction(runner, namespaces):
     outside, inside = namespaces
     pair = Pair(outside, inside).default_routes()
-    result = runner.run("ping", "-c", "1", "-W", "5", pair.addresses[4][0], options=_in(inside))
+    result = runner.run("ping", "-c", "1", "-W", "5", pair.addresses[4][0], options=in_network(inside))
     assert result.check().text.count("1 packets received") == 1
 
 
@@ -107,7 +94,7 @@ def test_ready_at_the_first_instruction(runner, namespaces):
 def test_full_packets(runner, namespaces, mtu):
     outside, inside = namespaces
     pair = Pair(outside, inside, mtu=mtu).default_routes()
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     assert container.sh("cat /sys/class/net/eth0/mtu") == f"{mtu}\n"
     whole = mtu - 28  # less the headers of IP and ICMP
     container.sh(f"ping -c 2 -W 5 -s {whole} {pair.addresses[4][0]}")
@@ -129,7 +116,7 @@ def test_path_with_a_smaller_mtu(runner, namespaces):
             )
         router.sysctl("net.ipv4.ip_forward", 1)
         router.sysctl("net.ipv6.conf.all.forwarding", 1)
-        container = runner.start(image=REAL, options=_in(inside))
+        container = runner.start(image=REAL, options=in_network(inside))
         for family in (4, 6):
             there = far.addresses[family][1]
             server = beyond.popen("python3", "-c", _ECHO_ONCE, there)
@@ -184,7 +171,7 @@ def test_host_stack_is_silent(runner, namespaces):
     """Nobody listens in the guest; the refusal must come once, from it."""
     outside, inside = namespaces
     pair = Pair(outside, inside).default_routes()
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     outside.run("ping", "-c", "1", "-W", "5", pair.addresses[4][1]).check()
     counters = inside.run("nstat", "-az", "IcmpOutEchoReps", "TcpOutRsts").text
     for line in counters.splitlines()[1:]:
@@ -195,7 +182,7 @@ def test_host_stack_is_silent(runner, namespaces):
 def test_changes_while_it_runs(runner, namespaces):
     outside, inside = namespaces
     Pair(outside, inside).default_routes()
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
 
     def shows(command, text, wanted=True):
         wait_until(
@@ -248,7 +235,7 @@ def test_namespace_that_is_filled_after_create(containerd, tmp_path, namespaces)
 def test_nothing_is_left_of_a_killed_daemon(runner, namespaces):
     outside, inside = namespaces
     Pair(outside, inside)
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     assert "ingress" in inside.run("tc", "qdisc", "show").text
     (shim,) = container.shims()
     os.kill(shim.pid, signal.SIGKILL)
@@ -258,7 +245,7 @@ def test_nothing_is_left_of_a_killed_daemon(runner, namespaces):
 
 def test_namespace_that_goes_first(runner, namespaces):
     _, inside = namespaces
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     inside.close()
     container.delete()
 
@@ -269,7 +256,7 @@ def test_two_of_one_mac(runner, namespaces):
     for number, name in enumerate(("eth0", "net1")):
         Pair(outside, inside, number=number, name=name)
         inside.ip("link", "set", name, "address", "02:00:00:00:00:77")
-    result = runner.run("true", options=_in(inside))
+    result = runner.run("true", options=in_network(inside))
     assert result.code != 0
     assert "eth0 and net1 have the same MAC address" in result.error, result.error
 
@@ -280,7 +267,7 @@ def test_loopback_of_the_host_reaches_the_guests(runner, namespaces, address):
     """As port-forwards and probes do; refused as refused."""
     outside, inside = namespaces
     Pair(outside, inside)
-    container = runner.start(image=REAL, options=_in(inside))
+    container = runner.start(image=REAL, options=in_network(inside))
     server = container.popen_exec("python3", "-c", _ECHO_ONCE, address)
 
     def listens():

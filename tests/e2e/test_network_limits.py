@@ -2,21 +2,9 @@
 
 import pytest
 
-from cppvmdev.namespaces import Namespace, Pair
+from cppvmdev.namespaces import Pair
 from cppvmdev.waiting import wait_until
-
-
-@pytest.fixture(name="namespaces")
-def namespaces_fixture():
-    """The world outside, and the container's."""
-    made = [Namespace(), Namespace()]
-    yield made
-    for namespace in made:
-        namespace.close()
-
-
-def _in(namespace):
-    return ("--with-ns", f"network:{namespace.path}")
+from harness.runner import in_network
 
 
 def _fails(runner, path, *wanted):
@@ -68,7 +56,7 @@ def test_names_of_every_length_and_kind(runner, namespaces):
     names = ("x", "fifteen-bytes-x", 'a"b\\c$(e)#!', "eth1", "eth0")
     for number, name in enumerate(names):
         Pair(outside, inside, number=number, name=name)
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     shown = set(container.sh("ls /sys/class/net").split())
     assert shown == {"lo", *names}
     for number in range(len(names)):
@@ -84,7 +72,7 @@ def test_ten_thousand_routes(runner, namespaces):
         for number in range(10000)
     )
     inside.run("ip", "-batch", "-", stdin=routes.encode()).check()
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     assert container.sh("ip route | wc -l", timeout=60).strip() == "10002"
     inside.ip("route", "delete", "100.64.7.0/24")
     wait_until(
@@ -98,7 +86,7 @@ def test_family_that_the_guest_lacks(configured, namespaces):
     outside, inside = namespaces
     Pair(outside, inside).default_routes()
     runner = configured(vm={"kernel_parameters": "ipv6.disable=1"})
-    container = runner.start(options=_in(inside))
+    container = runner.start(options=in_network(inside))
     container.sh("ping -c 1 -W 5 10.77.0.1")
     assert "fd77" not in container.sh("ip address")
     container.delete()

@@ -3,11 +3,10 @@
 import pytest
 
 from cppvmdev.images import REAL
-from cppvmdev.namespaces import Namespace
 from cppvmdev.shell import run
 from cppvmdev.waiting import wait_until
 from harness import cni
-from harness.runner import bind
+from harness.runner import bind, in_network
 
 _BRIDGE = {
     "type": "bridge", "bridge": "named later", "isGateway": True,
@@ -15,24 +14,14 @@ _BRIDGE = {
 }  # fmt: skip
 
 
-@pytest.fixture(name="world")
-def world_fixture():
-    """With a bridge at 10.88.0.1, once a pod has joined it."""
-    namespace = Namespace()
-    yield namespace
-    namespace.close()
-
-
 @pytest.fixture(name="pods")
-def pods_fixture(world):
-    made = [Namespace(), Namespace()]
+def pods_fixture(world, namespaces):
+    """At a bridge of `world`, whose address is 10.88.0.1."""
     network = cni.Network(world, _BRIDGE)
-    for namespace in made:
+    for namespace in namespaces:
         network.add(namespace)
-    yield made
+    yield namespaces
     network.close()
-    for namespace in made:
-        namespace.close()
 
 
 @pytest.fixture(name="serve")
@@ -50,13 +39,6 @@ def serve_fixture():
     for process in started:
         process.kill()
         process.wait()
-
-
-def _in(namespace, *more):
-    options = ["--with-ns", f"network:{namespace.path}"]
-    for mount in more:
-        options += mount
-    return tuple(options)
 
 
 def _name_server(serve, namespace, address):
@@ -81,7 +63,7 @@ def test_names(runner, world, pods, serve, tmp_path, server):
     _name_server(serve, world if server == "10.88.0.1" else pods[0], server)
     container = runner.start(
         image=REAL,
-        options=_in(pods[0], _resolv_conf(tmp_path, server), bind("/usr", "/usr", "ro")),
+        options=in_network(pods[0], _resolv_conf(tmp_path, server), bind("/usr", "/usr", "ro")),
     )
     shown = container.sh("getent ahostsv4 service.test")
     assert shown.startswith("192.0.2.55"), shown
@@ -110,9 +92,9 @@ def test_web_server_in_one_vm_and_client_in_another(runner, pods, tmp_path):
     server = runner.start(
         *("nginx", "-c", "/srv/nginx.conf"),
         image=REAL,
-        options=_in(pods[0], usr, bind(tmp_path, "/srv", "ro")),
+        options=in_network(pods[0], usr, bind(tmp_path, "/srv", "ro")),
     )
-    client = runner.start(image=REAL, options=_in(pods[1], usr))
+    client = runner.start(image=REAL, options=in_network(pods[1], usr))
     address = server.sh("hostname -I").split()[0]
     get = f"curl -sSf --retry 20 --retry-connrefused --retry-delay 1 http://{address}/big | sha256sum"
     assert client.sh(get, timeout=120).split()[0] == run("sha256sum", big).check().text.split()[0]
@@ -134,7 +116,7 @@ def test_apt_get_update(runner, world, pods, serve, tmp_path):
     )  # fmt: skip
     options = "-o Dir::Etc::sourcelist=/run/sources.list -o Dir::Etc::sourceparts=/dev/null"
     container = runner.start(
-        image=REAL, options=_in(pods[0], bind(tmp_path / "sources.list", "/run/sources.list", "ro"))
+        image=REAL, options=in_network(pods[0], bind(tmp_path / "sources.list", "/run/sources.list", "ro"))
     )
     container.sh(f"apt-get {options} -o APT::Sandbox::User=root update", timeout=120)
     assert "1.5" in container.sh(f"apt-cache {options} policy from-the-test")
@@ -163,6 +145,6 @@ _DATAGRAM_SERVER = """if True:
 def test_datagrams_of_every_size(runner, world, pods, serve):
     """Those above the MTU in fragments."""
     serve(world, "python3", "-c", _DATAGRAM_SERVER, port=9999, protocol="-u")
-    container = runner.start(image=REAL, options=_in(pods[0]))
+    container = runner.start(image=REAL, options=in_network(pods[0]))
     assert container.exec("python3", "-c", _DATAGRAMS).check().text == "all\n"
     container.delete()

@@ -1,8 +1,10 @@
 #pragma once
 
+#include "common/async/asio.hpp"
 #include "common/base/error.hpp"
 
 #include <string>
+#include <utility>
 
 namespace cppvm::testing {
 
@@ -15,6 +17,17 @@ std::string failure_of(F action) {
         return error.message();
     }
     return "nothing was thrown";
+}
+
+/// The same of an operation that is awaited.
+template <class T>
+Awaitable<std::string> failure_of(Awaitable<T> operation) {
+    try {
+        co_await std::move(operation);
+    } catch (const Error& error) {
+        co_return error.message();
+    }
+    co_return "nothing was thrown";
 }
 
 } // namespace cppvm::testing

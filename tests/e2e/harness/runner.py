@@ -23,6 +23,11 @@ HELPERS = ("qemu-system", "virtiofsd", "vhost-device-vs")
 _IDLE = ("sleep", "1000000")
 
 
+def in_network(namespace, *more):
+    """Options of `ctr run` for a container in that network namespace, with `more` of such tuples."""
+    return ("--with-ns", f"network:{namespace.path}", *(word for options in more for word in options))
+
+
 def bind(source, target="/data", mode="rw"):
     """Options of `ctr run` for a bind mount."""
     return ("--mount", f"type=bind,src={source},dst={target},options=rbind:{mode}")

@@ -1,6 +1,7 @@
 #include "host/storage/share.hpp"
 #include "tests/integration/host/mount_fixture.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failure_of.hpp"
 #include "tests/support/fake_share_server.hpp"
 
 #include <functional>
@@ -11,6 +12,7 @@
 namespace cppvm::storage {
 namespace {
 
+using cppvm::testing::failure_of;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
@@ -52,15 +54,6 @@ class HungFileSystem {
     std::string path_;
     UniqueFd fuse_;
 };
-
-Awaitable<std::string> failure_of(Awaitable<SharedNames> operation) {
-    try {
-        co_await std::move(operation);
-    } catch (const Error& error) {
-        co_return error.message();
-    }
-    co_return "nothing was thrown";
-}
 
 class ShareTest : public MountTest {
   protected:

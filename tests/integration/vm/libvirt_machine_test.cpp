@@ -10,6 +10,7 @@
 #include "host/vm/libvirt/libvirt_state.hpp"
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failure_of.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
@@ -27,18 +28,8 @@ namespace cppvm::vm {
 namespace {
 
 using std::chrono::seconds;
+using testing::failure_of;
 using ::testing::HasSubstr;
-
-/// The message of the error that awaiting `operation` ends with; empty: none.
-template <class T>
-Awaitable<std::string> failure_of(Awaitable<T> operation) {
-    try {
-        co_await std::move(operation);
-    } catch (const Error& error) {
-        co_return error.message();
-    }
-    co_return "";
-}
 
 /// Asks the agent for an RPC connection.
 Awaitable<> send_preamble(StreamSocket& socket) {

@@ -2,6 +2,7 @@
 #include "common/os/file.hpp"
 #include "host/hooks/hooks.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failure_of.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <gmock/gmock.h>
@@ -32,13 +33,8 @@ class HooksTest : public ::testing::Test {
     testing::TempDir directory_;
 };
 
-Awaitable<std::string> failure_of(std::vector<oci::Hook> hooks, ContainerState state) {
-    try {
-        co_await run("prestart", std::move(hooks), std::move(state));
-    } catch (const Error& error) {
-        co_return error.message();
-    }
-    co_return "";
+Awaitable<std::string> prestart_failure(std::vector<oci::Hook> hooks, ContainerState state) {
+    return cppvm::testing::failure_of(run("prestart", std::move(hooks), std::move(state)));
 }
 
 TEST_F(HooksTest, GetTheStateAndRunInTheBundle) {
@@ -77,7 +73,7 @@ TEST_F(HooksTest, HaveTheirOwnNameAndEnvironment) {
 
 TEST_F(HooksTest, EndWithTheFirstThatFails) {
     testing::co_test([](HooksTest& test) -> Awaitable<> {
-        const std::string failure = co_await failure_of(
+        const std::string failure = co_await prestart_failure(
             {shell("exit 0"), shell("echo no bridge >&2; exit 3"), shell("touch ran")}, test.state()
         );
         EXPECT_EQ(failure, "prestart hook #1: run /bin/sh: exit code 3: no bridge");
@@ -88,7 +84,7 @@ TEST_F(HooksTest, EndWithTheFirstThatFails) {
 TEST_F(HooksTest, ThatDoNotExistAreNamed) {
     testing::co_test([](HooksTest& test) -> Awaitable<> {
         EXPECT_THAT(
-            co_await failure_of({{"/no/such/hook", {}, {}, {}}}, test.state()),
+            co_await prestart_failure({{"/no/such/hook", {}, {}, {}}}, test.state()),
             AllOf(StartsWith("prestart hook #0"), HasSubstr("/no/such/hook"), HasSubstr("No such"))
         );
     }(*this));
@@ -99,7 +95,7 @@ TEST_F(HooksTest, EndWithTheirTime) {
         oci::Hook hook = shell("exec sleep 1000");
         hook.timeout = 1;
         EXPECT_THAT(
-            co_await failure_of({hook}, test.state()),
+            co_await prestart_failure({hook}, test.state()),
             AllOf(StartsWith("prestart hook #0"), HasSubstr("timed out"))
         );
     }(*this));

@@ -97,13 +97,10 @@ class Bench:
     def container(self, name, runtime):
         subject = self.subject
         mount = f"type=bind,src={network_workload.__file__},dst=/workload.py,options=rbind:ro"
-        runtime_options = ["--runtime", runtime]
-        if runtime == CPPVM:
-            runtime_options += ["--runtime-config-path", subject.config]
         with self.world.pod() as pod:
-            argv = subject.ctr.run_argv(
-                images.REAL, unique_id("net"), ["python3", "/workload.py", *self.words],
-                runtime_options, ["--rm", "--mount", mount, *pod],
+            argv = subject.argv(
+                unique_id("net"), ["python3", "/workload.py", *self.words], runtime,
+                "--rm", "--mount", mount, *pod, image=images.REAL,
             )  # fmt: skip
             text = subject.ctr.command(*argv, timeout=_TIMEOUT).check().text
         self.add(name, report.result_of(text, network_workload.MARK))

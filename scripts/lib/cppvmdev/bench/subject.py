@@ -54,12 +54,12 @@ class Subject:
     def median(self, figure):
         return statistics.median(self.samples[figure])
 
-    def argv(self, name, command, runtime, *options):
-        """The arguments of `ctr` that run a container of the small image."""
+    def argv(self, name, command, runtime, *options, image=images.SMALL):
+        """The arguments of `ctr` that run a container."""
         runtime_options = ["--runtime", runtime]
         if runtime == CPPVM:
             runtime_options += ["--runtime-config-path", self.config]
-        return self.ctr.run_argv(images.SMALL, name, command, runtime_options, options)
+        return self.ctr.run_argv(image, name, command, runtime_options, options)
 
     def container(self, runtime, *options, command=("sleep", "1000000")):
         """A container that stays, for what is measured in it; returns its id."""

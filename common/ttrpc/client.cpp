@@ -135,7 +135,10 @@ Awaitable<std::uint32_t>
 Client::start(Receiver& receiver, std::uint8_t flags, Request request, Deadline deadline) {
     const std::string name = full_name(request.service, request.method);
     co_await with_timeout(connection_.room(), deadline, "call " + name);
-    // From here to push nothing suspends.
+    // It may have been closed before this was resumed. From here to push nothing suspends.
+    if (connection_.is_closed()) {
+        throw closed_error();
+    }
     request.timeout_nano = timeout_until(deadline, name);
     const auto id = streams_.open(receiver);
     if (!id) {

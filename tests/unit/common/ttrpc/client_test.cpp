@@ -94,6 +94,31 @@ TEST(ClientTest, IdsOnTheWireAreOddAndRise) {
     }());
 }
 
+// Whatever a call has come to when the connection ends, it must hear of it.
+TEST(ClientTest, CallsHearOfTheEndInEveryTurnOfTheLoop) {
+    co_test([]() -> Awaitable<> {
+        const auto executor = co_await asio::this_coro::executor;
+        for (int turns = 0; turns < 20; ++turns) {
+            Scripted scripted(executor);
+            const auto call = [&]() -> Awaitable<> {
+                const Deadline deadline = deadline_in(std::chrono::seconds(5));
+                const Status status = co_await status_of(
+                    scripted.client.call("s", "m", "", {.deadline = deadline, .metadata = {}})
+                );
+                EXPECT_EQ(status, (Status{Code::unavailable, "ttrpc: closed"})) << turns;
+            };
+            TaskGroup calls(executor, Logger());
+            calls.spawn("call", call());
+            for (int turn = 0; turn < turns; ++turn) {
+                co_await asio::post(executor, asio::use_awaitable);
+            }
+            co_await scripted.client.stop();
+            co_await calls.join();
+            co_await scripted.stop();
+        }
+    }());
+}
+
 TEST(ClientTest, RepliesMayComeInAnyOrder) {
     co_test([]() -> Awaitable<> {
         Scripted scripted(co_await asio::this_coro::executor);

@@ -14,6 +14,7 @@ function(cppvm_proto_sources name)
     target_link_libraries(${name} PUBLIC cppvm_options protobuf-lite-static ${arg_LINK})
     # protoc's output is not ours to keep free of warnings.
     target_compile_options(${name} PRIVATE -w)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD OFF) # its files have statics of the same names
 endfunction()
 
 # cppvm_proto_library(NAME PROTOS … [SERVICES] [LINK …]): C++ messages (lite runtime) of .proto files

@@ -44,7 +44,7 @@ Bytes copied(const std::string& text) {
     return bytes;
 }
 
-asio::ip::address to_address(const std::string& bytes) {
+asio::ip::address read_address(const std::string& bytes) {
     using V4 = asio::ip::address_v4;
     using V6 = asio::ip::address_v6;
     if (bytes.size() == sizeof(V4::bytes_type)) {
@@ -56,11 +56,11 @@ asio::ip::address to_address(const std::string& bytes) {
     refuse("an address has " + std::to_string(bytes.size()) + " bytes");
 }
 
-std::optional<asio::ip::address> to_optional_address(const std::string& bytes) {
-    return bytes.empty() ? std::nullopt : std::optional(to_address(bytes));
+std::optional<asio::ip::address> read_optional_address(const std::string& bytes) {
+    return bytes.empty() ? std::nullopt : std::optional(read_address(bytes));
 }
 
-MacAddress to_mac(const std::string& bytes) {
+MacAddress read_mac(const std::string& bytes) {
     if (bytes.size() != sizeof(MacAddress)) {
         refuse("a MAC address has " + std::to_string(bytes.size()) + " bytes");
     }
@@ -72,8 +72,8 @@ void set(Network::Prefix& to, const Prefix& from) {
     to.set_length(from.length);
 }
 
-Prefix to_prefix(const Network::Prefix& from) {
-    const Prefix prefix{to_address(from.address()), narrow<std::uint8_t>(from.length())};
+Prefix read_prefix(const Network::Prefix& from) {
+    const Prefix prefix{read_address(from.address()), narrow<std::uint8_t>(from.length())};
     if (prefix.length > (prefix.address.is_v4() ? 32 : 128)) {
         refuse("a prefix has " + std::to_string(prefix.length) + " bits");
     }
@@ -99,15 +99,15 @@ void set(Network::Interface& to, const Interface& from) {
 Interface to_interface(const Network::Interface& from) {
     Interface made;
     made.name = from.name();
-    made.mac = to_mac(from.mac());
+    made.mac = read_mac(from.mac());
     made.mtu = from.mtu();
     made.flags = from.flags();
     made.address_generation = narrow<std::uint8_t>(from.address_generation());
     for (const auto& entry : from.addresses()) {
         made.addresses.push_back(
-            {to_prefix(entry.prefix()),
-             to_optional_address(entry.peer()),
-             to_optional_address(entry.broadcast()),
+            {read_prefix(entry.prefix()),
+             read_optional_address(entry.peer()),
+             read_optional_address(entry.broadcast()),
              narrow<std::uint8_t>(entry.scope()),
              entry.flags()}
         );
@@ -141,9 +141,9 @@ Route to_route(const Network::Route& from) {
     Route made;
     made.family = narrow<std::uint8_t>(from.family());
     if (from.has_destination()) {
-        made.destination = to_prefix(from.destination());
+        made.destination = read_prefix(from.destination());
     }
-    made.source = to_optional_address(from.source());
+    made.source = read_optional_address(from.source());
     made.tos = narrow<std::uint8_t>(from.tos());
     made.table = from.table();
     made.protocol = narrow<std::uint8_t>(from.protocol());
@@ -154,7 +154,7 @@ Route to_route(const Network::Route& from) {
     for (const auto& entry : from.next_hops()) {
         made.next_hops.push_back(
             {entry.interface(),
-             to_optional_address(entry.gateway()),
+             read_optional_address(entry.gateway()),
              narrow<std::uint8_t>(entry.weight()),
              entry.flags()}
         );
@@ -172,8 +172,8 @@ void set(Network::Neighbour& to, const Neighbour& from) {
 Neighbour to_neighbour(const Network::Neighbour& from) {
     return {
         from.interface(),
-        to_address(from.address()),
-        from.mac().empty() ? std::nullopt : std::optional(to_mac(from.mac())),
+        read_address(from.address()),
+        from.mac().empty() ? std::nullopt : std::optional(read_mac(from.mac())),
         narrow<std::uint8_t>(from.flags()),
     };
 }
@@ -205,10 +205,10 @@ Rule to_rule(const Network::Rule& from) {
     made.action = narrow<std::uint8_t>(from.action());
     made.go_to = from.go_to();
     if (from.has_source()) {
-        made.source = to_prefix(from.source());
+        made.source = read_prefix(from.source());
     }
     if (from.has_destination()) {
-        made.destination = to_prefix(from.destination());
+        made.destination = read_prefix(from.destination());
     }
     made.in_interface = from.in_interface();
     made.out_interface = from.out_interface();

@@ -20,10 +20,6 @@ int index_of(const std::string& interface, const Indices& indices) {
     return found->second;
 }
 
-std::string to_text(const Prefix& prefix) {
-    return prefix.address.to_string() + "/" + std::to_string(prefix.length);
-}
-
 Prefix everything(std::uint8_t family) {
     if (family == AF_INET) {
         return {asio::ip::address_v4(), 0};

@@ -20,4 +20,8 @@ std::string to_text(const MacAddress& mac) {
     return text.data();
 }
 
+std::string to_text(const Prefix& prefix) {
+    return prefix.address.to_string() + "/" + std::to_string(prefix.length);
+}
+
 } // namespace cppvm::network

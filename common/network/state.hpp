@@ -27,6 +27,9 @@ struct Prefix {
     friend bool operator==(const Prefix&, const Prefix&) = default;
 };
 
+/// "192.0.2.1/24".
+std::string to_text(const Prefix& prefix);
+
 struct InterfaceAddress {
     Prefix prefix;
     std::optional<asio::ip::address> peer; ///< of a point-to-point link; the prefix is the peer's

@@ -63,6 +63,12 @@ bool wait_pidfd(int pidfd, int timeout_ms) {
     return wait_readable(pidfd, "pidfd", deadline_in(std::chrono::milliseconds(timeout_ms)));
 }
 
+bool kill_process(const ProcessId& process) {
+    constexpr int end_timeout_ms = 1000;
+    const UniqueFd pidfd = open_pidfd(process);
+    return !pidfd || !signal_pidfd(pidfd.get(), SIGKILL) || wait_pidfd(pidfd.get(), end_timeout_ms);
+}
+
 std::string to_text(const ProcessId& process) {
     return std::to_string(process.pid) + " " + std::to_string(process.start_time) + "\n";
 }

@@ -32,6 +32,10 @@ bool signal_pidfd(int pidfd, int signal);
 /// Waits until the process of a pidfd has ended. False when `timeout_ms` ran out. Blocks.
 bool wait_pidfd(int pidfd, int timeout_ms);
 
+/// Kills a process and waits up to a second for its end, if it still runs. False when that ran out.
+/// Throws: Error. Blocks.
+bool kill_process(const ProcessId& process);
+
 /// "<pid> <start time>\n", the form of our pid files, and back.
 std::string to_text(const ProcessId& process);
 std::optional<ProcessId> parse_process_id(std::string_view text) noexcept;

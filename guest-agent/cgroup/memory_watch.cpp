@@ -16,7 +16,7 @@ namespace cppvm::guest {
 
 namespace {
 
-constexpr std::size_t max_control_file = 64UL * 1024;
+constexpr std::size_t max_memory_file = 64UL * 1024;
 constexpr std::int64_t page = 4096;
 
 // Tasks wait for memory for half of a second: a program that only comes near its limit does not
@@ -40,7 +40,7 @@ std::int64_t value_of(std::string_view text, std::string_view name) {
 }
 
 std::int64_t read_number(const std::filesystem::path& path) {
-    return value_of("n " + read_file(path, max_control_file), "n");
+    return value_of("n " + read_file(path, max_memory_file), "n");
 }
 
 } // namespace
@@ -57,7 +57,7 @@ MemoryWatch::MemoryWatch(
     : executor_(executor), cgroup_(std::move(cgroup)), logger_(std::move(logger)) {}
 
 MemorySample MemoryWatch::read_sample() const {
-    const std::string stat = read_file(cgroup_ / "memory.stat", max_control_file);
+    const std::string stat = read_file(cgroup_ / "memory.stat", max_memory_file);
     MemorySample sample;
     sample.limit = read_number(cgroup_ / "memory.max"); // 0: "max"
     sample.used = read_number(cgroup_ / "memory.current");

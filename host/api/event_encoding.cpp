@@ -8,11 +8,11 @@ namespace cppvm::api {
 
 namespace {
 
-namespace messages = ::containerd::events;
+namespace events = ::containerd::events;
 
 // One overload for each event: fills the message, gives the topic.
 
-const char* fill(messages::TaskCreate& message, const sandbox::TaskCreated& event) {
+const char* fill(events::TaskCreate& message, const sandbox::TaskCreated& event) {
     message.set_container_id(event.container_id);
     message.set_bundle(event.bundle);
     for (const auto& mount : event.rootfs) {
@@ -32,26 +32,26 @@ const char* fill(messages::TaskCreate& message, const sandbox::TaskCreated& even
     return "/tasks/create";
 }
 
-const char* fill(messages::TaskStart& message, const sandbox::TaskStarted& event) {
+const char* fill(events::TaskStart& message, const sandbox::TaskStarted& event) {
     message.set_container_id(event.container_id);
     message.set_pid(static_cast<std::uint32_t>(event.pid));
     return "/tasks/start";
 }
 
-const char* fill(messages::TaskExecAdded& message, const sandbox::ExecAdded& event) {
+const char* fill(events::TaskExecAdded& message, const sandbox::ExecAdded& event) {
     message.set_container_id(event.container_id);
     message.set_exec_id(event.exec_id);
     return "/tasks/exec-added";
 }
 
-const char* fill(messages::TaskExecStarted& message, const sandbox::ExecStarted& event) {
+const char* fill(events::TaskExecStarted& message, const sandbox::ExecStarted& event) {
     message.set_container_id(event.container_id);
     message.set_exec_id(event.exec_id);
     message.set_pid(static_cast<std::uint32_t>(event.pid));
     return "/tasks/exec-started";
 }
 
-const char* fill(messages::TaskExit& message, const sandbox::TaskExited& event) {
+const char* fill(events::TaskExit& message, const sandbox::TaskExited& event) {
     message.set_container_id(event.container_id);
     message.set_id(event.id);
     message.set_pid(static_cast<std::uint32_t>(event.pid));
@@ -60,7 +60,7 @@ const char* fill(messages::TaskExit& message, const sandbox::TaskExited& event) 
     return "/tasks/exit";
 }
 
-const char* fill(messages::TaskDelete& message, const sandbox::TaskDeleted& event) {
+const char* fill(events::TaskDelete& message, const sandbox::TaskDeleted& event) {
     message.set_container_id(event.container_id);
     message.set_pid(static_cast<std::uint32_t>(event.pid));
     message.set_exit_status(event.exit.status);
@@ -69,22 +69,22 @@ const char* fill(messages::TaskDelete& message, const sandbox::TaskDeleted& even
 }
 
 // The message of each event.
-messages::TaskCreate message_for(const sandbox::TaskCreated&) {
+events::TaskCreate message_for(const sandbox::TaskCreated&) {
     return {};
 }
-messages::TaskStart message_for(const sandbox::TaskStarted&) {
+events::TaskStart message_for(const sandbox::TaskStarted&) {
     return {};
 }
-messages::TaskExecAdded message_for(const sandbox::ExecAdded&) {
+events::TaskExecAdded message_for(const sandbox::ExecAdded&) {
     return {};
 }
-messages::TaskExecStarted message_for(const sandbox::ExecStarted&) {
+events::TaskExecStarted message_for(const sandbox::ExecStarted&) {
     return {};
 }
-messages::TaskExit message_for(const sandbox::TaskExited&) {
+events::TaskExit message_for(const sandbox::TaskExited&) {
     return {};
 }
-messages::TaskDelete message_for(const sandbox::TaskDeleted&) {
+events::TaskDelete message_for(const sandbox::TaskDeleted&) {
     return {};
 }
 

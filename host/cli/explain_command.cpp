@@ -17,7 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 using control::v1::ExplainResponse;
 
-constexpr std::chrono::seconds ask_timeout{5};
 constexpr double mib = 1024.0 * 1024.0;
 
 Json processes_to_json(const ExplainResponse& now) {
@@ -53,7 +52,7 @@ Json tasks_to_json(const ExplainResponse& now) {
     return list;
 }
 
-Json to_json(const FoundSandbox& sandbox) {
+Json explanation_to_json(const FoundSandbox& sandbox) {
     const SandboxDescription& description = sandbox.description;
     Json boot = Json::array();
     for (const auto& phase : sandbox.now.boot()) {
@@ -164,13 +163,13 @@ Awaitable<int> explain_command(Invocation invocation) {
     const config::Config config = load_config(arguments);
     const auto wanted = arguments.option("--namespace");
     int found = 0;
-    for (const FoundSandbox& sandbox : co_await find_sandboxes(config, deadline_in(ask_timeout))) {
+    for (const FoundSandbox& sandbox : co_await find_sandboxes(config)) {
         if (!is_called(sandbox, id) ||
             (wanted && sandbox.description.containerd_namespace != *wanted)) {
             continue;
         }
         if (arguments.flag("--json")) {
-            invocation.out << to_json(sandbox).dump(2) << '\n';
+            invocation.out << explanation_to_json(sandbox).dump(2) << '\n';
         } else {
             invocation.out << (found == 0 ? "" : "\n");
             print(invocation.out, sandbox);

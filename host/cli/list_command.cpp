@@ -14,8 +14,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::chrono::seconds ask_timeout{5};
-
 Json to_json(const FoundSandbox& sandbox) {
     const SandboxDescription& description = sandbox.description;
     return {
@@ -49,7 +47,7 @@ Awaitable<int> list_command(Invocation invocation) {
     const Arguments arguments(invocation.words, {"--config"}, {"--json"});
     arguments.expect_no_rest();
     const config::Config config = load_config(arguments);
-    const auto sandboxes = co_await find_sandboxes(config, deadline_in(ask_timeout));
+    const auto sandboxes = co_await find_sandboxes(config);
     if (arguments.flag("--json")) {
         Json list = Json::array();
         for (const FoundSandbox& sandbox : sandboxes) {

@@ -17,6 +17,8 @@ namespace cppvm::cli {
 
 namespace {
 
+constexpr std::chrono::seconds ask_limit{5};
+
 Awaitable<control::v1::ExplainResponse> call(std::filesystem::path run_dir, Deadline deadline) {
     const auto executor = co_await asio::this_coro::executor;
     auto socket = co_await vm::connect_unix(control_socket_path(run_dir));
@@ -66,7 +68,8 @@ std::vector<FoundSandbox> described_below(const std::filesystem::path& directory
 
 } // namespace
 
-Awaitable<std::vector<FoundSandbox>> find_sandboxes(config::Config config, Deadline deadline) {
+Awaitable<std::vector<FoundSandbox>> find_sandboxes(config::Config config) {
+    const Deadline deadline = deadline_in(ask_limit);
     std::vector<FoundSandbox> found = described_below(config.run_dir);
     std::vector<Awaitable<>> questions;
     questions.reserve(found.size());

@@ -20,8 +20,8 @@ struct FoundSandbox {
 };
 
 /// All sandboxes below `config.run_dir`, by namespace and id; those whose daemon does not answer
-/// until `deadline`, too. Throws: Error if the directory cannot be read; a missing one is empty.
-Awaitable<std::vector<FoundSandbox>> find_sandboxes(config::Config config, Deadline deadline);
+/// within 5 s, too. Throws: Error if the directory cannot be read; a missing one is empty.
+Awaitable<std::vector<FoundSandbox>> find_sandboxes(config::Config config);
 
 /// "booting", "running", "ended", "failed", or "no answer".
 std::string state_of(const FoundSandbox& sandbox);

@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::chrono::milliseconds pause_without_descriptors{100};
 
-std::string to_text(const asio::ip::tcp::endpoint& endpoint) {
+std::string describe(const asio::ip::tcp::endpoint& endpoint) {
     std::ostringstream out;
     out << endpoint;
     return out.str();
@@ -36,7 +36,7 @@ UniqueFd listen_at(const asio::ip::tcp::endpoint& endpoint) {
          ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
         ::bind(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0 ||
         ::listen(socket.get(), SOMAXCONN) != 0) {
-        throw_errno("listen at", to_text(endpoint));
+        throw_errno("listen at", describe(endpoint));
     }
     return socket;
 }
@@ -104,7 +104,7 @@ void GuestPorts::listen(const Endpoint& endpoint, const ListeningPort& port) {
         UniqueFd socket = in_namespace(namespace_, [&] { return listen_at(endpoint); });
         adopt(listener->acceptor, std::move(socket), endpoint.protocol());
         listeners_.emplace(endpoint, listener);
-        tasks_.spawn("accept at " + to_text(endpoint), accept(std::move(listener)));
+        tasks_.spawn("accept at " + describe(endpoint), accept(std::move(listener)));
     } catch (const Error& error) {
         // Somebody on the host has it, such as docker's DNS server.
         logger_.debug("A port of the guest stays the host's", {{"error", error.message()}});

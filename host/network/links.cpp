@@ -49,7 +49,7 @@ Link to_link(rtnl_link& from) {
     );
 }
 
-void check(const Link& link, const std::vector<Link>& links) {
+void check_servable(const Link& link, const std::vector<Link>& links) {
     if (link.is_layer_3) {
         refuse(link, "it passes no Ethernet frames; make it an ipvlan of mode l2");
     }
@@ -101,7 +101,7 @@ std::vector<Link> choose_served(const std::vector<Link>& links, const std::set<i
             is_port(link, links)) {
             continue;
         }
-        check(link, links);
+        check_servable(link, links);
         const auto [other, is_new] = names.emplace(*link.mac, link.name);
         if (!is_new) {
             throw Error(

@@ -8,7 +8,7 @@ namespace cppvm {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t max_description_bytes = 16384;
 
@@ -24,7 +24,7 @@ void write_description(
     const auto started =
         std::chrono::duration_cast<std::chrono::nanoseconds>(description.started.time_since_epoch()
         );
-    const Json json{
+    const OrderedJson json{
         {"id", description.sandbox_id},
         {"namespace", description.containerd_namespace},
         {"address", description.address},
@@ -39,7 +39,8 @@ void write_description(
 
 std::optional<SandboxDescription> read_description(const std::filesystem::path& run_dir) noexcept {
     try {
-        const Json json = Json::parse(read_file(description_path(run_dir), max_description_bytes));
+        const OrderedJson json =
+            OrderedJson::parse(read_file(description_path(run_dir), max_description_bytes));
         SandboxDescription description;
         description.sandbox_id = json.at("id").get<std::string>();
         description.containerd_namespace = json.at("namespace").get<std::string>();

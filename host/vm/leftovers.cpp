@@ -13,14 +13,11 @@
 #include "host/vm/user_network.hpp"
 #include "host/vm/vsock/vsock.hpp"
 
-#include <csignal>
 #include <unistd.h>
 
 namespace cppvm::vm {
 
 namespace {
-
-constexpr int end_timeout_ms = 1000;
 
 // A direct child of the owner. It died with it, unless it was not yet that far.
 void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) noexcept {
@@ -28,10 +25,8 @@ void kill_recorded(const std::filesystem::path& pid_file, const Logger& logger) 
         if (::access(pid_file.c_str(), F_OK) != 0) {
             return;
         }
-        const auto process = parse_process_id(read_file(pid_file, 64));
-        const UniqueFd pidfd = process ? open_pidfd(*process) : UniqueFd();
-        if (pidfd && signal_pidfd(pidfd.get(), SIGKILL)) {
-            wait_pidfd(pidfd.get(), end_timeout_ms);
+        if (const auto process = parse_process_id(read_file(pid_file, 64))) {
+            kill_process(*process);
         }
     } catch (const std::exception& error) {
         logger.warn(

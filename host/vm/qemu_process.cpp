@@ -4,14 +4,12 @@
 #include "common/os/file.hpp"
 
 #include <charconv>
-#include <csignal>
 
 namespace cppvm::vm {
 
 namespace {
 
 constexpr std::size_t max_command_line_bytes = std::size_t{2} * 1024 * 1024;
-constexpr int end_timeout_ms = 1000;
 
 std::string read_command_line(pid_t pid) {
     try {
@@ -90,9 +88,7 @@ void kill_machine_processes(
 ) noexcept {
     try {
         for (const ProcessId& process : find_machine_processes(uuid, share_dir)) {
-            const UniqueFd pidfd = open_pidfd(process);
-            if (pidfd && signal_pidfd(pidfd.get(), SIGKILL) &&
-                !wait_pidfd(pidfd.get(), end_timeout_ms)) {
+            if (!kill_process(process)) {
                 logger.warn("QEMU did not exit after SIGKILL", {{"pid", process.pid}});
             }
         }

@@ -18,6 +18,7 @@
 #include <linux/sched.h>
 #include <map>
 #include <poll.h>
+#include <ranges>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -26,6 +27,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vector>
 
 namespace cppvm::testing {
 
@@ -170,10 +172,14 @@ AgentProcess::~AgentProcess() {
         ::waitpid(pid_, nullptr, 0);
     }
     EXPECT_EQ(cgroups(), 0U) << "cgroups are left";
+    std::vector<std::filesystem::path> left;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(cgroup_)) {
         if (entry.is_directory()) {
-            ::rmdir(entry.path().c_str());
+            left.push_back(entry.path());
         }
+    }
+    for (const auto& cgroup : std::views::reverse(left)) {
+        ::rmdir(cgroup.c_str());
     }
     EXPECT_EQ(::rmdir(cgroup_.c_str()), 0) << std::strerror(errno);
     ::umount2((directory_ / "cgroup").c_str(), MNT_DETACH);

@@ -13,8 +13,6 @@
 namespace cppvm::sandbox {
 namespace {
 
-const std::string exec_process = R"({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})";
-
 std::string frame(const std::string& payload) {
     const auto header = wire::encode_frame_header(static_cast<std::uint32_t>(payload.size()));
     return std::string(header.begin(), header.end()) + payload;

@@ -9,8 +9,6 @@
 namespace cppvm::sandbox {
 namespace {
 
-const std::string exec_process = R"({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})";
-
 class MachineEndTest : public SandboxTest {
   protected:
     SandboxSpec quick_spec() const {

@@ -18,6 +18,10 @@
 
 namespace cppvm::sandbox {
 
+/// The process of an exec, as containerd sends it.
+inline const std::string exec_process =
+    R"({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})";
+
 /// Keeps what the sandbox publishes, in short form: "exit c1/e1 3".
 struct EventLog : TaskEventSink {
     void publish(TaskEvent event) override { lines.push_back(std::visit(Text{}, event)); }

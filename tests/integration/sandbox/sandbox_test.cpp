@@ -9,8 +9,6 @@
 namespace cppvm::sandbox {
 namespace {
 
-const std::string exec_process = R"({"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}})";
-
 TEST_F(SandboxTest, TakesAContainerFromCreateToDelete) {
     with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
         bench.sandbox.boot();

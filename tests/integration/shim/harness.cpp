@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
+#include "common/os/pipe.hpp"
 #include "proto/containerd/bootstrap.pb.h"
 #include "proto/containerd/runtimeoptions.pb.h"
 
@@ -28,19 +29,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 constexpr std::chrono::seconds run_timeout(20);
 constexpr std::chrono::seconds condition_timeout(10);
-
-struct Pipe {
-    Pipe() {
-        std::array<int, 2> ends{};
-        if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
-            throw_errno("pipe", "");
-        }
-        in.reset(ends[0]);
-        out.reset(ends[1]);
-    }
-    UniqueFd in;
-    UniqueFd out;
-};
 
 std::string read_until_end(int fd, Clock::time_point deadline) {
     std::string text;
@@ -76,9 +64,9 @@ bool wait_until(const std::function<bool()>& condition) {
 
 Outcome run_shim(const ShimRun& run) {
     const auto begin = Clock::now();
-    Pipe input;
-    Pipe output;
-    Pipe errors;
+    Pipe input = make_pipe("the shim");
+    Pipe output = make_pipe("the shim");
+    Pipe errors = make_pipe("the shim");
     ChildSpec spec;
     spec.arguments = {"/usr/bin/env", "-C", run.directory.native()};
     spec.arguments.insert(spec.arguments.end(), run.environment.begin(), run.environment.end());
@@ -87,27 +75,27 @@ Outcome run_shim(const ShimRun& run) {
     // A further copy of the pipe, as a careless parent would leave it open, on a number that the
     // shim knows nothing of.
     spec.descriptors = {
-        {input.in.get(), 0},
-        {output.out.get(), 1},
-        {run.combine ? output.out.get() : errors.out.get(), 2},
-        {output.out.get(), 9},
+        {input.read.get(), 0},
+        {output.write.get(), 1},
+        {run.combine ? output.write.get() : errors.write.get(), 2},
+        {output.write.get(), 9},
     };
     asio::io_context loop;
     ChildProcess child(loop.get_executor(), spec);
-    input.in.reset();
-    output.out.reset();
-    errors.out.reset();
+    input.read.reset();
+    output.write.reset();
+    errors.write.reset();
     std::jthread writer([&] {
         try {
-            write_all(input.out.get(), "shim's input", run.input);
+            write_all(input.write.get(), "shim's input", run.input);
         } catch (const Error&) {
             return; // it did not want to read all
         }
-        input.out.reset();
+        input.write.reset();
     });
     Outcome outcome;
-    outcome.output = read_until_end(output.in.get(), begin + run_timeout);
-    outcome.errors = read_until_end(errors.in.get(), begin + run_timeout);
+    outcome.output = read_until_end(output.read.get(), begin + run_timeout);
+    outcome.errors = read_until_end(errors.read.get(), begin + run_timeout);
     asio::co_spawn(
         loop,
         with_timeout(child.wait(), begin + run_timeout, "wait for the shim"),

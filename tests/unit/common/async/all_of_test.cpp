@@ -3,14 +3,10 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failing.hpp"
 
 namespace cppvm {
 namespace {
-
-Awaitable<> fail() {
-    throw Error(Code::unavailable, "broken");
-    co_return;
-}
 
 TEST(AllOfTest, RunsOperationsBesideEachOther) {
     testing::co_test([]() -> Awaitable<> {
@@ -35,7 +31,7 @@ TEST(AllOfTest, ThrowsTheFirstFailureAndCancelsTheOthers) {
         Event never(executor);
         std::vector<Awaitable<>> operations;
         operations.push_back(never.wait());
-        operations.push_back(fail());
+        operations.push_back(testing::fail());
         try {
             co_await all_of(std::move(operations));
             ADD_FAILURE() << "no error";

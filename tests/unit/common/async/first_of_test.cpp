@@ -3,16 +3,12 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failing.hpp"
 
 namespace cppvm {
 namespace {
 
 Awaitable<> at_once() {
-    co_return;
-}
-
-Awaitable<> fail() {
-    throw Error(Code::unavailable, "broken");
     co_return;
 }
 
@@ -32,7 +28,7 @@ TEST(FirstOfTest, ThrowsWhatTheFirstOneThrew) {
         auto executor = co_await asio::this_coro::executor;
         Event never(executor);
         try {
-            co_await first_of(never.wait(), fail());
+            co_await first_of(never.wait(), testing::fail());
             ADD_FAILURE() << "no error";
         } catch (const Error& error) {
             EXPECT_EQ(error.message(), "broken");

@@ -1,6 +1,7 @@
 #include "common/async/task_group.hpp"
 #include "common/base/error.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failing.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -14,11 +15,6 @@ struct CapturingSink : LogSink {
     std::string lines;
 };
 
-Awaitable<> fail() {
-    throw std::runtime_error("broken");
-    co_return;
-}
-
 Awaitable<> wait_for(Event& event) {
     co_await event.wait();
 }
@@ -27,7 +23,7 @@ TEST(TaskGroupTest, LogsTheErrorThatEndsATaskUnderItsName) {
     auto sink = std::make_shared<CapturingSink>();
     testing::co_test([](Logger logger) -> Awaitable<> {
         TaskGroup group(co_await asio::this_coro::executor, logger);
-        group.spawn("reader", fail());
+        group.spawn("reader", testing::fail());
         co_await group.join();
     }(Logger(sink, LogLevel::info)));
     EXPECT_NE(sink->lines.find("task=reader error=broken"), std::string::npos) << sink->lines;
@@ -37,7 +33,7 @@ TEST(TaskGroupTest, RefusesNewTasksAfterStop) {
     testing::co_test([]() -> Awaitable<> {
         TaskGroup group(co_await asio::this_coro::executor, Logger());
         co_await group.stop();
-        EXPECT_THROW(group.spawn("late", fail()), Error);
+        EXPECT_THROW(group.spawn("late", testing::fail()), Error);
     }());
 }
 

@@ -3,6 +3,7 @@
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failing.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -19,11 +20,6 @@ Awaitable<std::unique_ptr<int>> give(int value) {
 Awaitable<int> wait_and_give(Event& event) {
     co_await event.wait();
     co_return 7;
-}
-
-Awaitable<> fail() {
-    throw std::runtime_error("broken");
-    co_return;
 }
 
 Awaitable<> wait_bounded(Event& event, Status& outcome) {
@@ -72,7 +68,7 @@ TEST(TimeoutTest, PassesFailuresOn) {
     testing::co_test([]() -> Awaitable<> {
         Status status;
         try {
-            co_await with_timeout(fail(), deadline_in(std::chrono::seconds(10)), "fail");
+            co_await with_timeout(testing::fail(), deadline_in(std::chrono::seconds(10)), "fail");
         } catch (...) {
             status = to_status(std::current_exception());
         }
@@ -102,7 +98,7 @@ TEST(EndsByTest, TellsAnEndFromATimeout) {
         );
         Status status;
         try {
-            co_await ends_by(fail(), deadline_in(std::chrono::seconds(10)));
+            co_await ends_by(testing::fail(), deadline_in(std::chrono::seconds(10)));
         } catch (...) {
             status = to_status(std::current_exception());
         }

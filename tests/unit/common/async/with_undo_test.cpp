@@ -15,11 +15,11 @@ namespace {
 
 using testing::co_test;
 
-Awaitable<int> give(int value) {
+Awaitable<int> give_number(int value) {
     co_return value;
 }
 
-Awaitable<> fail() {
+Awaitable<> fail_later() {
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
     throw Error(Code::unknown, "it failed");
 }
@@ -27,7 +27,7 @@ Awaitable<> fail() {
 TEST(WithUndoTest, GivesTheResult) {
     co_test([]() -> Awaitable<> {
         bool undone = false;
-        const int value = co_await with_undo(give(3), [&]() -> Awaitable<> {
+        const int value = co_await with_undo(give_number(3), [&]() -> Awaitable<> {
             undone = true;
             co_return;
         });
@@ -40,7 +40,7 @@ TEST(WithUndoTest, UndoesBeforeItThrows) {
     co_test([]() -> Awaitable<> {
         std::vector<std::string> happened;
         try {
-            co_await with_undo(fail(), [&]() -> Awaitable<> {
+            co_await with_undo(fail_later(), [&]() -> Awaitable<> {
                 co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
                 happened.emplace_back("undone");
             });

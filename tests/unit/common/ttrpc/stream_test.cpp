@@ -14,7 +14,7 @@ namespace {
 using cppvm::testing::co_test;
 using ::testing::HasSubstr;
 
-constexpr std::uint8_t end_flags = flag_remote_closed | flag_no_data;
+constexpr std::uint8_t closed_flags = flag_remote_closed | flag_no_data;
 
 Awaitable<std::unique_ptr<Stream>> open(Link& link, std::string method, CallOptions options = {}) {
     return link.client->open_stream("test.v1.Echo", std::move(method), std::move(options));
@@ -230,7 +230,7 @@ TEST(StreamTest, ClientsFramesAreThoseOfTheProtocol) {
         EXPECT_EQ(data->payload, "message");
         scripted.stream->close_send();
         const auto end = co_await scripted.server.receive();
-        EXPECT_EQ(end->header, (FrameHeader{0, 1, FrameType::data, end_flags}));
+        EXPECT_EQ(end->header, (FrameHeader{0, 1, FrameType::data, closed_flags}));
         co_await scripted.stop();
     }());
 }

@@ -9,8 +9,6 @@
 namespace cppvm::sandbox {
 namespace {
 
-using State = ProcessState;
-
 class ProcessStateTest : public ::testing::Test {
   protected:
     Exit exit(std::uint32_t status) const { return {.status = status, .at = {}}; }
@@ -33,19 +31,19 @@ class ProcessStateTest : public ::testing::Test {
     }
 
     asio::io_context loop_;
-    State state_{loop_.get_executor(), State::Kind::init, "container c1"};
-    State exec_{loop_.get_executor(), State::Kind::exec, "exec e1 of container c1"};
+    ProcessState state_{loop_.get_executor(), ProcessState::Kind::init, "container c1"};
+    ProcessState exec_{loop_.get_executor(), ProcessState::Kind::exec, "exec e1 of container c1"};
 };
 
 TEST_F(ProcessStateTest, GoesFromCreatedToStopped) {
-    EXPECT_TRUE(state_.is<State::Created>());
+    EXPECT_TRUE(state_.is<ProcessState::Created>());
     state_.begin_start();
-    EXPECT_TRUE(state_.is<State::Starting>());
+    EXPECT_TRUE(state_.is<ProcessState::Starting>());
     state_.finish_start();
-    EXPECT_TRUE(state_.is<State::Running>());
+    EXPECT_TRUE(state_.is<ProcessState::Running>());
     EXPECT_FALSE(state_.exit());
     EXPECT_TRUE(state_.stop(exit(3)));
-    EXPECT_TRUE(state_.is<State::Stopped>());
+    EXPECT_TRUE(state_.is<ProcessState::Stopped>());
     EXPECT_EQ(state_.exit()->status, 3U);
 }
 
@@ -56,7 +54,7 @@ TEST_F(ProcessStateTest, RefusesASecondStartAndSaysWhy) {
     EXPECT_EQ(refused_start(), "start container c1: it is already running");
     state_.stop(exit(0));
     EXPECT_EQ(refused_start(), "start container c1: it has already exited");
-    EXPECT_TRUE(state_.is<State::Stopped>());
+    EXPECT_TRUE(state_.is<ProcessState::Stopped>());
 }
 
 TEST_F(ProcessStateTest, RefusesTheStartOfWhatWasKilledBefore) {
@@ -67,9 +65,9 @@ TEST_F(ProcessStateTest, RefusesTheStartOfWhatWasKilledBefore) {
 TEST_F(ProcessStateTest, CanBeStartedAgainAfterAnAbandonedStart) {
     state_.begin_start();
     state_.abandon_start();
-    EXPECT_TRUE(state_.is<State::Created>());
+    EXPECT_TRUE(state_.is<ProcessState::Created>());
     state_.begin_start();
-    EXPECT_TRUE(state_.is<State::Starting>());
+    EXPECT_TRUE(state_.is<ProcessState::Starting>());
 }
 
 TEST_F(ProcessStateTest, KeepsTheFirstExit) {
@@ -82,9 +80,9 @@ TEST_F(ProcessStateTest, StaysStoppedWhateverBecomesOfTheStart) {
     state_.begin_start();
     state_.stop(exit(1));
     state_.finish_start();
-    EXPECT_TRUE(state_.is<State::Stopped>());
+    EXPECT_TRUE(state_.is<ProcessState::Stopped>());
     state_.abandon_start();
-    EXPECT_TRUE(state_.is<State::Stopped>());
+    EXPECT_TRUE(state_.is<ProcessState::Stopped>());
 }
 
 TEST_F(ProcessStateTest, IsDeletedOnceItHasStopped) {
@@ -101,12 +99,12 @@ TEST_F(ProcessStateTest, IsDeletedOnceItHasStopped) {
 
 TEST_F(ProcessStateTest, IsDeletedWithoutHavingRun) {
     state_.begin_delete();
-    EXPECT_TRUE(state_.is<State::Deleting>());
+    EXPECT_TRUE(state_.is<ProcessState::Deleting>());
     EXPECT_FALSE(state_.exit());
     EXPECT_EQ(refused_start(), "start container c1: it is being deleted");
     state_.check_signal(9); // which it gets for that
     EXPECT_TRUE(state_.stop(exit(killed_status)));
-    EXPECT_TRUE(state_.is<State::Deleting>());
+    EXPECT_TRUE(state_.is<ProcessState::Deleting>());
     EXPECT_EQ(state_.exit()->status, killed_status);
     EXPECT_FALSE(state_.stop(exit(1)));
 }
@@ -160,10 +158,10 @@ TEST_F(ProcessStateTest, StartsTheKillClockOnce) {
 TEST_F(ProcessStateTest, TellsItsExitToAllWhoWait) {
     testing::co_test([]() -> Awaitable<> {
         const auto executor = co_await asio::this_coro::executor;
-        State state(executor, State::Kind::init, "container c1");
+        ProcessState state(executor, ProcessState::Kind::init, "container c1");
         TaskGroup waiters(executor, Logger());
         int told = 0;
-        const auto wait = [](State& from, int& count) -> Awaitable<> {
+        const auto wait = [](ProcessState& from, int& count) -> Awaitable<> {
             const Exit found = co_await from.wait();
             EXPECT_EQ(found.status, 7U);
             ++count;
@@ -180,13 +178,13 @@ TEST_F(ProcessStateTest, TellsItsExitToAllWhoWait) {
 TEST_F(ProcessStateTest, IsSettledExceptDuringAStart) {
     testing::co_test([]() -> Awaitable<> {
         const auto executor = co_await asio::this_coro::executor;
-        State state(executor, State::Kind::init, "container c1");
+        ProcessState state(executor, ProcessState::Kind::init, "container c1");
         co_await state.wait_start_settled();
         for (const bool fails : {true, false}) {
             state.begin_start();
             bool settled = false;
             TaskGroup waiters(executor, Logger());
-            waiters.spawn("wait", [](State& from, bool& done) -> Awaitable<> {
+            waiters.spawn("wait", [](ProcessState& from, bool& done) -> Awaitable<> {
                 co_await from.wait_start_settled();
                 done = true;
             }(state, settled));

@@ -8,8 +8,6 @@
 namespace cppvm::sandbox {
 namespace {
 
-using State = SandboxState;
-
 class SandboxStateTest : public ::testing::Test {
   protected:
     static Status status_of(const std::function<void()>& call) {
@@ -38,11 +36,11 @@ class SandboxStateTest : public ::testing::Test {
         return {owner, reinterpret_cast<agent::Link*>(owner.get())};
     }
 
-    State state_{"s1"};
+    SandboxState state_{"s1"};
 };
 
 TEST_F(SandboxStateTest, BootsFirst) {
-    EXPECT_TRUE(state_.is<State::Booting>());
+    EXPECT_TRUE(state_.is<SandboxState::Booting>());
     EXPECT_EQ(usable().code, Code::ok);
     EXPECT_EQ(create().code, Code::ok);
     EXPECT_EQ(call().code, Code::failed_precondition);
@@ -50,21 +48,21 @@ TEST_F(SandboxStateTest, BootsFirst) {
     EXPECT_EQ(state_.connection(), nullptr);
     EXPECT_EQ(state_.reason(), "");
     EXPECT_FALSE(state_.end("nothing runs yet")); // the boot reports it
-    EXPECT_TRUE(state_.is<State::Booting>());
+    EXPECT_TRUE(state_.is<SandboxState::Booting>());
 }
 
 TEST_F(SandboxStateTest, RunsUntilItsMachineEnds) {
     state_.connect(handle());
-    EXPECT_TRUE(state_.is<State::Booting>());
+    EXPECT_TRUE(state_.is<SandboxState::Booting>());
     EXPECT_EQ(call().code, Code::failed_precondition); // not before its boot is over
     EXPECT_TRUE(state_.run());
-    EXPECT_TRUE(state_.is<State::Running>());
+    EXPECT_TRUE(state_.is<SandboxState::Running>());
     EXPECT_EQ(state_.agent(), handle());
     EXPECT_FALSE(state_.run());
     EXPECT_FALSE(state_.fail(failure()));
 
     EXPECT_TRUE(state_.end("it ended by itself"));
-    EXPECT_TRUE(state_.is<State::Ended>());
+    EXPECT_TRUE(state_.is<SandboxState::Ended>());
     EXPECT_FALSE(state_.end("a second reason"));
     EXPECT_EQ(state_.reason(), "it ended by itself");
     EXPECT_EQ(state_.connection(), handle());
@@ -79,7 +77,7 @@ TEST_F(SandboxStateTest, RunsUntilItsMachineEnds) {
 TEST_F(SandboxStateTest, FailsForGood) {
     state_.connect(handle());
     EXPECT_TRUE(state_.fail(failure()));
-    EXPECT_TRUE(state_.is<State::Failed>());
+    EXPECT_TRUE(state_.is<SandboxState::Failed>());
     EXPECT_FALSE(state_.run());
     EXPECT_FALSE(state_.end("it ended by itself"));
     EXPECT_EQ(usable().code, Code::deadline_exceeded);
@@ -90,7 +88,7 @@ TEST_F(SandboxStateTest, FailsForGood) {
 
 TEST_F(SandboxStateTest, StopsInAnyState) {
     for (int before = 0; before < 4; ++before) {
-        State state("s1");
+        SandboxState state("s1");
         if (before > 0) {
             state.connect(handle());
         }
@@ -104,7 +102,7 @@ TEST_F(SandboxStateTest, StopsInAnyState) {
         }
         state.stop();
         state.stop();
-        EXPECT_TRUE(state.is<State::Stopping>());
+        EXPECT_TRUE(state.is<SandboxState::Stopping>());
         EXPECT_EQ(state.connection(), before > 0 ? handle() : nullptr);
         state.connect(nullptr);
         EXPECT_EQ(state.connection(), before > 0 ? handle() : nullptr);

@@ -7,8 +7,8 @@ namespace cppvm::vm {
 
 namespace {
 
-using testing::EndsWith;
-using testing::SizeIs;
+using ::testing::EndsWith;
+using ::testing::SizeIs;
 
 const std::string start = "2026-01-02 03:04:05.678+0000: starting up libvirt version: 9.0.0\n"
                           "/usr/bin/qemu-system-x86_64 \\\n"

@@ -164,7 +164,7 @@ def _own_files(tree):
     return f"^{tree.root}/({'|'.join(_FOLDERS)})/"
 
 
-def _groups(tree, sources, size=8):
+def _groups(tree, sources, size=24):
     """Lists of at most `size` sources that are compiled alike, neighbours together."""
     alike = {}
     for source in sources:

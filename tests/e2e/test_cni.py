@@ -46,6 +46,7 @@ def _bridge(*subnets, **more):
     }  # fmt: skip
 
 
+@pytest.mark.kvm
 def test_bridge(runner, network, world, pods):
     """Two VMs on one bridge, and the host at it: each reaches each, by both families."""
     net = network(_bridge(mtu=1400))
@@ -85,6 +86,7 @@ def test_two_interfaces(runner, network, world, pods):
     container.delete()
 
 
+@pytest.mark.kvm
 def test_port_mapping(runner, network, world, pods):
     """portmap and firewall work in the host's netfilter, on what leaves the pod's namespace."""
     net = network(
@@ -118,6 +120,7 @@ def test_bandwidth(runner, network, world, pods):
     container.delete()
 
 
+@pytest.mark.kvm
 def test_macvlan(runner, network, world, pods):
     """Two of one master, which reach each other but not the master."""
     world.ip("link", "add", "cable0", "type", "veth", "peer", "name", "cable1")

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from cppvmdev import config, libvirt, processes, shell
+from cppvmdev.namespaces import Pair
 from harness import settings
+from harness.runner import in_network
 
 pytestmark = [
     pytest.mark.vm,
@@ -41,6 +43,17 @@ def test_kvm_and_vhost_vsock_are_used(runner):
     assert not [p for p in processes.everything() if p.comm.startswith("vhost-device-vs")]
     script = "cat /sys/devices/system/clocksource/*/available_clocksource"
     assert "kvm-clock" in container.sh(script)
+    container.delete()
+
+
+def test_vhost_net_is_used(runner, namespaces):
+    """libvirt loads its module."""
+    outside, inside = namespaces
+    pair = Pair(outside, inside).default_routes()
+    container = runner.start(options=in_network(inside))
+    (qemu,) = container.helpers("qemu-system")
+    assert {"/dev/vhost-net", "/dev/net/tun"} <= _open_files(qemu)
+    container.sh(f"ping -c 2 -W 10 {pair.addresses[4][0]}")
     container.delete()
 
 

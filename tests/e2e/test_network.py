@@ -72,6 +72,7 @@ def test_interfaces_addresses_and_routes(runner, namespaces):
     _wait_untouched(inside)
 
 
+@pytest.mark.kvm
 @pytest.mark.parametrize("family", (4, 6))
 def test_ping_both_ways(runner, namespaces, family):
     outside, inside = namespaces
@@ -90,6 +91,7 @@ def test_ready_at_the_first_instruction(runner, namespaces):
     assert result.check().text.count("1 packets received") == 1
 
 
+@pytest.mark.kvm
 @pytest.mark.parametrize("mtu", (1500, 9000, 65535))
 def test_full_packets(runner, namespaces, mtu):
     outside, inside = namespaces
@@ -99,6 +101,21 @@ def test_full_packets(runner, namespaces, mtu):
     whole = mtu - 28  # less the headers of IP and ICMP
     container.sh(f"ping -c 2 -W 5 -s {whole} {pair.addresses[4][0]}")
     outside.run("ping", "-c", "2", "-W", "5", "-M", "do", "-s", whole, pair.addresses[4][1]).check()
+    container.delete()
+
+
+@pytest.mark.kvm
+def test_stream_both_ways(runner, namespaces):
+    """What offloading and vhost-net are for; test_cni has a longer one."""
+    outside, inside = namespaces
+    there = Pair(outside, inside).default_routes().addresses[4][0]
+    container = runner.start(options=in_network(inside))
+    server = outside.popen("python3", "-c", _ECHO_ONCE, there)
+    wait_until(lambda: ":8080" in outside.run("ss", "-ltnH").text, "the server", 20)
+    container.sh(
+        f"head -c 16777216 /dev/urandom >/data; nc {there} 8080 </data >/echo; cmp /data /echo"
+    )
+    assert server.wait(20) == 0
     container.delete()
 
 
@@ -179,6 +196,7 @@ def test_host_stack_is_silent(runner, namespaces):
     container.delete()
 
 
+@pytest.mark.kvm
 def test_changes_while_it_runs(runner, namespaces):
     outside, inside = namespaces
     Pair(outside, inside).default_routes()
@@ -262,6 +280,7 @@ def test_two_of_one_mac(runner, namespaces):
 
 
 @pytest.mark.vm
+@pytest.mark.kvm
 @pytest.mark.parametrize("address", ("127.0.0.1", "::1"))
 def test_loopback_of_the_host_reaches_the_guests(runner, namespaces, address):
     """As port-forwards and probes do; refused as refused."""

@@ -27,6 +27,8 @@ from .shell import run
 
 PACKAGES = (
     "systemd-sysv", "udev", "dbus", "kmod", "procps", "iproute2", "busybox-static",
+    # For the tests of the network.
+    "containernetworking-plugins", "iptables", "iputils-ping", "netcat-openbsd",
     # The cloud kernel has neither kvm_amd nor the 9p file system.
     "linux-image-amd64", "initramfs-tools",
     "containerd", "runc", "libvirt-daemon-system", "libvirt-clients", "qemu-system-x86",

@@ -31,7 +31,8 @@ class Containerd:
     """One daemon below `base`. It outlives this object and this process: another object made with
     the same arguments finds it again, so set-up, tests and tear-down may be separate processes."""
 
-    def __init__(self, release, base, shim_dirs=(), environ=None):
+    def __init__(self, release, base, shim_dirs=(), environ=None, prefix=()):
+        """`prefix`: a command that executes the daemon, such as nsenter's."""
         self.release = release
         self.base = Path(base)
         self.root = self.base / "root"
@@ -43,6 +44,7 @@ class Containerd:
         self._snapshotter_file = self.base / "snapshotter"
         self._shim_dirs = [str(path) for path in shim_dirs]
         self._environ = environ or {}
+        self._prefix = prefix
 
     # Life of the daemon
 
@@ -58,7 +60,7 @@ class Containerd:
         environ["PATH"] = os.pathsep.join(path)
         with open(self.log, "ab") as log:
             child = subprocess.Popen(
-                [self.release.containerd, "--config", self._write_config()],
+                [*self._prefix, self.release.containerd, "--config", self._write_config()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -1,5 +1,5 @@
-"""The network of the product, of a bare QEMU with the same NIC on the same bridge, and of runc; what
-an interface adds to a start; its memory.
+"""The network of the product, of a bare QEMU with the same NIC on the same bridge, and of runc, also
+beside a pod that floods it; what an interface adds to a start; its memory.
 
     python3 -m cppvmdev.bench.network [--runs N] [--mib N] [--rounds N] STAGE
 
@@ -25,6 +25,20 @@ _BRIDGE = "br0"
 _SERVER = "10.99.0.1"
 _TIMEOUT = 600  # s
 _MANY = 5  # interfaces of one container
+# What a neighbour does for as long as it lives: it works, or sends small packets to everybody.
+_NEIGHBOURS = {
+    "product beside one that works": "while True: pass",
+    "product beside one that floods": """if True:
+        import socket
+        raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        raw.bind(("eth0", 0))
+        frame = b"\\xff" * 6 + b"\\2" * 6 + b"\\x08\\6" + bytes(46)
+        while True:
+            try:
+                raw.send(frame)
+            except OSError:
+                pass""",
+}
 
 
 class World:
@@ -105,6 +119,16 @@ class Bench:
             text = subject.ctr.command(*argv, timeout=_TIMEOUT).check().text
         self.add(name, report.result_of(text, network_workload.MARK))
 
+    def beside(self, name):
+        """Where two pods have to share the processors in any case, the flood is what differs."""
+        with self.world.pod() as pod:
+            program = ("python3", "-c", _NEIGHBOURS[name])
+            neighbour = self.subject.container(CPPVM, *pod, command=program, image=images.REAL)
+            try:
+                self.container(name, CPPVM)
+            finally:
+                self.subject.remove([neighbour])
+
     def bare(self, root, directory):
         words = ["/workload.py", "--init", self.world.address(), *self.words]
         within = ("ip", "netns", "exec", self.world.namespace.name)
@@ -151,6 +175,8 @@ def _measure(bench, root, directory, runs):
         bench.container("product", CPPVM)
         bench.bare(root, directory)
         bench.container("runc", RUNC)
+        for neighbour in _NEIGHBOURS:
+            bench.beside(neighbour)
         for interfaces in (0, 1, 0, 1):
             bench.start("product", CPPVM, interfaces)
             bench.bare_start(interfaces)

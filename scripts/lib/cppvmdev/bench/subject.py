@@ -61,10 +61,10 @@ class Subject:
             runtime_options += ["--runtime-config-path", self.config]
         return self.ctr.run_argv(image, name, command, runtime_options, options)
 
-    def container(self, runtime, *options, command=("sleep", "1000000")):
+    def container(self, runtime, *options, command=("sleep", "1000000"), image=images.SMALL):
         """A container that stays, for what is measured in it; returns its id."""
         name = unique_id("bench")
-        argv = self.argv(name, list(command), runtime, "-d", "--null-io", *options)
+        argv = self.argv(name, list(command), runtime, "-d", "--null-io", *options, image=image)
         self.ctr.command(*argv, timeout=300).check()
         return name
 

@@ -1,0 +1,66 @@
+"""nerdctl with a containerd below a directory, both in a network namespace, where its bridges are, and
+in a mount namespace, where the product's configuration is at its usual place: nerdctl names none."""
+
+from pathlib import Path
+
+from . import config, images, releases
+from .containerd import Containerd
+from .shell import run
+
+_CONFIGURED = """
+mkdir -p "$0/up/cppvm" "$0/work" && cp "$0/cppvm.toml" "$0/up/cppvm/config.toml" &&
+mount -t overlay -o "lowerdir=/etc,upperdir=$0/up,workdir=$0/work" none /etc && exec "$@"
+"""
+_NAMESPACE = "nerdctl"
+
+
+def program():
+    """Raises releases.Unavailable unless it has been built."""
+    done = run(Path(__file__).parents[2] / "fetch-nerdctl", "--cached")
+    if done.code != 0:
+        raise releases.Unavailable("nerdctl was not built: scripts/fetch-nerdctl")
+    return done.text.strip()
+
+
+class Nerdctl:
+    """From start() to close()."""
+
+    def __init__(self, base, namespace, stage):
+        self.base = Path(base)
+        self._program = program()
+        config.write(self.base / "cppvm.toml", stage)
+        self.containerd = Containerd(
+            releases.distribution(),
+            self.base / "containerd",
+            [stage / "bin", stage / "libexec/cppvm"],
+            prefix=(
+                "nsenter", f"--net={namespace.path}", "unshare", "--mount",
+                "sh", "-c", _CONFIGURED, self.base,
+            ),
+        )  # fmt: skip
+
+    def start(self):
+        self.containerd.start()
+        self.containerd.ctr(_NAMESPACE).import_image(images.small())
+
+    def run(self, *args, timeout=120):
+        daemon = self.containerd.process()
+        return run(
+            "nsenter", f"--target={daemon.pid}", "--net", "--mount",
+            self._program, "--address", self.containerd.address, "--namespace", _NAMESPACE,
+            "--cni-path", "/usr/lib/cni", "--cni-netconfpath", self.base / "networks",
+            "--data-root", self.base / "data", *args,
+            timeout=timeout, env=self.containerd.environ(),
+        )  # fmt: skip
+
+    def text(self, *args, **kwargs):
+        """The output of a command that succeeds."""
+        return self.run(*args, **kwargs).check().text.strip()
+
+    def close(self):
+        """Removes all containers, and the daemon with what it has mounted."""
+        if self.containerd.process():
+            left = self.run("ps", "-aq").text.split()
+            if left:
+                self.run("rm", "-f", *left)
+        self.containerd.remove()

@@ -158,6 +158,31 @@ inline constexpr auto fields<Resources> = std::tuple(
 );
 
 template <>
+inline constexpr auto fields<SeccompArgument> = std::tuple(
+    Field("index", &SeccompArgument::index),
+    Field("value", &SeccompArgument::value),
+    Field("valueTwo", &SeccompArgument::value_two),
+    Field("op", &SeccompArgument::op, Presence::required)
+);
+
+template <>
+inline constexpr auto fields<SeccompRule> = std::tuple(
+    Field("names", &SeccompRule::names, Presence::required),
+    Field("action", &SeccompRule::action, Presence::required),
+    Field("errnoRet", &SeccompRule::errno_ret),
+    Field("args", &SeccompRule::args)
+);
+
+template <>
+inline constexpr auto fields<Seccomp> = std::tuple(
+    Field("defaultAction", &Seccomp::default_action, Presence::required),
+    Field("defaultErrnoRet", &Seccomp::default_errno_ret),
+    Field("architectures", &Seccomp::architectures),
+    Field("flags", &Seccomp::flags),
+    Field("syscalls", &Seccomp::syscalls)
+);
+
+template <>
 inline constexpr auto fields<Linux> = std::tuple(
     Field("namespaces", &Linux::namespaces),
     Field("uidMappings", &Linux::uid_mappings),
@@ -168,7 +193,8 @@ inline constexpr auto fields<Linux> = std::tuple(
     Field("readonlyPaths", &Linux::readonly_paths, Presence::optional, check_all_absolute),
     Field("rootfsPropagation", &Linux::rootfs_propagation),
     Field("cgroupsPath", &Linux::cgroups_path),
-    Field("resources", &Linux::resources)
+    Field("resources", &Linux::resources),
+    Field("seccomp", &Linux::seccomp)
 );
 
 template <>

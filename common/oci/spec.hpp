@@ -141,6 +141,36 @@ struct Resources {
     friend bool operator==(const Resources&, const Resources&) = default;
 };
 
+/// A condition on one argument of a system call.
+struct SeccompArgument {
+    std::uint32_t index = 0;
+    std::uint64_t value = 0;
+    std::uint64_t value_two = 0; ///< of SCMP_CMP_MASKED_EQ: what the masked argument must be
+    std::string op;              ///< "SCMP_CMP_EQ"
+
+    friend bool operator==(const SeccompArgument&, const SeccompArgument&) = default;
+};
+
+/// What is done about system calls of these names.
+struct SeccompRule {
+    std::vector<std::string> names;
+    std::string action; ///< "SCMP_ACT_ERRNO"
+    std::optional<std::uint32_t> errno_ret;
+    std::vector<SeccompArgument> args;
+
+    friend bool operator==(const SeccompRule&, const SeccompRule&) = default;
+};
+
+struct Seccomp {
+    std::string default_action;
+    std::optional<std::uint32_t> default_errno_ret;
+    std::vector<std::string> architectures; ///< "SCMP_ARCH_X86_64"; the machine's own in any case
+    std::optional<std::vector<std::string>> flags; ///< "SECCOMP_FILTER_FLAG_LOG"
+    std::vector<SeccompRule> syscalls;
+
+    friend bool operator==(const Seccomp&, const Seccomp&) = default;
+};
+
 struct Linux {
     std::vector<Namespace> namespaces;
     std::vector<IdMapping> uid_mappings;
@@ -152,6 +182,7 @@ struct Linux {
     std::string rootfs_propagation;
     std::string cgroups_path; ///< of the host; meaningless in the guest
     Resources resources;
+    std::optional<Seccomp> seccomp;
 
     friend bool operator==(const Linux&, const Linux&) = default;
 };

@@ -17,40 +17,51 @@ namespace cppvm {
 
 namespace {
 
-constexpr std::size_t max_program_bytes = std::size_t{4096} * sizeof(sock_filter); // BPF_MAXINSNS
+// More than the kernel takes (BPF_MAXINSNS): how much it is too long is worth knowing.
+constexpr std::size_t max_program_bytes = std::size_t{1024} * 1024;
 
-struct ContextDeleter {
-    void operator()(void* context) const noexcept { ::seccomp_release(context); }
-};
-using Context = std::unique_ptr<void, ContextDeleter>;
-
-// libseccomp's functions return a negated errno.
-void check(int result, const char* what) {
-    if (result < 0) {
-        throw_errno("make a seccomp filter:", what, -result);
-    }
-}
-
-void allow(const Context& context, const AllowedCall& call) {
+void allow(const SeccompContext& context, const AllowedCall& call) {
     const int number = ::seccomp_syscall_resolve_name(call.name);
     if (number < 0) { // unknown, or of another architecture
         return;
     }
     if (!call.argument) {
-        check(::seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, number, 0), call.name);
+        check_seccomp(::seccomp_rule_add(context.get(), SCMP_ACT_ALLOW, number, 0), call.name);
         return;
     }
     const scmp_arg_cmp first{0, SCMP_CMP_EQ, *call.argument, 0};
-    check(::seccomp_rule_add_array(context.get(), SCMP_ACT_ALLOW, number, 1, &first), call.name);
+    check_seccomp(
+        ::seccomp_rule_add_array(context.get(), SCMP_ACT_ALLOW, number, 1, &first), call.name
+    );
+}
+
+} // namespace
+
+void SeccompContextDeleter::operator()(void* context) const noexcept {
+    ::seccomp_release(context);
+}
+
+SeccompContext make_seccomp_context(std::uint32_t default_action) {
+    SeccompContext context(::seccomp_init(default_action));
+    if (!context) {
+        throw Error(Code::internal, "make a seccomp filter: libseccomp cannot");
+    }
+    return context;
+}
+
+void check_seccomp(int result, std::string_view what) {
+    if (result < 0) {
+        throw_errno("make a seccomp filter:", std::string(what), -result);
+    }
 }
 
 // 2.5 writes a program to a descriptor only.
-std::vector<sock_filter> exported(const Context& context) {
+std::vector<sock_filter> export_program(const SeccompContext& context) {
     const UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
     if (!file) {
         throw_errno("make a buffer for", "a seccomp filter");
     }
-    check(::seccomp_export_bpf(context.get(), file.get()), "export");
+    check_seccomp(::seccomp_export_bpf(context.get(), file.get()), "export");
     if (::lseek(file.get(), 0, SEEK_SET) != 0) {
         throw_errno("rewind", "a seccomp filter");
     }
@@ -60,19 +71,14 @@ std::vector<sock_filter> exported(const Context& context) {
     return program;
 }
 
-} // namespace
-
 std::vector<sock_filter> allow_only(const std::vector<AllowedCall>& calls) {
-    const Context context(::seccomp_init(SCMP_ACT_ERRNO(ENOSYS)));
-    if (!context) {
-        throw Error(Code::internal, "make a seccomp filter: libseccomp cannot");
-    }
+    const SeccompContext context = make_seccomp_context(SCMP_ACT_ERRNO(ENOSYS));
     // A tree of comparisons instead of a chain: fewer of them for each system call.
-    check(::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "optimize");
+    check_seccomp(::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "optimize");
     for (const AllowedCall& call : calls) {
         allow(context, call);
     }
-    return exported(context);
+    return export_program(context);
 }
 
 } // namespace cppvm

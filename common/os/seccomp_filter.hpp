@@ -2,10 +2,28 @@
 
 #include <cstdint>
 #include <linux/filter.h>
+#include <memory>
 #include <optional>
+#include <string_view>
 #include <vector>
 
 namespace cppvm {
+
+struct SeccompContextDeleter {
+    void operator()(void* context) const noexcept;
+};
+/// libseccomp's filter in the making (scmp_filter_ctx). Its functions return a negated errno, which
+/// check_seccomp takes.
+using SeccompContext = std::unique_ptr<void, SeccompContextDeleter>;
+
+/// `default_action`: SCMP_ACT_* of <seccomp.h>. Throws: Error.
+SeccompContext make_seccomp_context(std::uint32_t default_action);
+
+/// Throws: Error "make a seccomp filter: <what>: …" for a negative result.
+void check_seccomp(int result, std::string_view what);
+
+/// The program that a filter stands for. Throws: Error.
+std::vector<sock_filter> export_program(const SeccompContext& context);
 
 /// A system call that is allowed; with `argument`, only where the first argument has this value.
 struct AllowedCall {

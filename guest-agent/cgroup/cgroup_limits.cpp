@@ -1,6 +1,7 @@
 #include "guest-agent/cgroup/cgroup_limits.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/refuse.hpp"
 
 #include <algorithm>
 #include <cctype>
@@ -9,9 +10,7 @@ namespace cppvm::guest {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& problem) {
-    throw Error(Code::invalid_argument, "linux.resources." + path + ": " + problem);
-}
+using oci::refuse;
 
 std::string bytes_or_max(std::int64_t bytes) {
     return bytes < 0 ? "max" : std::to_string(bytes);

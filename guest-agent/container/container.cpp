@@ -22,23 +22,6 @@ constexpr auto set_up_limit = std::chrono::seconds(60);
 // A process that does not die of SIGKILL hangs in the kernel, in I/O as a rule.
 constexpr auto kill_limit = std::chrono::seconds(10);
 
-ProcessSpec
-make_process_spec(const std::string& id, const oci::Process& process, const StdioRequest& request) {
-    std::vector<std::string> unknown; // reported when the request was reviewed
-    ProcessSpec spec{
-        .container_id = id,
-        .process = process,
-        .capabilities = to_sets(process.capabilities, unknown)
-    };
-    spec.console_width = request.console_width;
-    spec.console_height = request.console_height;
-    if (spec.console_width == 0 && spec.console_height == 0 && process.console_size) {
-        spec.console_width = process.console_size->width;
-        spec.console_height = process.console_size->height;
-    }
-    return spec;
-}
-
 } // namespace
 
 Container::Container(const ContainerContext& context, std::string id, oci::Spec spec)
@@ -59,15 +42,36 @@ Awaitable<> Container::create(StdioRequest stdio) {
     }
 }
 
+ProcessSpec
+Container::make_process_spec(const oci::Process& process, const StdioRequest& request) const {
+    std::vector<std::string> unknown; // reported when the request was reviewed
+    ProcessSpec spec{
+        .container_id = id_,
+        .process = process,
+        .seccomp = seccomp_,
+        .capabilities = to_sets(process.capabilities, unknown)
+    };
+    spec.console_width = request.console_width;
+    spec.console_height = request.console_height;
+    if (spec.console_width == 0 && spec.console_height == 0 && process.console_size) {
+        spec.console_width = process.console_size->width;
+        spec.console_height = process.console_size->height;
+    }
+    return spec;
+}
+
 Awaitable<> Container::set_up(StdioRequest request) {
     const std::vector<CgroupWrite> limits = cgroup_writes(spec_.linux_part.resources);
+    if (spec_.linux_part.seccomp) {
+        seccomp_ = compile_seccomp(*spec_.linux_part.seccomp);
+    }
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
     cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
     cgroup_->apply(limits);
     watch_memory();
     InitLaunch launch{
         .spec = spec_,
-        .process = make_process_spec(id_, spec_.process, request),
+        .process = make_process_spec(spec_.process, request),
         .share = context_.share,
         .namespaces = namespaces_,
         .cgroup = cgroup_->fd(),
@@ -127,7 +131,7 @@ Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, Stdi
 Awaitable<>
 Container::start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest request) {
     StdioSetup stdio(context_.stdio, request, process.terminal);
-    ProcessSpec spec = make_process_spec(id_, process, request);
+    ProcessSpec spec = make_process_spec(process, request);
     stdio.describe(spec);
     exec->adopt(clone_exec(spec), context_.reaper, [exec, weak = weak_from_this()] {
         exec->publish_exit();

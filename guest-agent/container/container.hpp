@@ -78,6 +78,7 @@ class Container : public std::enable_shared_from_this<Container> {
 
   private:
     Awaitable<> set_up(StdioRequest stdio);
+    ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) const;
     void watch_memory();
     Awaitable<> start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest stdio);
     Launched clone_exec(const ProcessSpec& process);
@@ -92,6 +93,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::string id_;
     oci::Spec spec_;
     std::uint64_t namespaces_ = 0;
+    SeccompFilter seccomp_;
     std::unique_ptr<CgroupDir> cgroup_;
     std::shared_ptr<Process> init_;
     std::map<std::string, std::shared_ptr<Process>> execs_;

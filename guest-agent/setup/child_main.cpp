@@ -100,6 +100,9 @@ void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& contro
     if (held) {
         control.expect(ControlKind::go);
     }
+    if (process.process.no_new_privileges) {
+        install_seccomp(process.seccomp);
+    }
     execute(process.process, environment);
 }
 

@@ -187,6 +187,9 @@ void apply_process_attributes(
     close_all_but({control.fd(), terminal.master.get()});
     set_rlimits(process.rlimits);
     const bool inside = enter_directory(process.cwd);
+    if (!process.no_new_privileges) {
+        install_seccomp(spec.seccomp); // which takes a capability that may go now
+    }
     limit_bounding_set(spec.capabilities.bounding);
     if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0) {
         throw_errno("set", "keepcaps flag");

@@ -4,6 +4,7 @@
 #include "common/oci/spec.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/control_channel.hpp"
+#include "guest-agent/setup/seccomp.hpp"
 
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@ namespace cppvm::guest {
 struct ProcessSpec {
     const std::string& container_id;
     const oci::Process& process;
+    const SeccompFilter& seccomp;
     CapabilitySets capabilities;
     /// Ends of pipes, or /dev/null; not used with a terminal.
     int standard_input = -1;
@@ -41,7 +43,8 @@ Terminal open_terminal(int root, int fallback);
 void isolate_child(std::vector<int> keep);
 
 /// In the child, inside of all namespaces and with its root: session, terminal, stdio, limits,
-/// working directory, user, capabilities. What fails is thrown as Error.
+/// working directory, user, capabilities, and the seccomp filter, unless no_new_privs lets it wait
+/// until the last moment. What fails is thrown as Error.
 /// Closes everything but 0 to 2, the control channel and the terminal's master.
 void apply_process_attributes(
     const ProcessSpec& spec, Terminal& terminal, const ChildControl& control

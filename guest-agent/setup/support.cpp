@@ -1,6 +1,6 @@
 #include "guest-agent/setup/support.hpp"
 
-#include "common/base/error.hpp"
+#include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/mount_options.hpp"
@@ -15,9 +15,7 @@ namespace cppvm::guest {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string& path, const std::string& problem) {
-    throw Error(Code::invalid_argument, path + ": " + problem);
-}
+using oci::refuse;
 
 void review_mount(
     const oci::Mount& mount, const std::string& path, std::vector<std::string>& unsupported

@@ -2,6 +2,7 @@
 
 #include "common/base/build_id.hpp"
 #include "common/oci/names.hpp"
+#include "common/oci/seccomp_names.hpp"
 #include "proto/containerd/types.pb.h"
 
 #include <nlohmann/json.hpp>
@@ -34,24 +35,41 @@ std::vector<std::string> mount_options() {
     return list;
 }
 
+template <class Words>
+std::vector<std::string> names_of(const Words& words) {
+    std::vector<std::string> list;
+    add_names(list, words);
+    return list;
+}
+
+nlohmann::json seccomp() {
+    const auto flags = names_of(oci::seccomp_flags());
+    return {
+        {"enabled", true},
+        {"actions", names_of(oci::seccomp_actions())},
+        {"operators", names_of(oci::seccomp_operators())},
+        {"archs", names_of(oci::seccomp_architectures())},
+        {"knownFlags", flags},
+        {"supportedFlags", flags},
+    };
+}
+
 // The document of the OCI runtime specification's features.md: what the guest's agent does. Off or
 // left out on purpose: idmapped mounts (containerd would hand us host-side id mappings), hooks,
-// seccomp, AppArmor, SELinux, Intel RDT.
+// AppArmor, SELinux, Intel RDT.
 std::string features() {
     const nlohmann::json off = {{"enabled", false}};
-    std::vector<std::string> namespaces;
-    add_names(namespaces, oci::namespace_words());
     return nlohmann::json{
         {"ociVersionMin", "1.0.0"},
         {"ociVersionMax", "1.2.0"},
         {"mountOptions", mount_options()},
         {"linux",
-         {{"namespaces", namespaces},
+         {{"namespaces", names_of(oci::namespace_words())},
           {"capabilities", oci::capability_names()},
           {"cgroup",
            {{"v1", false}, {"v2", true}, {"systemd", false}, {"systemdUser", false}, {"rdma", false}
            }},
-          {"seccomp", off},
+          {"seccomp", seccomp()},
           {"apparmor", off},
           {"selinux", off},
           {"intelRdt", off},

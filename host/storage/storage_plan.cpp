@@ -1,6 +1,7 @@
 #include "host/storage/storage_plan.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
 
 #include <algorithm>
@@ -12,6 +13,8 @@ namespace cppvm::storage {
 
 namespace {
 
+using oci::refuse;
+
 // File systems that the guest's kernel makes by itself: they need nothing of the host.
 constexpr std::array<std::string_view, 8> guest_types = {
     "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs"
@@ -19,10 +22,6 @@ constexpr std::array<std::string_view, 8> guest_types = {
 
 // Each is a mount on the host, a file descriptor of virtiofsd and an inode in the guest.
 constexpr std::size_t max_volumes = 1024;
-
-[[noreturn]] void refuse(const std::string& path, const std::string& problem) {
-    throw Error(Code::invalid_argument, path + ": " + problem);
-}
 
 /// Whether the device of a number is the same on every machine (the kernel's
 /// Documentation/admin-guide/devices.txt), and not one that is handed out at run time.

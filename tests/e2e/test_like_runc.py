@@ -8,6 +8,7 @@ import pytest
 
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
+from cppvmdev.images import REAL
 from cppvmdev.waiting import wait_until
 
 pytestmark = pytest.mark.vm
@@ -17,7 +18,7 @@ _RUNC = "io.containerd.runc.v2"
 # What a program can see of its surroundings, apart from what a kernel of its own brings.
 _LOOK = """
 id; pwd; umask; env | sort
-grep -E '^(Cap|NoNewPrivs|Groups)' /proc/self/status
+grep -E '^(Cap|NoNewPrivs|Groups|Seccomp)' /proc/self/status
 ls -l /dev | awk '!/kcore/ { print $1, $3, $4, $NF }'
 awk '$5 !~ "cgroup|^/proc/." { print $5 }' /proc/self/mountinfo | sort
 wc -c </proc/timer_list
@@ -153,3 +154,38 @@ def test_events(runner):
     assert topics == ["/tasks/create", "/tasks/start", "/tasks/exit", "/tasks/delete"]
     exit_event = json.loads(events[2][events[2].index("{") :])
     assert exit_event["exit_status"] == 3 and exit_event["pid"] > 0
+
+
+# Each system call in a process of its own, with arguments that make no sense.
+_CALLS = """if True:
+    import ctypes, os, signal
+    libc = ctypes.CDLL(None, use_errno=True)
+    refused = []
+    forks = {57, 58}
+    unused = set(range(335, 424))  # but for uprobes, which recent kernels let through any filter
+    for number in set(range(600)) - forks - unused:
+        pid = os.fork()
+        if pid == 0:
+            signal.alarm(5)
+            os.closerange(0, 3)
+            result = libc.syscall(number, *[ctypes.c_long(-1)] * 6)
+            os._exit(ctypes.get_errno() if result == -1 else 0)
+        status = os.waitpid(pid, 0)[1]
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 1:
+            refused.append(number)
+    print(refused)"""
+
+
+@pytest.mark.parametrize("options", [(), ("--privileged",)], ids=["default", "privileged"])
+def test_default_seccomp_profile(runner, options):
+    """The same system calls are refused, whatever kernel answers the others."""
+
+    def refused(runtime, *more):
+        return json.loads(
+            runtime.run("python3", "-c", _CALLS, image=REAL, options=(*options, *more)).check().text
+        )
+
+    runc = runner.with_config(None).with_runtime(_RUNC)
+    ours, theirs = refused(runner, "--seccomp"), refused(runc, "--seccomp")
+    assert ours == theirs
+    assert len(ours) > len(refused(runner))

@@ -1,5 +1,6 @@
 #include "tests/integration/guest/agent_test.hpp"
 
+#include <cerrno>
 #include <csignal>
 #include <fstream>
 #include <map>
@@ -106,6 +107,38 @@ TEST_F(AgentIdentityTest, SetsNoNewPrivileges) {
         spec["process"]["noNewPrivileges"] = true;
         values = co_await status_of(host, spec);
         EXPECT_EQ(values["NoNewPrivs"], "1");
+    });
+}
+
+TEST_F(AgentIdentityTest, FiltersSystemCalls) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        const std::string script = "mkdir /made 2>&1; grep ^Seccomp: /proc/self/status";
+        const std::string filtered =
+            "mkdir: can't create directory '/made': Value too large for defined data type\n"
+            "Seccomp:\t2\n";
+        Json spec = make_spec(agent, "c1", {"true"});
+        spec["linux"]["seccomp"] = {
+            {"defaultAction", "SCMP_ACT_ALLOW"},
+            {"architectures", {"SCMP_ARCH_X86_64"}},
+            {"syscalls",
+             {{{"names", {"mkdir"}}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", EOVERFLOW}}}}
+        };
+        for (const bool no_new_privileges : {false, true}) {
+            spec["process"]["noNewPrivileges"] = no_new_privileges;
+            spec["process"]["args"] = {"sh", "-c", script};
+            const RunResult init = co_await host.run("c1", spec);
+            EXPECT_EQ(init.output, filtered);
+            spec["process"]["args"] = {"sleep", "1000"};
+            co_await host.create("c1", spec);
+            co_await host.start("c1");
+            Json process = make_process({"sh", "-c", script});
+            process["noNewPrivileges"] = no_new_privileges;
+            const RunResult exec = co_await host.run_exec("c1", "e1", process);
+            EXPECT_EQ(exec.output, filtered);
+            co_await host.signal("c1", SIGKILL);
+            co_await host.wait("c1");
+            co_await host.remove("c1");
+        }
     });
 }
 

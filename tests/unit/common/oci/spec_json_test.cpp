@@ -102,7 +102,7 @@ TEST(ParseSpecTest, ReadsEveryPart) {
 
 TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
     const auto parsed = parse_spec(spec_with(
-        R"("hooks":{"startContainer":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X"},)"
+        R"("hooks":{"startContainer":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X","listenerPath":"/x"},)"
         R"("intelRdt":{},"mountLabel":"","resources":{"devices":[{"allow":false}],)"
         R"("memory":{"swappiness":0,"disableOOMKiller":false}}})"
     ));
@@ -112,7 +112,7 @@ TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
             "hooks.startContainer",
             "linux.resources.memory.swappiness",
             "linux.resources.devices",
-            "linux.seccomp"
+            "linux.seccomp.listenerPath"
         )
     );
 }

@@ -74,7 +74,9 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     EXPECT_THAT(oci::write_spec(guest.spec), Not(HasSubstr("hostsecret")));
     EXPECT_THAT(
         guest.unsupported,
-        ElementsAre("hooks.createContainer", "linux.seccomp", "vm", "linux.namespaces[2].path")
+        ElementsAre(
+            "hooks.createContainer", "linux.seccomp.listenerPath", "vm", "linux.namespaces[2].path"
+        )
     );
     EXPECT_EQ(guest.hooks.create_runtime.at(0).path, "/hostsecret/hook");
     EXPECT_EQ(guest.annotations.at("io.kubernetes.cri.sandbox-log-directory"), "/hostsecret/log");

@@ -38,6 +38,10 @@ TEST(RuntimeInfoTest, PromisesOnlyWhatIsKept) {
     const auto& linux_features = features["linux"];
     EXPECT_EQ(linux_features["cgroup"]["v2"], true);
     EXPECT_EQ(linux_features["cgroup"]["v1"], false);
+    EXPECT_EQ(linux_features["seccomp"]["enabled"], true);
+    const auto actions = linux_features["seccomp"]["actions"].get<std::vector<std::string>>();
+    EXPECT_THAT(actions, Contains("SCMP_ACT_ERRNO"));
+    EXPECT_THAT(actions, Not(Contains("SCMP_ACT_NOTIFY")));
     EXPECT_EQ(linux_features["mountExtensions"]["idmap"]["enabled"], false);
     const auto namespaces = linux_features["namespaces"].get<std::vector<std::string>>();
     EXPECT_THAT(namespaces, Contains("pid"));

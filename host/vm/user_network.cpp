@@ -1,5 +1,6 @@
 #include "host/vm/user_network.hpp"
 
+#include "common/base/error.hpp"
 #include "host/vm/helper_confinement.hpp"
 
 namespace cppvm::vm {
@@ -53,7 +54,15 @@ UserNetwork::UserNetwork(
       ) {}
 
 Awaitable<> UserNetwork::prepare(Deadline deadline) {
-    co_await process_.wait_socket(socket(), *watch_, deadline);
+    try {
+        co_await process_.wait_socket(socket(), *watch_, deadline);
+    } catch (const Error& error) {
+        throw Error(
+            error.code(),
+            "give the machine the host's network: " + error.message() +
+                "; where the host has no route to anywhere, set network.host to \"none\""
+        );
+    }
     watch_.reset(); // a host has few inotify instances for each user
 }
 

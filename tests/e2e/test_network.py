@@ -384,3 +384,13 @@ def test_host_network_refused(containerd, tmp_path, namespaces, keys):
                 task.create()
     for text in ("host's network", "network.host", "passt"):
         assert text in str(failure.value)
+
+
+@pytest.mark.vm
+def test_host_network_that_leads_nowhere(containerd, tmp_path, namespaces):
+    """passt has nothing to pass on; the error says what to do."""
+    assert containerd.process()
+    with HostNetwork(tmp_path, namespaces[0], "true") as container:
+        with container.task() as task:
+            with pytest.raises(Refused, match='network.host to "none"'):
+                task.create()

@@ -82,6 +82,23 @@ inline constexpr auto fields<Rlimit> = std::tuple(
 );
 
 template <>
+inline constexpr auto fields<IoPriority> = std::tuple(
+    Field("class", &IoPriority::io_class, Presence::required),
+    Field("priority", &IoPriority::priority)
+);
+
+template <>
+inline constexpr auto fields<Scheduler> = std::tuple(
+    Field("policy", &Scheduler::policy, Presence::required),
+    Field("nice", &Scheduler::nice),
+    Field("priority", &Scheduler::priority),
+    Field("flags", &Scheduler::flags),
+    Field("runtime", &Scheduler::runtime),
+    Field("deadline", &Scheduler::deadline),
+    Field("period", &Scheduler::period)
+);
+
+template <>
 inline constexpr auto fields<Process> = std::tuple(
     Field("terminal", &Process::terminal),
     Field("consoleSize", &Process::console_size),
@@ -92,7 +109,9 @@ inline constexpr auto fields<Process> = std::tuple(
     Field("capabilities", &Process::capabilities),
     Field("rlimits", &Process::rlimits),
     Field("noNewPrivileges", &Process::no_new_privileges),
-    Field("oomScoreAdj", &Process::oom_score_adj, Presence::optional, check_oom_score)
+    Field("oomScoreAdj", &Process::oom_score_adj, Presence::optional, check_oom_score),
+    Field("ioPriority", &Process::io_priority),
+    Field("scheduler", &Process::scheduler)
 );
 
 template <>
@@ -150,7 +169,17 @@ template <>
 inline constexpr auto fields<PidsResources> = std::tuple(Field("limit", &PidsResources::limit));
 
 template <>
+inline constexpr auto fields<DeviceRule> = std::tuple(
+    Field("allow", &DeviceRule::allow),
+    Field("type", &DeviceRule::type),
+    Field("major", &DeviceRule::major),
+    Field("minor", &DeviceRule::minor),
+    Field("access", &DeviceRule::access)
+);
+
+template <>
 inline constexpr auto fields<Resources> = std::tuple(
+    Field("devices", &Resources::devices),
     Field("memory", &Resources::memory),
     Field("cpu", &Resources::cpu),
     Field("pids", &Resources::pids),
@@ -183,6 +212,10 @@ inline constexpr auto fields<Seccomp> = std::tuple(
 );
 
 template <>
+inline constexpr auto fields<Personality> =
+    std::tuple(Field("domain", &Personality::domain, Presence::required));
+
+template <>
 inline constexpr auto fields<Linux> = std::tuple(
     Field("namespaces", &Linux::namespaces),
     Field("uidMappings", &Linux::uid_mappings),
@@ -194,7 +227,8 @@ inline constexpr auto fields<Linux> = std::tuple(
     Field("rootfsPropagation", &Linux::rootfs_propagation),
     Field("cgroupsPath", &Linux::cgroups_path),
     Field("resources", &Linux::resources),
-    Field("seccomp", &Linux::seccomp)
+    Field("seccomp", &Linux::seccomp),
+    Field("personality", &Linux::personality)
 );
 
 template <>

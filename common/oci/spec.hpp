@@ -53,6 +53,26 @@ struct Rlimit {
     friend bool operator==(const Rlimit&, const Rlimit&) = default;
 };
 
+struct IoPriority {
+    std::string io_class; ///< "IOPRIO_CLASS_BE"
+    std::int32_t priority = 0;
+
+    friend bool operator==(const IoPriority&, const IoPriority&) = default;
+};
+
+/// sched_setattr(2).
+struct Scheduler {
+    std::string policy; ///< "SCHED_BATCH"
+    std::int32_t nice = 0;
+    std::uint32_t priority = 0;
+    std::vector<std::string> flags; ///< "SCHED_FLAG_RESET_ON_FORK"
+    std::uint64_t runtime = 0;      ///< ns, as the two below
+    std::uint64_t deadline = 0;
+    std::uint64_t period = 0;
+
+    friend bool operator==(const Scheduler&, const Scheduler&) = default;
+};
+
 struct Process {
     bool terminal = false;
     std::optional<ConsoleSize> console_size;
@@ -64,6 +84,8 @@ struct Process {
     std::vector<Rlimit> rlimits;
     bool no_new_privileges = false;
     std::optional<int> oom_score_adj;
+    std::optional<IoPriority> io_priority;
+    std::optional<Scheduler> scheduler;
 
     friend bool operator==(const Process&, const Process&) = default;
 };
@@ -132,7 +154,19 @@ struct PidsResources {
     friend bool operator==(const PidsResources&, const PidsResources&) = default;
 };
 
+/// Whether devices may be opened or made; of several that match, the last one counts.
+struct DeviceRule {
+    bool allow = false;
+    std::string type;                    ///< "a" (or empty): all; "c", "b"
+    std::optional<std::int64_t> major{}; ///< nothing or -1: any
+    std::optional<std::int64_t> minor{};
+    std::string access; ///< of "rwm": read, write, mknod
+
+    friend bool operator==(const DeviceRule&, const DeviceRule&) = default;
+};
+
 struct Resources {
+    std::vector<DeviceRule> devices{};
     MemoryResources memory;
     CpuResources cpu;
     PidsResources pids;
@@ -171,6 +205,12 @@ struct Seccomp {
     friend bool operator==(const Seccomp&, const Seccomp&) = default;
 };
 
+struct Personality {
+    std::string domain; ///< "LINUX32"
+
+    friend bool operator==(const Personality&, const Personality&) = default;
+};
+
 struct Linux {
     std::vector<Namespace> namespaces;
     std::vector<IdMapping> uid_mappings;
@@ -183,6 +223,7 @@ struct Linux {
     std::string cgroups_path; ///< of the host; meaningless in the guest
     Resources resources;
     std::optional<Seccomp> seccomp;
+    std::optional<Personality> personality;
 
     friend bool operator==(const Linux&, const Linux&) = default;
 };

@@ -55,12 +55,20 @@ Parsed<Process> parse_process(std::string_view json) {
     return parse<Process>(json, JsonPath("process"));
 }
 
+Parsed<Resources> parse_resources(std::string_view json) {
+    return parse<Resources>(json, JsonPath("linux.resources"));
+}
+
 std::string write_spec(const Spec& spec) {
     return detail::write(spec).dump();
 }
 
 std::string write_process(const Process& process) {
     return detail::write(process).dump();
+}
+
+std::string write_resources(const Resources& resources) {
+    return detail::write(resources).dump();
 }
 
 } // namespace cppvm::oci

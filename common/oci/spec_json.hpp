@@ -31,8 +31,13 @@ Parsed<Spec> parse_spec(std::string_view json);
 /// Throws: as parse_spec.
 Parsed<Process> parse_process(std::string_view json);
 
+/// Parses linux.resources alone (of an update). Paths in errors start with that.
+/// Throws: as parse_spec.
+Parsed<Resources> parse_resources(std::string_view json);
+
 /// The way back, without the members that say nothing: parsed again it is the same.
 std::string write_spec(const Spec& spec);
 std::string write_process(const Process& process);
+std::string write_resources(const Resources& resources);
 
 } // namespace cppvm::oci

@@ -1,14 +1,14 @@
 #include "guest-agent/cgroup/cgroup_dir.hpp"
 
-#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
+#include "guest-agent/cgroup/event_file.hpp"
 
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <dirent.h>
@@ -135,23 +135,51 @@ void CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
         return;
     }
     const std::string controllers = read_file(path_ / "cgroup.controllers", max_control_file);
-    for (const CgroupWrite& write : writes) {
-        if (!write.controller.empty() && !has_word(controllers, write.controller)) {
+    for (const CgroupWrite& one : writes) {
+        if (!one.controller.empty() && !has_word(controllers, one.controller)) {
             throw Error(
                 Code::failed_precondition,
-                "set " + write.file + ": the guest's kernel has no cgroup controller '" +
-                    write.controller + "'"
+                "set " + one.file + ": the guest's kernel has no cgroup controller '" +
+                    one.controller + "'"
             );
         }
+        write(one);
+    }
+}
+
+void CgroupDir::write(const CgroupWrite& write) {
+    try {
+        write_control_file(path_ / write.file, write.value);
+    } catch (const Error& error) {
+        // Guests have no swap as a rule, and some kernels are built without it: then there is
+        // nothing to limit.
+        if (write.file != "memory.swap.max" || error.cause().value() != ENOENT) {
+            throw;
+        }
+    }
+}
+
+void CgroupDir::change(const std::vector<CgroupWrite>& writes) {
+    std::vector<CgroupWrite> before;
+    for (const CgroupWrite& one : writes) {
+        std::string text;
         try {
-            write_control_file(path_ / write.file, write.value);
-        } catch (const Error& error) {
-            // Guests have no swap as a rule, and some kernels are built without it: then there is
-            // nothing to limit.
-            if (write.file != "memory.swap.max" || error.cause().value() != ENOENT) {
-                throw;
+            text = read_file(path_ / one.file, max_control_file);
+        } catch (const Error&) {
+            continue; // not there; `apply` has the words for it
+        }
+        before.push_back({one.controller, one.file, text.substr(0, text.find('\n'))});
+    }
+    try {
+        apply(writes);
+    } catch (...) {
+        for (const CgroupWrite& one : before) {
+            try {
+                write(one);
+            } catch (const Error&) { // NOLINT(bugprone-empty-catch): as good as it goes
             }
         }
+        throw;
     }
 }
 
@@ -193,23 +221,30 @@ void CgroupDir::kill() {
     }
 }
 
-Awaitable<> CgroupDir::wait_empty() {
-    // The kernel wakes pollers of cgroup.events with POLLPRI when the file changes after it was
-    // read (cgroup-v2.rst, "populated").
-    auto events =
-        to_descriptor(executor_, open_file(path_ / "cgroup.events", O_RDONLY | O_NONBLOCK));
-    for (;;) {
-        std::array<char, 256> text{};
-        const ssize_t size = ::pread(events.native_handle(), text.data(), text.size(), 0);
-        if (size < 0) {
-            throw_errno("read", (path_ / "cgroup.events").native());
-        }
-        const std::string_view words(text.data(), static_cast<std::size_t>(size));
-        if (words.find("populated 0") != std::string_view::npos) {
-            co_return;
-        }
-        co_await events.async_wait(asio::posix::descriptor_base::wait_error, asio::use_awaitable);
+Awaitable<> CgroupDir::wait_event(std::string_view name, std::uint64_t value) {
+    EventFile events(executor_, path_ / "cgroup.events");
+    while (events.value(name) != value) {
+        co_await events.wait_change();
     }
+}
+
+Awaitable<> CgroupDir::freeze(bool frozen, Deadline deadline) {
+    const std::filesystem::path file = path_ / "cgroup.freeze";
+    ScopeExit thaw([&] {
+        frozen_ = false;
+        try {
+            write_control_file(file, "0");
+        } catch (const Error&) { // NOLINT(bugprone-empty-catch): it is gone
+        }
+    });
+    frozen_ = frozen;
+    write_control_file(file, frozen ? "1" : "0");
+    co_await with_timeout(
+        wait_event("frozen", frozen ? 1 : 0),
+        deadline,
+        std::string(frozen ? "freeze" : "thaw") + " the processes of cgroup " + path_.native()
+    );
+    thaw.release();
 }
 
 Awaitable<> CgroupDir::remove(Deadline deadline) {
@@ -218,7 +253,7 @@ Awaitable<> CgroupDir::remove(Deadline deadline) {
     }
     kill();
     co_await with_timeout(
-        wait_empty(), deadline, "wait for the processes of cgroup " + path_.native()
+        wait_event("populated", 0), deadline, "wait for the processes of cgroup " + path_.native()
     );
     int failure = 0;
     const auto remove_one = [&](const std::filesystem::path& path) {

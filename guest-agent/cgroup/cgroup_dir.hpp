@@ -5,7 +5,9 @@
 #include "common/log/logger.hpp"
 #include "guest-agent/cgroup/cgroup_limits.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <sys/types.h>
 #include <vector>
 
@@ -33,6 +35,9 @@ class CgroupDir {
     /// Throws: Error; failed_precondition naming a controller that the guest does not have.
     void apply(const std::vector<CgroupWrite>& writes);
 
+    /// The same for a cgroup in use: after a failure all is as it was.
+    void change(const std::vector<CgroupWrite>& writes);
+
     /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it;
     /// of a thousand of them, so that a container cannot hold up the agent.
     std::vector<pid_t> processes() const;
@@ -45,17 +50,24 @@ class CgroupDir {
     /// SIGKILL for all of them at once, also for those that are being forked. Throws: Error.
     void kill();
 
+    /// Stops all of them, or lets them go on; waits until that is so. What was not stopped in time
+    /// goes on. Throws: Error (deadline_exceeded). Cancels: what was to be stopped goes on.
+    Awaitable<> freeze(bool frozen, Deadline deadline);
+    bool is_frozen() const noexcept { return frozen_; }
+
     /// kill, waits until they are gone, and removes the directory with what is in it. Idempotent.
     /// Throws: Error (deadline_exceeded) if a process does not die; other faults of the file
     /// system.
     Awaitable<> remove(Deadline deadline);
 
   private:
-    Awaitable<> wait_empty();
+    void write(const CgroupWrite& write);
+    Awaitable<> wait_event(std::string_view name, std::uint64_t value);
 
     asio::any_io_executor executor_;
     std::filesystem::path path_;
     UniqueFd directory_;
+    bool frozen_ = false; ///< all are stopped, or are being
 };
 
 } // namespace cppvm::guest

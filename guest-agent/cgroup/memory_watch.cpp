@@ -2,15 +2,15 @@
 
 #include "common/async/adopt.hpp"
 #include "common/base/error.hpp"
-#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
+#include "guest-agent/cgroup/numbers.hpp"
 
-#include <charconv>
 #include <chrono>
 #include <fcntl.h>
 #include <string>
 #include <string_view>
 #include <unistd.h>
+#include <utility>
 
 namespace cppvm::guest {
 
@@ -26,21 +26,14 @@ constexpr std::string_view trigger = "some 500000 1000000";
 constexpr int patience = 4;
 constexpr std::chrono::seconds in_a_row{3};
 
-/// "name 123" in the lines of a file such as memory.stat; 0 if it is not there or no number.
-std::int64_t value_of(std::string_view text, std::string_view name) {
-    while (!text.empty()) {
-        const std::string_view line = take_part(text, '\n');
-        if (line.starts_with(name) && line.size() > name.size() && line[name.size()] == ' ') {
-            std::int64_t value = 0;
-            std::from_chars(line.data() + name.size() + 1, line.data() + line.size(), value);
-            return value;
-        }
-    }
-    return 0;
+/// 0 for "max".
+std::int64_t read_number(const std::filesystem::path& path) {
+    const auto number = parse_number(read_file(path, max_memory_file)).value_or(0);
+    return std::in_range<std::int64_t>(number) ? static_cast<std::int64_t>(number) : 0;
 }
 
-std::int64_t read_number(const std::filesystem::path& path) {
-    return value_of("n " + read_file(path, max_memory_file), "n");
+std::int64_t signed_value_of(std::string_view text, std::string_view name) {
+    return static_cast<std::int64_t>(value_of(text, name));
 }
 
 } // namespace
@@ -61,8 +54,8 @@ MemorySample MemoryWatch::read_sample() const {
     MemorySample sample;
     sample.limit = read_number(cgroup_ / "memory.max"); // 0: "max"
     sample.used = read_number(cgroup_ / "memory.current");
-    sample.files = value_of(stat, "active_file") + value_of(stat, "inactive_file");
-    sample.refaulted = value_of(stat, "workingset_refault_file");
+    sample.files = signed_value_of(stat, "active_file") + signed_value_of(stat, "inactive_file");
+    sample.refaulted = signed_value_of(stat, "workingset_refault_file");
     return sample;
 }
 

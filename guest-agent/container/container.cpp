@@ -3,15 +3,18 @@
 #include "common/async/timeout.hpp"
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
+#include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/namespaces.hpp"
 
 #include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <utility>
 
 namespace cppvm::guest {
 
@@ -21,6 +24,9 @@ namespace {
 constexpr auto set_up_limit = std::chrono::seconds(60);
 // A process that does not die of SIGKILL hangs in the kernel, in I/O as a rule.
 constexpr auto kill_limit = std::chrono::seconds(10);
+// A process that is in the middle of a system call stops after it.
+constexpr auto freeze_limit = std::chrono::seconds(10);
+constexpr auto kill_report_interval = std::chrono::seconds(1);
 
 } // namespace
 
@@ -49,6 +55,7 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
         .container_id = id_,
         .process = process,
         .seccomp = seccomp_,
+        .personality = spec_.linux_part.personality,
         .capabilities = to_sets(process.capabilities, unknown)
     };
     spec.console_width = request.console_width;
@@ -62,13 +69,21 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
 
 Awaitable<> Container::set_up(StdioRequest request) {
     const std::vector<CgroupWrite> limits = cgroup_writes(spec_.linux_part.resources);
+    std::vector<bpf_insn> device_rules;
+    if (!spec_.linux_part.resources.devices.empty()) {
+        device_rules = compile_device_rules(spec_.linux_part.resources.devices);
+    }
     if (spec_.linux_part.seccomp) {
         seccomp_ = compile_seccomp(*spec_.linux_part.seccomp);
     }
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
     cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
     cgroup_->apply(limits);
-    watch_memory();
+    if (!device_rules.empty()) {
+        attach_device_rules(cgroup_->fd(), device_rules);
+    }
+    watch_memory(spec_.linux_part.resources);
+    watches_.spawn("watch kills for memory", watch_kills());
     InitLaunch launch{
         .spec = spec_,
         .process = make_process_spec(spec_.process, request),
@@ -85,13 +100,59 @@ Awaitable<> Container::set_up(StdioRequest request) {
     co_await init_->prepare(stdio, deadline_in(set_up_limit));
 }
 
-void Container::watch_memory() {
-    const oci::Resources& resources = spec_.linux_part.resources;
-    if (resources.memory.limit.value_or(0) > 0 || resources.unified.contains("memory.max")) {
+void Container::watch_memory(const oci::Resources& resources) {
+    const bool is_limited =
+        resources.memory.limit.value_or(0) > 0 || resources.unified.contains("memory.max");
+    if (is_limited && !std::exchange(watches_memory_, true)) {
         watches_.spawn("watch memory", [](MemoryWatch watch) -> Awaitable<> {
             co_await watch.run();
         }(MemoryWatch(context_.executor, context_.cgroup_root / id_, context_.logger)));
     }
+}
+
+// Once in a while, so that a container that is killed all the time does not flood the host.
+Awaitable<> Container::watch_kills() {
+    try {
+        memory_events_.emplace(context_.executor, context_.cgroup_root / id_ / "memory.events");
+    } catch (const Error& error) {
+        context_.logger.debug("Kills for memory are not known", {{"error", error.message()}});
+        co_return;
+    }
+    asio::steady_timer pause(context_.executor);
+    for (;;) {
+        report_kills();
+        co_await memory_events_->wait_change();
+        report_kills();
+        pause.expires_after(kill_report_interval);
+        co_await pause.async_wait(asio::use_awaitable);
+    }
+}
+
+void Container::report_kills() {
+    if (!memory_events_) {
+        return;
+    }
+    try {
+        const std::uint64_t kills = memory_events_->value("oom_kill");
+        if (kills > reported_kills_) {
+            reported_kills_ = kills;
+            context_.on_out_of_memory(id_);
+        }
+    } catch (const Error& error) {
+        context_.logger.debug("Kills for memory are not known", {{"error", error.message()}});
+    }
+}
+
+Awaitable<> Container::freeze(bool frozen) {
+    const auto self = shared_from_this();
+    state_.check_running();
+    co_await cgroup_->freeze(frozen, deadline_in(freeze_limit));
+}
+
+void Container::update(const oci::Resources& resources) {
+    state_.check_updatable();
+    cgroup_->change(cgroup_writes(resources));
+    watch_memory(resources);
 }
 
 Awaitable<> Container::start() {
@@ -116,6 +177,11 @@ Awaitable<> Container::start() {
 Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, StdioRequest stdio) {
     const auto self = shared_from_this();
     state_.check_running();
+    if (cgroup_->is_frozen()) {
+        throw Error(
+            Code::failed_precondition, "exec " + exec_id + ": container " + id_ + " is paused"
+        );
+    }
     if (execs_.find(exec_id) != execs_.end()) {
         throw Error(Code::already_exists, "exec " + exec_id + ": already exists");
     }
@@ -134,8 +200,12 @@ Container::start_exec(std::shared_ptr<Process> exec, oci::Process process, Stdio
     ProcessSpec spec = make_process_spec(process, request);
     stdio.describe(spec);
     exec->adopt(clone_exec(spec), context_.reaper, [exec, weak = weak_from_this()] {
+        const auto self = weak.lock();
+        if (self) {
+            self->report_kills();
+        }
         exec->publish_exit();
-        if (const auto self = weak.lock()) {
+        if (self) {
             self->on_exec_reaped();
         }
     });
@@ -203,6 +273,7 @@ void Container::on_init_reaped() {
 }
 
 void Container::publish_exit() {
+    report_kills(); // before the host hears of what they led to
     state_.exit();
     init_->publish_exit();
 }

@@ -3,12 +3,17 @@
 #include "common/async/task_group.hpp"
 #include "common/oci/spec.hpp"
 #include "guest-agent/cgroup/cgroup_dir.hpp"
+#include "guest-agent/cgroup/event_file.hpp"
+#include "guest-agent/cgroup/stats.hpp"
 #include "guest-agent/container/container_state.hpp"
 #include "guest-agent/container/process.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +26,9 @@ struct ContainerContext {
     StdioTable& stdio;
     std::string share;                 ///< where the host's files are
     std::filesystem::path cgroup_root; ///< cgroup v2
+    /// Called when the kernel has killed a process of that container for a memory limit; once for
+    /// those of a moment.
+    std::function<void(const std::string& container_id)> on_out_of_memory;
     Logger logger;
 };
 
@@ -62,6 +70,18 @@ class Container : public std::enable_shared_from_this<Container> {
 
     std::vector<ProcessEntry> list() const;
 
+    /// Stops all its processes, or lets them go on, and waits until that is so. While they are
+    /// stopped there is no `exec`.
+    /// Throws: Error: failed_precondition unless running, deadline_exceeded (then they run).
+    Awaitable<> freeze(bool frozen);
+
+    /// Changes its limits. After a failure they are as they were.
+    /// Throws: Error; failed_precondition unless it has been created and has not exited.
+    void update(const oci::Resources& resources);
+
+    /// Throws: Error.
+    CgroupStats stats() const { return read_stats(context_.cgroup_root / id_); }
+
     /// Forgets an exec. Throws: Error: not_found; failed_precondition while it runs.
     Awaitable<> remove_exec(std::string exec_id);
 
@@ -79,7 +99,9 @@ class Container : public std::enable_shared_from_this<Container> {
   private:
     Awaitable<> set_up(StdioRequest stdio);
     ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) const;
-    void watch_memory();
+    void watch_memory(const oci::Resources& resources);
+    Awaitable<> watch_kills();
+    void report_kills();
     Awaitable<> start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest stdio);
     Launched clone_exec(const ProcessSpec& process);
     Awaitable<> end_process(std::shared_ptr<Process> process, Deadline deadline);
@@ -95,6 +117,9 @@ class Container : public std::enable_shared_from_this<Container> {
     std::uint64_t namespaces_ = 0;
     SeccompFilter seccomp_;
     std::unique_ptr<CgroupDir> cgroup_;
+    std::optional<EventFile> memory_events_; ///< nothing where the kernel has no limits of memory
+    std::uint64_t reported_kills_ = 0;
+    bool watches_memory_ = false;
     std::shared_ptr<Process> init_;
     std::map<std::string, std::shared_ptr<Process>> execs_;
     Event execs_ended_;

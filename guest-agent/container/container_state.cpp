@@ -26,6 +26,15 @@ void ContainerState::check_running() const {
     }
 }
 
+void ContainerState::check_updatable() const {
+    if (!is<Created>() && !is<Running>()) {
+        throw Error(
+            Code::failed_precondition,
+            "update container " + id_ + ": it has ended, or is not there yet"
+        );
+    }
+}
+
 void ContainerState::end() noexcept {
     if (is<Created>() || is<Running>()) {
         state_ = Ending{};

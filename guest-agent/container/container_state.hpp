@@ -35,6 +35,8 @@ class ContainerState {
     void start();
     /// For an exec. Throws: Error (failed_precondition) unless running.
     void check_running() const;
+    /// For a change of limits. Throws: Error (failed_precondition) unless created or running.
+    void check_updatable() const;
     /// Its init is gone: created or running -> ending. In any other state nothing changes.
     void end() noexcept;
     /// ending -> exited. In any other state nothing changes.

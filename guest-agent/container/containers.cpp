@@ -143,6 +143,25 @@ std::vector<ProcessEntry> Containers::list(const std::string& id) {
     return find(id)->list();
 }
 
+Awaitable<> Containers::freeze(std::string id, bool frozen) {
+    co_await find(id)->freeze(frozen);
+}
+
+std::vector<std::string> Containers::update(const std::string& id, std::string_view resources) {
+    const auto container = find(id);
+    oci::Parsed<oci::Resources> parsed = oci::parse_resources(resources);
+    std::vector<std::string> unsupported = unsupported_of(parsed);
+    if (!parsed.value.devices.empty()) {
+        unsupported.emplace_back("linux.resources.devices"); // those of its start stay
+    }
+    container->update(parsed.value);
+    return unsupported;
+}
+
+CgroupStats Containers::stats(const std::string& id) {
+    return find(id)->stats();
+}
+
 Awaitable<> Containers::remove(ProcessName name) {
     // Also for one that was never created: the host has detached what it was to have.
     const ScopeExit forget([this, &name] {

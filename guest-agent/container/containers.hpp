@@ -48,6 +48,13 @@ class Containers {
     void resize(const ProcessName& name, unsigned width, unsigned height);
     /// Throws: Error (not_found).
     std::vector<ProcessEntry> list(const std::string& id);
+    /// As Container::freeze. Throws: Error (not_found).
+    Awaitable<> freeze(std::string id, bool frozen);
+    /// `resources` is JSON. Returns what has no effect. As Container::update. Throws: Error
+    /// (not_found, invalid_argument).
+    std::vector<std::string> update(const std::string& id, std::string_view resources);
+    /// Throws: Error (not_found).
+    CgroupStats stats(const std::string& id);
     /// Throws: Error: not_found, failed_precondition (it runs).
     Awaitable<> remove(ProcessName name);
 

@@ -81,7 +81,13 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
     : executor_(executor), environment_(environment), logger_(logger), reaper_(executor),
       stdio_(executor, logger),
       containers_(
-          {executor, reaper_, stdio_, environment.share(), environment.cgroup_root(), logger}
+          {.executor = executor,
+           .reaper = reaper_,
+           .stdio = stdio_,
+           .share = environment.share(),
+           .cgroup_root = environment.cgroup_root(),
+           .on_out_of_memory = [this](const std::string& id) { service_.report_out_of_memory(id); },
+           .logger = logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
       service_(executor, containers_, clock_, environment, logger), server_(executor, logger),

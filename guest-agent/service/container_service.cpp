@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/network/message.hpp"
+#include "guest-agent/network/counters.hpp"
 
 #include <chrono>
 
@@ -33,6 +34,31 @@ Response to_response(const CreateResult& result) {
     response.set_pid(result.pid);
     for (const std::string& path : result.unsupported) {
         response.add_unsupported(path);
+    }
+    return response;
+}
+
+agent::v2::StatsResponse
+to_response(const CgroupStats& stats, const std::vector<InterfaceCounters>& interfaces) {
+    agent::v2::StatsResponse response;
+    response.mutable_values()->insert(stats.values.begin(), stats.values.end());
+    for (const DeviceNumbers& numbers : stats.devices) {
+        auto* const device = response.add_devices();
+        device->set_major(numbers.major);
+        device->set_minor(numbers.minor);
+        device->mutable_values()->insert(numbers.values.begin(), numbers.values.end());
+    }
+    for (const InterfaceCounters& counters : interfaces) {
+        auto* const interface = response.add_interfaces();
+        interface->set_name(counters.name);
+        interface->set_rx_bytes(counters.rx_bytes);
+        interface->set_rx_packets(counters.rx_packets);
+        interface->set_rx_errors(counters.rx_errors);
+        interface->set_rx_dropped(counters.rx_dropped);
+        interface->set_tx_bytes(counters.tx_bytes);
+        interface->set_tx_packets(counters.tx_packets);
+        interface->set_tx_errors(counters.tx_errors);
+        interface->set_tx_dropped(counters.tx_dropped);
     }
     return response;
 }
@@ -131,6 +157,16 @@ void ContainerService::append_exit(std::uint64_t number, unsigned status) {
     agent::v2::Event event;
     event.mutable_exited()->set_process_number(number);
     event.mutable_exited()->set_exit_status(status);
+    append(std::move(event));
+}
+
+void ContainerService::report_out_of_memory(const std::string& container_id) {
+    agent::v2::Event event;
+    event.mutable_out_of_memory()->set_container_id(container_id);
+    append(std::move(event));
+}
+
+void ContainerService::append(agent::v2::Event event) {
     log_.append(std::move(event));
     if (subscription_) {
         subscription_->wake();
@@ -181,6 +217,27 @@ Awaitable<agent::v2::ListProcessesResponse> ContainerService::list_processes(
 }
 
 Awaitable<agent::v2::Empty>
+ContainerService::freeze(ttrpc::CallContext&, const agent::v2::FreezeRequest& request) {
+    co_await containers_.freeze(request.container_id(), request.frozen());
+    co_return agent::v2::Empty();
+}
+
+Awaitable<agent::v2::UpdateContainerResponse> ContainerService::update_container(
+    ttrpc::CallContext&, const agent::v2::UpdateContainerRequest& request
+) {
+    agent::v2::UpdateContainerResponse response;
+    for (const auto& path : containers_.update(request.container_id(), request.resources())) {
+        response.add_unsupported(path);
+    }
+    co_return response;
+}
+
+Awaitable<agent::v2::StatsResponse>
+ContainerService::stats(ttrpc::CallContext&, const agent::v2::StatsRequest& request) {
+    co_return to_response(containers_.stats(request.container_id()), read_counters());
+}
+
+Awaitable<agent::v2::Empty>
 ContainerService::delete_process(ttrpc::CallContext&, const agent::v2::ProcessRef& request) {
     co_await containers_.remove(to_name(request));
     co_return agent::v2::Empty();
@@ -200,6 +257,7 @@ ContainerService::set_network(ttrpc::CallContext&, const agent::v2::SetNetworkRe
 
 Awaitable<agent::v2::SetClockResponse>
 ContainerService::set_clock(ttrpc::CallContext&, const agent::v2::SetClockRequest& request) {
+    log_.confirm(request.events_seen());
     co_return hear(clock_, request);
 }
 

@@ -53,13 +53,24 @@ class ContainerService : public agent::v2::AgentService {
         ttrpc::CallContext& context, const agent::v2::ListProcessesRequest& request
     ) override;
     Awaitable<agent::v2::Empty>
+    freeze(ttrpc::CallContext& context, const agent::v2::FreezeRequest& request) override;
+    Awaitable<agent::v2::UpdateContainerResponse> update_container(
+        ttrpc::CallContext& context, const agent::v2::UpdateContainerRequest& request
+    ) override;
+    Awaitable<agent::v2::StatsResponse>
+    stats(ttrpc::CallContext& context, const agent::v2::StatsRequest& request) override;
+    Awaitable<agent::v2::Empty>
     delete_process(ttrpc::CallContext& context, const agent::v2::ProcessRef& request) override;
     Awaitable<agent::v2::SetNetworkResponse>
     set_network(ttrpc::CallContext& context, const agent::v2::SetNetworkRequest& request) override;
     Awaitable<agent::v2::SetClockResponse>
     set_clock(ttrpc::CallContext& context, const agent::v2::SetClockRequest& request) override;
 
+    /// An event for the host. Called by the containers.
+    void report_out_of_memory(const std::string& container_id);
+
   private:
+    void append(agent::v2::Event event);
     Awaitable<> watch_listeners();
     Awaitable<> watch_init(std::string container_id, std::uint64_t number);
     Awaitable<> watch_exec(ProcessName name, std::uint64_t number);

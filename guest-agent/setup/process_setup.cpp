@@ -4,6 +4,7 @@
 #include "guest-agent/setup/keyring.hpp"
 #include "guest-agent/setup/rlimits.hpp"
 #include "guest-agent/setup/root_walk.hpp"
+#include "guest-agent/setup/scheduling.hpp"
 
 #include <algorithm>
 #include <array>
@@ -186,6 +187,10 @@ void apply_process_attributes(
     give_stdio(process.user.uid);
     close_all_but({control.fd(), terminal.master.get()});
     set_rlimits(process.rlimits);
+    set_scheduling(process);
+    if (spec.personality) {
+        set_personality(*spec.personality);
+    }
     const bool inside = enter_directory(process.cwd);
     if (!process.no_new_privileges) {
         install_seccomp(spec.seccomp); // which takes a capability that may go now

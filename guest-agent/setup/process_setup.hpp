@@ -6,6 +6,7 @@
 #include "guest-agent/setup/control_channel.hpp"
 #include "guest-agent/setup/seccomp.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct ProcessSpec {
     const std::string& container_id;
     const oci::Process& process;
     const SeccompFilter& seccomp;
+    const std::optional<oci::Personality>& personality;
     CapabilitySets capabilities;
     /// Ends of pipes, or /dev/null; not used with a terminal.
     int standard_input = -1;

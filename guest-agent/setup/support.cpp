@@ -6,6 +6,7 @@
 #include "guest-agent/setup/mount_options.hpp"
 #include "guest-agent/setup/namespaces.hpp"
 #include "guest-agent/setup/rlimits.hpp"
+#include "guest-agent/setup/scheduling.hpp"
 #include "guest-agent/setup/sysctl.hpp"
 
 #include <algorithm>
@@ -52,8 +53,10 @@ std::int64_t machine_memory() {
     return std::int64_t{::sysconf(_SC_PHYS_PAGES)} * ::sysconf(_SC_PAGESIZE);
 }
 
-/// Limits that the machine's size keeps already.
-void review_limits(const oci::Resources& resources, std::vector<std::string>& unsupported) {
+} // namespace
+
+std::vector<std::string> review(const oci::Resources& resources) {
+    std::vector<std::string> unsupported;
     const auto report_above = [&](std::int64_t value, std::int64_t machine, const char* path) {
         if (value > machine) {
             unsupported.emplace_back(path);
@@ -71,9 +74,8 @@ void review_limits(const oci::Resources& resources, std::vector<std::string>& un
         static_cast<std::uint64_t>(::sysconf(_SC_NPROCESSORS_ONLN))
     );
     report_above(resources.cpu.quota.value_or(0), machine_quota, "linux.resources.cpu.quota");
+    return unsupported;
 }
-
-} // namespace
 
 std::vector<std::string> review(const oci::Process& process) {
     std::vector<std::string> unsupported;
@@ -94,6 +96,7 @@ std::vector<std::string> review(const oci::Process& process) {
             refuse(path, "the soft limit is above the hard limit");
         }
     }
+    review_scheduling(process);
     return unsupported;
 }
 
@@ -107,10 +110,14 @@ std::vector<std::string> review(const oci::Spec& spec) {
     if (!propagation.empty() && parse_mount_options({propagation}).propagation.empty()) {
         refuse("linux.rootfsPropagation", "unknown value '" + propagation.substr(0, 64) + "'");
     }
+    if (spec.linux_part.personality) {
+        review_personality(*spec.linux_part.personality);
+    }
     for (const auto& [key, value] : spec.linux_part.sysctl) {
         static_cast<void>(sysctl_path(key));
     }
-    review_limits(spec.linux_part.resources, unsupported);
+    const std::vector<std::string> limits = review(spec.linux_part.resources);
+    unsupported.insert(unsupported.end(), limits.begin(), limits.end());
     return unsupported;
 }
 

@@ -13,5 +13,6 @@ namespace cppvm::guest {
 /// naming its JSON path.
 std::vector<std::string> review(const oci::Spec& spec);
 std::vector<std::string> review(const oci::Process& process);
+std::vector<std::string> review(const oci::Resources& resources);
 
 } // namespace cppvm::guest

@@ -32,6 +32,8 @@ const char* name_of(sandbox::ProcessStatus::Phase phase) noexcept {
         return "created";
     case Phase::running:
         return "running";
+    case Phase::paused:
+        return "paused";
     case Phase::stopped:
         break;
     }

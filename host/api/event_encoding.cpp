@@ -68,6 +68,21 @@ const char* fill(events::TaskDelete& message, const sandbox::TaskDeleted& event)
     return "/tasks/delete";
 }
 
+const char* fill(events::TaskPaused& message, const sandbox::TaskPaused& event) {
+    message.set_container_id(event.container_id);
+    return "/tasks/paused";
+}
+
+const char* fill(events::TaskResumed& message, const sandbox::TaskResumed& event) {
+    message.set_container_id(event.container_id);
+    return "/tasks/resumed";
+}
+
+const char* fill(events::TaskOOM& message, const sandbox::TaskOutOfMemory& event) {
+    message.set_container_id(event.container_id);
+    return "/tasks/oom";
+}
+
 // The message of each event.
 events::TaskCreate message_for(const sandbox::TaskCreated&) {
     return {};
@@ -85,6 +100,15 @@ events::TaskExit message_for(const sandbox::TaskExited&) {
     return {};
 }
 events::TaskDelete message_for(const sandbox::TaskDeleted&) {
+    return {};
+}
+events::TaskPaused message_for(const sandbox::TaskPaused&) {
+    return {};
+}
+events::TaskResumed message_for(const sandbox::TaskResumed&) {
+    return {};
+}
+events::TaskOOM message_for(const sandbox::TaskOutOfMemory&) {
     return {};
 }
 

@@ -3,6 +3,7 @@
 #include "common/async/timeout.hpp"
 #include "common/base/build_id.hpp"
 #include "common/base/error.hpp"
+#include "host/api/metrics.hpp"
 #include "host/api/timestamp.hpp"
 #include "proto/containerd/runc.pb.h"
 
@@ -18,6 +19,8 @@ namespace {
 
 constexpr const char* process_type_url =
     "types.containerd.io/opencontainers/runtime-spec/1/Process";
+constexpr const char* resources_type_url =
+    "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources";
 constexpr std::size_t max_mounts = 1024;
 
 std::uint32_t to_wire(pid_t pid) {
@@ -71,6 +74,8 @@ messages::Status to_message(ProcessStatus::Phase phase) {
         return messages::CREATED;
     case ProcessStatus::Phase::running:
         return messages::RUNNING;
+    case ProcessStatus::Phase::paused:
+        return messages::PAUSED;
     case ProcessStatus::Phase::stopped:
         break;
     }
@@ -181,6 +186,37 @@ Awaitable<Empty> TaskService::kill(Context&, const messages::KillRequest& reques
         task->kill(request.exec_id(), request.signal(), request.all()), no_deadline, "kill"
     );
     co_return Empty();
+}
+
+Awaitable<Empty> TaskService::pause(Context&, const messages::PauseRequest& request) {
+    co_await shielded(sandbox_.task(request.id())->pause(), no_deadline, "pause");
+    co_return Empty();
+}
+
+Awaitable<Empty> TaskService::resume(Context&, const messages::ResumeRequest& request) {
+    co_await shielded(sandbox_.task(request.id())->resume(), no_deadline, "resume");
+    co_return Empty();
+}
+
+Awaitable<Empty> TaskService::update(Context&, const messages::UpdateTaskRequest& request) {
+    const auto task = sandbox_.task(request.id());
+    if (request.resources().type_url() != resources_type_url) {
+        throw Error(
+            Code::invalid_argument,
+            "update container " + request.id() + ": resources of type '" +
+                request.resources().type_url().substr(0, 128) + "' instead of " + resources_type_url
+        );
+    }
+    co_await shielded(task->update(request.resources().value()), no_deadline, "update");
+    co_return Empty();
+}
+
+Awaitable<messages::StatsResponse>
+TaskService::stats(Context&, const messages::StatsRequest& request) {
+    const auto task = sandbox_.task(request.id());
+    messages::StatsResponse response;
+    *response.mutable_stats() = to_metrics(co_await task->stats(), cgroup_version_of_host());
+    co_return response;
 }
 
 Awaitable<messages::PidsResponse>

@@ -46,7 +46,15 @@ class TaskService : public ::containerd::task::v3::TaskService {
     connect(Context& context, const ::containerd::task::v3::ConnectRequest& request) override;
     Awaitable<::google::protobuf::Empty>
     shutdown(Context& context, const ::containerd::task::v3::ShutdownRequest& request) override;
-    // Pause, Resume, Update, Stats and Checkpoint are not overridden: Unimplemented.
+    Awaitable<::google::protobuf::Empty>
+    pause(Context& context, const ::containerd::task::v3::PauseRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    resume(Context& context, const ::containerd::task::v3::ResumeRequest& request) override;
+    Awaitable<::google::protobuf::Empty>
+    update(Context& context, const ::containerd::task::v3::UpdateTaskRequest& request) override;
+    Awaitable<::containerd::task::v3::StatsResponse>
+    stats(Context& context, const ::containerd::task::v3::StatsRequest& request) override;
+    // Checkpoint is not overridden: Unimplemented.
 
   private:
     void end_after_reply(Context& context);

@@ -114,6 +114,13 @@ GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& 
     return result;
 }
 
+GuestResources make_guest_resources(std::string_view json) {
+    oci::Parsed<oci::Resources> parsed = oci::parse_resources(json);
+    GuestResources result{std::move(parsed.value), std::move(parsed.unsupported)};
+    translate_resources(result.resources, result.unsupported);
+    return result;
+}
+
 GuestSpec load_guest_spec(const std::filesystem::path& bundle) {
     const auto path = bundle / "config.json";
     std::string config;

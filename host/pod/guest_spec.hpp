@@ -37,4 +37,13 @@ GuestSpec load_guest_spec(const std::filesystem::path& bundle);
 /// the JSON path.
 GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& bundle);
 
+/// Limits made fit for the guest.
+struct GuestResources {
+    oci::Resources resources;
+    std::vector<std::string> unsupported; ///< JSON paths
+};
+
+/// linux.resources (JSON) of an update. Throws: Error (invalid_argument) with the JSON path.
+GuestResources make_guest_resources(std::string_view json);
+
 } // namespace cppvm::pod

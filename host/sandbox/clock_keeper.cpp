@@ -43,6 +43,7 @@ ClockKeeper::set_clock(agent::v2::SetClockRequest request, Deadline deadline) {
 Awaitable<ClockKeeper::Comparison> ClockKeeper::compare(Ask ask, Deadline deadline) {
     agent::v2::SetClockRequest request;
     request.set_adjust_ns(adjust_ns_);
+    request.set_events_seen(agent_.events_seen());
     adjust_ns_ = 0;
     const auto begin = std::chrono::steady_clock::now();
     const std::int64_t sent_ns = wall_clock_ns();

@@ -25,6 +25,7 @@ ProcessStatus Process::status() const {
     status.exec_id = exec_id;
     status.phase = state.exit()                        ? ProcessStatus::Phase::stopped
                    : state.is<ProcessState::Running>() ? ProcessStatus::Phase::running
+                   : state.is<ProcessState::Paused>()  ? ProcessStatus::Phase::paused
                                                        : ProcessStatus::Phase::created;
     status.pid = pid;
     status.stdio = stdio;

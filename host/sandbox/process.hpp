@@ -15,7 +15,7 @@ namespace cppvm::sandbox {
 
 /// What containerd asks about a process. Plain data.
 struct ProcessStatus {
-    enum class Phase { created, running, stopped };
+    enum class Phase { created, running, paused, stopped };
 
     std::string container_id;
     std::string exec_id; ///< empty: the container's init

@@ -30,6 +30,7 @@ void ProcessState::begin_start() {
         const char* const reason = is<Deleting>()   ? "it is being deleted"
                                    : is<Stopped>()  ? "it has already exited"
                                    : is<Starting>() ? "it is being started"
+                                   : is<Paused>()   ? "it is paused"
                                                     : "it is already running";
         throw Error(Code::failed_precondition, "start " + name_ + ": " + reason);
     }
@@ -51,6 +52,33 @@ void ProcessState::abandon_start() {
     settled_.set();
 }
 
+void ProcessState::check_pause() const {
+    if (!is<Running>()) {
+        throw Error(
+            Code::failed_precondition,
+            "pause " + name_ + ": it is " + (is<Paused>() ? "already paused" : "not running")
+        );
+    }
+}
+
+void ProcessState::check_resume() const {
+    if (!is<Paused>()) {
+        throw Error(Code::failed_precondition, "resume " + name_ + ": it is not paused");
+    }
+}
+
+void ProcessState::pause() noexcept {
+    if (is<Running>()) {
+        state_ = Paused{};
+    }
+}
+
+void ProcessState::resume() noexcept {
+    if (is<Paused>()) {
+        state_ = Running{};
+    }
+}
+
 bool ProcessState::stop(Exit exit) {
     if (this->exit()) {
         return false;
@@ -69,8 +97,11 @@ void ProcessState::begin_delete() {
     if (is<Deleting>()) {
         throw Error(Code::failed_precondition, "delete " + name_ + ": it is already being deleted");
     }
-    if (is<Starting>() || is<Running>()) {
-        throw Error(Code::failed_precondition, "delete " + name_ + ": it is still running");
+    if (is<Starting>() || is<Running>() || is<Paused>()) {
+        throw Error(
+            Code::failed_precondition,
+            "delete " + name_ + ": it is " + (is<Paused>() ? "paused" : "still running")
+        );
     }
     state_ = Deleting{exit()};
 }
@@ -96,11 +127,10 @@ bool ProcessState::begin_kill() noexcept {
 
 void ProcessState::check_running(std::string_view operation) const {
     if (!is<Running>()) {
-        throw Error(
-            Code::failed_precondition,
-            std::string(operation) + ": " + name_ +
-                (kind_ == Kind::init ? " init process is not running" : " is not running")
-        );
+        const char* const reason = is<Paused>()          ? " is paused"
+                                   : kind_ == Kind::init ? " init process is not running"
+                                                         : " is not running";
+        throw Error(Code::failed_precondition, std::string(operation) + ": " + name_ + reason);
     }
 }
 

@@ -18,6 +18,8 @@ inline constexpr std::uint32_t killed_status = 137;
 /// allowed when; does no I/O.
 ///
 ///   created -> starting -> running -> stopped -> deleting
+///   running -> paused -> running
+///   paused -> stopped        (it was killed)
 ///   starting -> created      (the start failed, its exit is still to come)
 ///   starting -> stopped      (the start failed)
 ///   created -> stopped       (killed before its start)
@@ -32,6 +34,7 @@ class ProcessState {
     struct Created {};
     struct Starting {};
     struct Running {};
+    struct Paused {};
     struct Stopped {
         Exit exit;
     };
@@ -52,6 +55,14 @@ class ProcessState {
     void finish_start();
     /// starting -> created: the start failed and an exit is still to come from the guest.
     void abandon_start();
+    /// Throws: Error (failed_precondition) that begins with "pause", unless running.
+    void check_pause() const;
+    /// Throws: Error (failed_precondition) that begins with "resume", unless paused.
+    void check_resume() const;
+    /// running -> paused. In any other state nothing changes.
+    void pause() noexcept;
+    /// paused -> running. In any other state nothing changes.
+    void resume() noexcept;
     /// Any state -> stopped, or deleting with an exit; the first exit counts. False if it had
     /// stopped before.
     bool stop(Exit exit);
@@ -76,7 +87,7 @@ class ProcessState {
   private:
     Kind kind_;
     std::string name_;
-    std::variant<Created, Starting, Running, Stopped, Deleting> state_;
+    std::variant<Created, Starting, Running, Paused, Stopped, Deleting> state_;
     bool killed_ = false;
     Event stopped_;
     Event settled_;

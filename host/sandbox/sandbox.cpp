@@ -151,6 +151,10 @@ void Sandbox::hear(const agent::v2::Event& event) {
         clock_keeper_->want();
     } else if (event.has_listening()) {
         network_.set_listening(event.listening());
+    } else if (event.has_out_of_memory()) {
+        if (const auto task = find_task(event.out_of_memory().container_id())) {
+            task->report_out_of_memory();
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 #include "host/sandbox/undo_steps.hpp"
 #include "host/storage/share.hpp"
 
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -108,6 +109,19 @@ class Task {
     /// does not answer, or an init that has exited, gives the init alone.
     Awaitable<std::vector<ProcessEntry>> processes();
 
+    /// Stops all processes of the container, or lets them go on.
+    Awaitable<> pause();
+    Awaitable<> resume();
+
+    /// Changes its limits. `resources` is the OCI spec's linux.resources (JSON).
+    Awaitable<> update(std::string resources);
+
+    /// What the guest says that it uses.
+    Awaitable<agent::v2::StatsResponse> stats();
+
+    /// The guest says that the kernel has killed for memory.
+    void report_out_of_memory();
+
     /// Drops everything on the host without asking the guest: for the sandbox's own end.
     Awaitable<> abandon();
 
@@ -144,6 +158,9 @@ class Task {
     Awaitable<> exec_in_guest(ProcessHandle process);
     Awaitable<> end_in_guest(ProcessHandle process);
 
+    // task_limits.cpp
+    Awaitable<> freeze(bool frozen);
+
     // task_exit.cpp
     Awaitable<> watch_init();
     Awaitable<> watch_exec(ProcessHandle process);
@@ -171,6 +188,7 @@ class Task {
     /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
     /// `processes`.
     std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
+    std::chrono::steady_clock::time_point last_out_of_memory_; ///< that was reported
     UndoSteps undo_;
     RunOnce abandoned_;
     TaskGroup coroutines_;

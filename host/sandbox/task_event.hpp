@@ -55,8 +55,29 @@ struct TaskDeleted {
     Exit exit;
 };
 
-using TaskEvent =
-    std::variant<TaskCreated, TaskStarted, ExecAdded, ExecStarted, TaskExited, TaskDeleted>;
+struct TaskPaused {
+    std::string container_id;
+};
+
+struct TaskResumed {
+    std::string container_id;
+};
+
+/// A process of it was killed for a memory limit.
+struct TaskOutOfMemory {
+    std::string container_id;
+};
+
+using TaskEvent = std::variant<
+    TaskCreated,
+    TaskStarted,
+    ExecAdded,
+    ExecStarted,
+    TaskExited,
+    TaskDeleted,
+    TaskPaused,
+    TaskResumed,
+    TaskOutOfMemory>;
 
 /// Where the sandbox puts its events.
 class TaskEventSink {

@@ -17,6 +17,9 @@ struct Timeouts {
     Duration signal{3'000};
     /// containerd asks for State and Pids with limits of 2 s and more.
     Duration list{1'500};
+    /// The agent waits some seconds itself for processes that are to stop.
+    Duration freeze{15'000};
+    Duration update{5'000};
     Duration delete_in_guest{3'000};
     /// From SIGKILL until the host stops to wait for the guest. By configuration.
     Duration kill{10'000};

@@ -168,7 +168,30 @@ class FakeAgent : public agent::v2::AgentService {
         co_return agent::v2::SetNetworkResponse();
     }
 
+    Awaitable<agent::v2::Empty>
+    freeze(ttrpc::CallContext&, const agent::v2::FreezeRequest& request) override {
+        co_await enter(request.frozen() ? "freeze" : "thaw");
+        co_return agent::v2::Empty();
+    }
+
+    Awaitable<agent::v2::UpdateContainerResponse> update_container(
+        ttrpc::CallContext&, const agent::v2::UpdateContainerRequest& request
+    ) override {
+        co_await enter("update_container");
+        resources = request.resources();
+        co_return agent::v2::UpdateContainerResponse();
+    }
+
+    Awaitable<agent::v2::StatsResponse>
+    stats(ttrpc::CallContext&, const agent::v2::StatsRequest&) override {
+        co_await enter("stats");
+        agent::v2::StatsResponse response;
+        (*response.mutable_values())["pids.current"] = 7;
+        co_return response;
+    }
+
     agent::v2::Network network; ///< as the host has set it last
+    std::string resources;      ///< of the last update
 
   private:
     struct Process {

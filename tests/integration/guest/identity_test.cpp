@@ -3,10 +3,12 @@
 #include <cerrno>
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <map>
 #include <sstream>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 namespace cppvm::testing {
 namespace {
@@ -157,6 +159,29 @@ TEST_F(AgentIdentityTest, SetsLimitsAndScore) {
     });
 }
 
+TEST_F(AgentIdentityTest, SetsSchedulerPriorityForIoAndPersonality) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        Json spec = make_script_spec(agent, "c1", "ionice -p $$; uname -m; cat /proc/self/stat");
+        spec["process"]["scheduler"] = {{"policy", "SCHED_BATCH"}, {"nice", 5}};
+        spec["process"]["ioPriority"] = {{"class", "IOPRIO_CLASS_BE"}, {"priority", 6}};
+        spec["linux"]["personality"] = {{"domain", "LINUX32"}};
+        const RunResult result = co_await host.run("c1", spec);
+        // proc_pid_stat(5): the state, which follows the name, is field 3.
+        std::istringstream words(result.output.substr(result.output.rfind(')') + 1));
+        const std::vector<std::string> stat(
+            (std::istream_iterator<std::string>(words)), std::istream_iterator<std::string>()
+        );
+        EXPECT_EQ(stat.at(19 - 3), "5") << "nice";
+        EXPECT_EQ(stat.at(41 - 3), "3") << "policy";
+        EXPECT_THAT(result.output, HasSubstr("best-effort: prio 6"));
+        EXPECT_THAT(result.output, HasSubstr("i686"));
+        EXPECT_TRUE(result.unsupported.empty());
+        spec["process"]["scheduler"] = {{"policy", "SCHED_SOME"}};
+        const Status refused = co_await failure_of(host.run("c1", spec));
+        EXPECT_EQ(refused.message, "process.scheduler.policy: unknown value 'SCHED_SOME'");
+    });
+}
+
 TEST_F(AgentIdentityTest, SetsNamesAndSysctls) {
     run_test([this](HostSide& host) -> Awaitable<> {
         Json spec = make_script_spec(
@@ -242,7 +267,7 @@ TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
         spec["hooks"] = {{"startContainer", {{{"path", "/bin/true"}}}}};
         spec["process"]["apparmorProfile"] = "some-profile";
         spec["linux"]["intelRdt"] = {{"closID", "x"}};
-        spec["linux"]["resources"] = {{"devices", {{{"allow", false}, {"access", "rwm"}}}}};
+        spec["linux"]["resources"] = {{"network", {{"classID", 1}}}};
         spec["mounts"].push_back(
             {{"destination", "/t"},
              {"type", "tmpfs"},
@@ -256,7 +281,7 @@ TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
                 "hooks.startContainer",
                 "process.apparmorProfile",
                 "linux.intelRdt",
-                "linux.resources.devices",
+                "linux.resources.network",
                 "mounts[3].options.copy-symlink"
             )
         );

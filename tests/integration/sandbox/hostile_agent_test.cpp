@@ -21,13 +21,16 @@ using testing::HostileAgent;
 using Call = HostileAgent::Call;
 using namespace std::chrono_literals;
 
-constexpr std::array<const char*, 9> calls = {
+constexpr std::array<const char*, 12> calls = {
     "Configure",
     "Events",
     "CreateContainer",
     "StartContainer",
     "Exec",
     "SignalProcess",
+    "Freeze",
+    "UpdateContainer",
+    "Stats",
     "ResizeConsole",
     "ListProcesses",
     "DeleteProcess",
@@ -52,6 +55,8 @@ Timeouts short_timeouts() {
     for (auto* const limit :
          {&timeouts.signal,
           &timeouts.list,
+          &timeouts.freeze,
+          &timeouts.update,
           &timeouts.delete_in_guest,
           &timeouts.start_answer,
           &timeouts.exec_exit,
@@ -86,6 +91,15 @@ agent::v2::ListProcessesResponse many_processes(int count) {
     agent::v2::ListProcessesResponse response;
     for (int i = 0; i < count; ++i) {
         response.add_processes()->set_pid(i);
+    }
+    return response;
+}
+
+agent::v2::StatsResponse many_numbers(int count) {
+    agent::v2::StatsResponse response;
+    for (int i = 0; i < count; ++i) {
+        (*response.mutable_values())[std::to_string(i)] = ~std::uint64_t{0};
+        response.add_interfaces()->set_name("eth0");
     }
     return response;
 }
@@ -163,9 +177,14 @@ class Fuzzer {
     agent::v2::Event event() {
         agent::v2::Event event;
         event.set_sequence(pick(4));
-        if (pick(2) == 0) {
+        switch (pick(3)) {
+        case 0:
             event.mutable_clock_wanted();
-        } else {
+            break;
+        case 1:
+            event.mutable_out_of_memory()->set_container_id(std::array{"c1", "", "x"}.at(pick(3)));
+            break;
+        default:
             event.mutable_exited()->set_process_number(pick(4));
             event.mutable_exited()->set_exit_status(static_cast<std::uint32_t>(number()));
         }
@@ -236,6 +255,9 @@ std::vector<Behaviour> behaviours() {
     add("too_many_processes", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
         return agent.send_reply(call.stream, many_processes(100'000));
     });
+    add("too_many_numbers", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
+        return agent.send_reply(call.stream, many_numbers(100'000));
+    });
     add("impossible_processes", [](HostileAgent& agent, const Call& call) -> Awaitable<> {
         return agent.send_reply(call.stream, impossible_processes());
     });
@@ -254,8 +276,10 @@ std::vector<Behaviour> behaviours() {
         for (int i = 0; i < 20'000; ++i) {
             agent::v2::Event event;
             event.set_sequence(i % 3 == 0 ? 0 : static_cast<std::uint64_t>(i) << (i % 40));
-            if (i % 2 == 0) {
+            if (i % 4 == 0) {
                 event.mutable_clock_wanted();
+            } else if (i % 4 == 2) {
+                event.mutable_out_of_memory()->set_container_id("c1");
             } else {
                 event.mutable_exited()->set_process_number(static_cast<std::uint64_t>(i));
             }
@@ -384,6 +408,10 @@ Awaitable<> run_container(Row& row) {
     if (started.code == Code::ok) {
         co_await run_exec(row, *c1);
     }
+    expect_one_line(row, co_await step(row, "pause", c1->pause()));
+    expect_one_line(row, co_await step(row, "resume", c1->resume()));
+    expect_one_line(row, co_await step(row, "update", c1->update(R"({"pids":{"limit":9}})")));
+    expect_one_line(row, co_await step(row, "statistics", c1->stats()));
     const Status terminated = co_await step(row, "terminate", c1->kill("", SIGTERM, false));
     expect_one_line(row, terminated);
     const Status killed = co_await step(row, "kill", c1->kill("", SIGKILL, true));

@@ -35,6 +35,9 @@ struct EventLog : TaskEventSink {
             return "exit " + e.id + " " + std::to_string(e.exit.status);
         }
         std::string operator()(const TaskDeleted& e) const { return "delete " + e.container_id; }
+        std::string operator()(const TaskPaused& e) const { return "pause " + e.container_id; }
+        std::string operator()(const TaskResumed& e) const { return "resume " + e.container_id; }
+        std::string operator()(const TaskOutOfMemory& e) const { return "oom " + e.container_id; }
     };
 
     std::vector<std::string> lines;

@@ -103,7 +103,7 @@ TEST(ParseSpecTest, ReadsEveryPart) {
 TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
     const auto parsed = parse_spec(spec_with(
         R"("hooks":{"startContainer":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X","listenerPath":"/x"},)"
-        R"("intelRdt":{},"mountLabel":"","resources":{"devices":[{"allow":false}],)"
+        R"("intelRdt":{},"mountLabel":"","resources":{"network":{"classID":1},)"
         R"("memory":{"swappiness":0,"disableOOMKiller":false}}})"
     ));
     EXPECT_THAT(
@@ -111,7 +111,7 @@ TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
         ElementsAre(
             "hooks.startContainer",
             "linux.resources.memory.swappiness",
-            "linux.resources.devices",
+            "linux.resources.network",
             "linux.seccomp.listenerPath"
         )
     );

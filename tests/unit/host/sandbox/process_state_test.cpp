@@ -150,6 +150,39 @@ TEST_F(ProcessStateTest, RefusesWhatNeedsItRunning) {
     EXPECT_EQ(refusal_of(check), "add exec e1: container c1 init process is not running");
 }
 
+TEST_F(ProcessStateTest, PausesWhatRunsAndNothingElse) {
+    const auto pause = [this] { state_.check_pause(); };
+    const auto resume = [this] { state_.check_resume(); };
+    EXPECT_EQ(refusal_of(pause), "pause container c1: it is not running");
+    state_.pause();
+    EXPECT_TRUE(state_.is<ProcessState::Created>());
+    state_.begin_start();
+    state_.finish_start();
+    EXPECT_EQ(refusal_of(resume), "resume container c1: it is not paused");
+    pause();
+    state_.pause();
+    EXPECT_TRUE(state_.is<ProcessState::Paused>());
+    EXPECT_EQ(refusal_of(pause), "pause container c1: it is already paused");
+    EXPECT_EQ(refused_start(), "start container c1: it is paused");
+    EXPECT_EQ(refused_delete(), "delete container c1: it is paused");
+    EXPECT_EQ(
+        refusal_of([this] { state_.check_running("add exec e1"); }),
+        "add exec e1: container c1 is paused"
+    );
+    state_.check_signal(15);
+    state_.resume();
+    EXPECT_TRUE(state_.is<ProcessState::Running>());
+}
+
+TEST_F(ProcessStateTest, StopsWhilePaused) {
+    state_.begin_start();
+    state_.finish_start();
+    state_.pause();
+    EXPECT_TRUE(state_.stop(exit(137)));
+    state_.resume();
+    EXPECT_TRUE(state_.is<ProcessState::Stopped>());
+}
+
 TEST_F(ProcessStateTest, StartsTheKillClockOnce) {
     EXPECT_TRUE(state_.begin_kill());
     EXPECT_FALSE(state_.begin_kill());

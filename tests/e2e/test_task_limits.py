@@ -1,0 +1,153 @@
+"""Pause and Resume, metrics, Update, and kills for memory."""
+
+import json
+
+import pytest
+
+from cppvmdev import messages, wire
+from cppvmdev.ctr import unique_id
+from cppvmdev.images import REAL
+from cppvmdev.waiting import wait_until
+from cppvmdev.wire import Refused
+from harness import session
+from harness.shim import ShimBundle, Task, spec
+
+pytestmark = pytest.mark.vm
+
+_MIB = 1 << 20
+_RESOURCES = "types.containerd.io/opencontainers/runtime-spec/1/LinuxResources"
+
+
+@pytest.fixture(name="bundle")
+def bundle_fixture(containerd, tmp_path):
+    assert containerd.process()  # set up with it: libvirt, the configuration
+    made = ShimBundle(tmp_path, unique_id("limits"), session.config_file())
+    yield made
+    print(made.log_text())
+    made.kill_daemon()
+    made.delete()
+    made.close()
+
+
+def _metrics(task):
+    answer = task.call("Stats").stats
+    return messages.named(answer.type_url).FromString(answer.value)
+
+
+def _used_memory(metrics):
+    return metrics.memory.usage if "v2" in metrics.DESCRIPTOR.full_name else metrics.memory.usage.usage
+
+
+def _memory_limit(metrics):
+    is_v2 = "v2" in metrics.DESCRIPTOR.full_name
+    return metrics.memory.usage_limit if is_v2 else metrics.memory.usage.limit
+
+
+def _used_time(metrics):
+    is_v2 = "v2" in metrics.DESCRIPTOR.full_name
+    return metrics.cpu.usage_usec * 1000 if is_v2 else metrics.cpu.usage.total
+
+
+def _metrics_of(runner, container):
+    return json.loads(
+        runner.ctr.command("tasks", "metrics", "--format", "json", container.name).check().text
+    )
+
+
+def test_pause_and_resume(runner):
+    container = runner.start("sh", "-c", "while :; do :; done")
+    runner.ctr.command("tasks", "pause", container.name).check()
+    assert container.status() == "PAUSED"
+    assert "paused" in container.exec("true").error
+    assert "paused" in runner.ctr.command("tasks", "pause", container.name).error
+    runner.ctr.command("tasks", "resume", container.name).check()
+    assert container.status() == "RUNNING"
+    assert container.sh("echo on") == "on\n"
+    container.delete()
+
+
+def test_what_is_paused_stands_still_and_can_be_killed(bundle):
+    bundle.write_spec(spec("sh", "-c", "while :; do :; done"))
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+        task.call("Start")
+        begin = _used_time(_metrics(task))
+        wait_until(lambda: _used_time(_metrics(task)) > begin, "it to run", 20)
+        task.call("Pause")
+        assert task.status() == "PAUSED"
+        times = {_used_time(_metrics(task)) for _ in range(20)}
+        assert len(times) == 1
+        with pytest.raises(Refused, match="paused"):
+            task.call("Pause")
+        with pytest.raises(Refused, match="it is paused"):
+            task.call("Delete")
+        assert task.end() == 137
+    assert bundle.events.topics()[:3] == ["/tasks/create", "/tasks/start", "/tasks/paused"]
+
+
+def test_metrics_are_those_of_the_guest(runner):
+    script = "import time; held = b'x' * (64 << 20); print('held', flush=True); time.sleep(1000000)"
+    container = runner.start("python3", "-c", script, image=REAL)
+    wait_until(
+        lambda: 64 * _MIB < _memory_of(_metrics_of(runner, container)) < 110 * _MIB, "memory", 30
+    )
+    container.delete()
+
+
+def _memory_of(metrics):
+    usage = metrics["memory"]["usage"]
+    return usage["usage"] if isinstance(usage, dict) else usage
+
+
+def test_update(bundle):
+    document = spec()
+    document["linux"]["resources"] = {"memory": {"limit": 128 * _MIB}, "pids": {"limit": 50}}
+    bundle.write_spec(document)
+    with Task(bundle, bundle.start()) as task:
+
+        def update(resources):
+            value = json.dumps(resources).encode()
+            task.call("Update", resources={"type_url": _RESOURCES, "value": value})
+
+        task.create()
+        assert _memory_limit(_metrics(task)) == 128 * _MIB
+        update({"memory": {"limit": 64 * _MIB}})
+        task.call("Start")
+        assert _memory_limit(_metrics(task)) == 64 * _MIB
+        update({"pids": {"limit": 20}, "cpu": {"quota": 50000, "period": 100000}})
+        assert _metrics(task).pids.limit == 20
+        assert _memory_limit(_metrics(task)) == 64 * _MIB
+        with pytest.raises(Refused, match="linux.resources.cpu.quota"):
+            update({"cpu": {"quota": "much"}})
+        # One limit that the kernel refuses leaves the others as they were.
+        with pytest.raises(Refused):
+            update({"pids": {"limit": 30}, "unified": {"memory.max": "nonsense"}})
+        assert _metrics(task).pids.limit == 20
+        with pytest.raises(Refused, match="LinuxResources"):
+            task.call("Update", resources={"type_url": "another", "value": b"{}"})
+        assert task.end() == 137
+
+
+def test_kill_for_memory(bundle):
+    """containerd hears of it before it hears of the exit."""
+    document = spec("sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1")
+    document["linux"]["resources"] = {"memory": {"limit": 32 * _MIB}}
+    (bundle.path / "rootfs/bin/dd").symlink_to("busybox")
+    bundle.write_spec(document)
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+        task.call("Start")
+        assert task.call("Wait").exit_status in (9, 137)
+        task.call("Delete")
+        task.call("Shutdown")
+    topics = bundle.events.topics()
+    assert topics.index("/tasks/oom") < topics.index("/tasks/exit")
+
+
+def test_nothing_of_a_checkpoint(bundle):
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+        with pytest.raises(Refused) as refused:
+            task.call("Checkpoint", path="/nowhere")
+        assert refused.value.code == wire.UNIMPLEMENTED
+        assert task.end() == 137

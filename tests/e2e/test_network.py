@@ -112,9 +112,8 @@ def test_stream_both_ways(runner, namespaces):
     container = runner.start(options=in_network(inside))
     server = outside.popen("python3", "-c", _ECHO_ONCE, there)
     wait_until(lambda: ":8080" in outside.run("ss", "-ltnH").text, "the server", 20)
-    container.sh(
-        f"head -c 16777216 /dev/urandom >/data; nc {there} 8080 </data >/echo; cmp /data /echo"
-    )
+    sums = container.sh(f"seq 400000 | sha1sum; seq 400000 | nc {there} 8080 | sha1sum").split("\n")
+    assert sums[0] == sums[1], sums
     assert server.wait(20) == 0
     container.delete()
 
@@ -280,7 +279,6 @@ def test_two_of_one_mac(runner, namespaces):
 
 
 @pytest.mark.vm
-@pytest.mark.kvm
 @pytest.mark.parametrize("address", ("127.0.0.1", "::1"))
 def test_loopback_of_the_host_reaches_the_guests(runner, namespaces, address):
     """As port-forwards and probes do; refused as refused."""

@@ -139,7 +139,10 @@ std::string option_value(const std::string& text) {
 
 // What libvirt has no words for.
 void add_command_line(pugi::xml_node domain, const DomainSpec& spec) {
-    std::vector<std::string> arguments;
+    // An interface that reports its link has none when Linux meets it, and Linux takes note of the
+    // link that comes a moment later after a second (linkwatch): so long would a start take. Here
+    // it is always up, as it is for a veth whose far end may go down.
+    std::vector<std::string> arguments = {"-global", "virtio-net-device.status=off"};
     if (spec.qboot) {
         // Its AppArmor helper refuses a <loader> below /usr/share; QEMU itself may read it.
         arguments.insert(arguments.end(), {"-bios", config::qboot_name});
@@ -165,9 +168,6 @@ void add_command_line(pugi::xml_node domain, const DomainSpec& spec) {
              "virtio-net-pci,id=cppvm-user0,netdev=cppvm-user,romfile=,mac=" +
                  spec.machine.user_nic->mac + ",bus=pcie.0,addr=0x11"}
         );
-    }
-    if (arguments.empty()) {
-        return;
     }
     auto command_line = add(domain, "qemu:commandline");
     for (const auto& argument : arguments) {

@@ -78,3 +78,24 @@ def test_no_network_and_the_hosts(engine):
     assert shown == "lo"
     shown = engine.text("run", *inside, "--network", "host", images.SMALL, "ls", "/sys/class/net")
     assert shown.split() == ["eth0", "lo"]
+
+
+def test_pause_stats_and_update(engine):
+    name = _run(engine, "--memory", "128m", images.SMALL, "sleep", "1000000")
+
+    def status():
+        return engine.text("inspect", "-f", "{{.State.Status}}", name)
+
+    def memory():
+        return engine.text("stats", "--no-stream", "--format", "{{.MemUsage}}", name)
+
+    engine.text("pause", name)
+    assert status() == "paused"
+    assert "paused" in engine.run("exec", name, "true").error
+    engine.text("unpause", name)
+    assert status() == "running"
+    used, limit = memory().split(" / ")
+    assert limit == "128MiB" and not used.startswith("0B")
+    engine.text("update", "--memory", "96m", "--memory-swap", "96m", name)
+    assert memory().endswith(" / 96MiB")
+    assert "sleep" in engine.text("top", name)

@@ -24,10 +24,10 @@ void add_memory(const oci::MemoryResources& memory, std::vector<CgroupWrite>& wr
         std::int64_t swap = *memory.swap;
         if (swap > 0) {
             if (!limited || *memory.limit < 0) {
-                refuse("memory.swap", "needs memory.limit, which it includes");
+                refuse("linux.resources.memory.swap", "needs memory.limit, which it includes");
             }
             if (swap < *memory.limit) {
-                refuse("memory.swap", "is below memory.limit, which it includes");
+                refuse("linux.resources.memory.swap", "is below memory.limit, which it includes");
             }
             swap -= *memory.limit;
         }
@@ -83,12 +83,12 @@ CgroupWrite unified_write(const std::string& file, const std::string& value) {
     });
     const std::size_t dot = file.find('.');
     if (!plain || dot == std::string::npos || dot == 0) {
-        refuse("unified." + file.substr(0, 64), "is not the name of a cgroup file");
+        refuse("linux.resources.unified." + file.substr(0, 64), "is not the name of a cgroup file");
     }
     // cgroup.procs, cgroup.freeze and so on are the agent's.
     const std::string controller = file.substr(0, dot);
     if (controller == "cgroup") {
-        refuse("unified." + file.substr(0, 64), "belongs to no controller");
+        refuse("linux.resources.unified." + file.substr(0, 64), "belongs to no controller");
     }
     return {controller, file, value};
 }

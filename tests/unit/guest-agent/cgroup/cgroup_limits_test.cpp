@@ -1,5 +1,6 @@
 #include "common/base/error.hpp"
 #include "guest-agent/cgroup/cgroup_limits.hpp"
+#include "tests/support/failure_of.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -117,6 +118,10 @@ TEST(CgroupLimitsTest, RefusesUnifiedNamesThatAreNoFilesOfControllers) {
 
 TEST(CgroupLimitsTest, RefusesSwapThatDoesNotIncludeMemory) {
     EXPECT_THROW(cgroup_writes(memory({.limit = 1000, .swap = 999})), Error);
+    EXPECT_EQ(
+        testing::failure_of([] { cgroup_writes(memory({.limit = 1000, .swap = 999})); }),
+        "linux.resources.memory.swap: is below memory.limit, which it includes"
+    );
     EXPECT_THROW(cgroup_writes(memory({.swap = 999})), Error);
     EXPECT_THROW(cgroup_writes(memory({.limit = -1, .swap = 999})), Error);
 }

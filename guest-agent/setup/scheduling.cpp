@@ -1,20 +1,20 @@
 #include "guest-agent/setup/scheduling.hpp"
 
 #include "common/base/error.hpp"
-#include "common/oci/refuse.hpp"
+#include "common/oci/number_words.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <linux/sched.h>
+#include <span>
 #include <string>
-#include <string_view>
 #include <sys/personality.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 namespace cppvm::guest {
 
+using oci::NumberWord;
 using oci::refuse;
 
 namespace {
@@ -31,53 +31,44 @@ struct SchedulerAttributes {
     std::uint64_t period = 0;
 };
 
-struct Word {
-    std::string_view name;
-    std::uint32_t number;
-};
-
 // ioprio_set(2), whose kernel header is no C++.
 constexpr std::array io_classes{
-    Word{"IOPRIO_CLASS_RT", 1},
-    Word{"IOPRIO_CLASS_BE", 2},
-    Word{"IOPRIO_CLASS_IDLE", 3},
+    NumberWord{"IOPRIO_CLASS_RT", 1},
+    NumberWord{"IOPRIO_CLASS_BE", 2},
+    NumberWord{"IOPRIO_CLASS_IDLE", 3},
 };
 constexpr unsigned io_class_shift = 13;
 constexpr int io_priority_of_process = 1; // IOPRIO_WHO_PROCESS
 
 constexpr std::array policies{
-    Word{"SCHED_OTHER", SCHED_NORMAL},
-    Word{"SCHED_FIFO", SCHED_FIFO},
-    Word{"SCHED_RR", SCHED_RR},
-    Word{"SCHED_BATCH", SCHED_BATCH},
-    Word{"SCHED_IDLE", SCHED_IDLE},
-    Word{"SCHED_DEADLINE", SCHED_DEADLINE},
+    NumberWord{"SCHED_OTHER", SCHED_NORMAL},
+    NumberWord{"SCHED_FIFO", SCHED_FIFO},
+    NumberWord{"SCHED_RR", SCHED_RR},
+    NumberWord{"SCHED_BATCH", SCHED_BATCH},
+    NumberWord{"SCHED_IDLE", SCHED_IDLE},
+    NumberWord{"SCHED_DEADLINE", SCHED_DEADLINE},
 };
 
 constexpr std::array flag_words{
-    Word{"SCHED_FLAG_RESET_ON_FORK", SCHED_FLAG_RESET_ON_FORK},
-    Word{"SCHED_FLAG_RECLAIM", SCHED_FLAG_RECLAIM},
-    Word{"SCHED_FLAG_DL_OVERRUN", SCHED_FLAG_DL_OVERRUN},
-    Word{"SCHED_FLAG_KEEP_POLICY", SCHED_FLAG_KEEP_POLICY},
-    Word{"SCHED_FLAG_KEEP_PARAMS", SCHED_FLAG_KEEP_PARAMS},
-    Word{"SCHED_FLAG_UTIL_CLAMP_MIN", SCHED_FLAG_UTIL_CLAMP_MIN},
-    Word{"SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX},
+    NumberWord{"SCHED_FLAG_RESET_ON_FORK", SCHED_FLAG_RESET_ON_FORK},
+    NumberWord{"SCHED_FLAG_RECLAIM", SCHED_FLAG_RECLAIM},
+    NumberWord{"SCHED_FLAG_DL_OVERRUN", SCHED_FLAG_DL_OVERRUN},
+    NumberWord{"SCHED_FLAG_KEEP_POLICY", SCHED_FLAG_KEEP_POLICY},
+    NumberWord{"SCHED_FLAG_KEEP_PARAMS", SCHED_FLAG_KEEP_PARAMS},
+    NumberWord{"SCHED_FLAG_UTIL_CLAMP_MIN", SCHED_FLAG_UTIL_CLAMP_MIN},
+    NumberWord{"SCHED_FLAG_UTIL_CLAMP_MAX", SCHED_FLAG_UTIL_CLAMP_MAX},
 };
 
 constexpr std::array domains{
-    Word{"LINUX", PER_LINUX},
-    Word{"LINUX32", PER_LINUX32},
+    NumberWord{"LINUX", PER_LINUX},
+    NumberWord{"LINUX32", PER_LINUX32},
 };
 
 constexpr std::int32_t io_priorities = 8;
 
-template <class Words>
-std::uint32_t number_of(const Words& words, const std::string& name, const std::string& path) {
-    const auto found = std::ranges::find(words, name, &Word::name);
-    if (found == words.end()) {
-        refuse(path, "unknown value '" + name.substr(0, 64) + "'");
-    }
-    return found->number;
+std::uint32_t
+number_of(std::span<const NumberWord> words, const std::string& name, const std::string& path) {
+    return oci::number_of(words, name, path, "value");
 }
 
 std::uint64_t flags_of(const oci::Scheduler& scheduler) {

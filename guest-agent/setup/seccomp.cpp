@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <iterator>
 #include <linux/seccomp.h>
-#include <span>
 #include <string>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,6 +23,7 @@ namespace cppvm::guest {
 
 namespace {
 
+using oci::number_of;
 using oci::refuse;
 
 constexpr const char* profile_path = "linux.seccomp";
@@ -31,19 +31,6 @@ constexpr std::size_t max_arguments = 6;
 // libseccomp's tree is not worth making for fewer rules, and fails for none.
 constexpr std::size_t fewest_rules_for_a_tree = 33;
 constexpr std::size_t max_shown = 64;
-
-std::uint32_t number_of(
-    std::span<const oci::SeccompWord> words,
-    const std::string& name,
-    const std::string& path,
-    const char* kind
-) {
-    const auto number = oci::find_seccomp_word(words, name);
-    if (!number) {
-        refuse(path, "unknown " + std::string(kind) + " '" + name.substr(0, max_shown) + "'");
-    }
-    return *number;
-}
 
 std::uint32_t action_of(
     const std::string& name,
@@ -172,12 +159,13 @@ class Compiler {
         if (action == default_action_) {
             return; // says nothing, and libseccomp refuses it
         }
+        const bool are_alternatives = names_an_argument_twice(rule); // which libseccomp cannot
         for (const std::string& name : rule.names) {
             const int number = ::seccomp_syscall_resolve_name(name.c_str());
             if (number == __NR_SCMP_ERROR) {
                 continue;
             }
-            if (names_an_argument_twice(rule)) { // libseccomp cannot: one of them is enough, then
+            if (are_alternatives) {
                 for (const scmp_arg_cmp& condition : conditions) {
                     add(action, number, {condition}, name);
                 }

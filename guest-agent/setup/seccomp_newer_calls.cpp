@@ -52,7 +52,7 @@ jump(std::uint16_t kind, std::uint32_t value, std::uint8_t if_true, std::uint8_t
 bool refuses_newer_calls(const oci::Seccomp& profile) {
     // A tracer knows of newer calls itself.
     const auto action =
-        oci::find_seccomp_word(oci::seccomp_actions(), profile.default_action).value_or(0);
+        oci::find_number(oci::seccomp_actions(), profile.default_action).value_or(0);
     return action != SECCOMP_RET_ALLOW && action != SECCOMP_RET_LOG &&
            action != SECCOMP_RET_TRACE && profile.default_errno_ret != ENOSYS;
 }
@@ -60,12 +60,13 @@ bool refuses_newer_calls(const oci::Seccomp& profile) {
 std::vector<sock_filter> refuse_newer_calls(const oci::Seccomp& profile) {
     std::vector<sock_filter> program;
     for (const std::string& name : profile.architectures) {
-        const auto audited = oci::find_seccomp_word(oci::seccomp_architectures(), name);
-        const std::uint32_t highest = audited ? highest_number(profile, token_of(name)) : 0;
+        const auto audited = oci::find_number(oci::seccomp_architectures(), name);
+        const std::uint32_t token = token_of(name);
+        const std::uint32_t highest = audited ? highest_number(profile, token) : 0;
         if (highest == 0) {
             continue;
         }
-        const bool is_x32 = token_of(name) == SCMP_ARCH_X32;
+        const bool is_x32 = token == SCMP_ARCH_X32;
         const sock_filter check_x32 =
             is_x32 ? jump(BPF_JSET, x32_bit, 0, 2) : jump(BPF_JSET, x32_bit, 2, 0);
         const sock_filter part[] = {

@@ -34,18 +34,16 @@ def _metrics(task):
     return messages.named(answer.type_url).FromString(answer.value)
 
 
-def _used_memory(metrics):
-    return metrics.memory.usage if "v2" in metrics.DESCRIPTOR.full_name else metrics.memory.usage.usage
+def _is_v2(metrics):
+    return metrics.DESCRIPTOR.full_name == "io.containerd.cgroups.v2.Metrics"
 
 
 def _memory_limit(metrics):
-    is_v2 = "v2" in metrics.DESCRIPTOR.full_name
-    return metrics.memory.usage_limit if is_v2 else metrics.memory.usage.limit
+    return metrics.memory.usage_limit if _is_v2(metrics) else metrics.memory.usage.limit
 
 
 def _used_time(metrics):
-    is_v2 = "v2" in metrics.DESCRIPTOR.full_name
-    return metrics.cpu.usage_usec * 1000 if is_v2 else metrics.cpu.usage.total
+    return metrics.cpu.usage_usec * 1000 if _is_v2(metrics) else metrics.cpu.usage.total
 
 
 def _metrics_of(runner, container):

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from . import config, oci
+from .engine import Engine
 from .releases import CACHE, Unavailable
 from .shell import run
 from .waiting import wait_until
@@ -20,8 +21,10 @@ def programs():
     return target
 
 
-class Docker:
+class Docker(Engine):
     """From start() to close()."""
+
+    runtime = "cppvm"
 
     def __init__(self, base, namespace, containerd, stage, tables=None):
         self.base, self.namespace = Path(base), namespace
@@ -43,7 +46,7 @@ class Docker:
             "default-address-pools": [{"base": "172.31.0.0/16", "size": 24}],
             "userland-proxy": False,
             "runtimes": {
-                "cppvm": {
+                self.runtime: {
                     "runtimeType": "io.containerd.cppvm.v1",
                     "options": {"ConfigPath": str(self._config)},
                 }
@@ -71,10 +74,6 @@ class Docker:
         argv = (self._root / "usr/bin/docker", "-H", f"unix://{self._socket}", *args)
         return run(*argv, timeout=timeout, stdin=stdin)
 
-    def text(self, *args, **kwargs):
-        """The output of a command that succeeds."""
-        return self.run(*args, **kwargs).check().text.strip()
-
     def load(self, archive, reference):
         """An image of ours, which has one layer."""
         for layer in oci.layers(archive):
@@ -86,9 +85,7 @@ class Docker:
     def close(self):
         """Removes all containers and networks, then the daemon and what it has mounted."""
         if self._daemon and self._daemon.poll() is None:
-            left = self.run("ps", "-aq").text.split()
-            if left:
-                self.run("rm", "-f", *left)
+            self.remove_containers()
             self._daemon.terminate()
             try:
                 self._daemon.wait(30)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from . import config, images, releases
 from .containerd import Containerd
+from .engine import Engine
 from .shell import run
 
 _CONFIGURED = """
@@ -22,11 +23,11 @@ def program():
     return done.text.strip()
 
 
-class Nerdctl:
+class Nerdctl(Engine):
     """From start() to close()."""
 
-    def __init__(self, base, namespace, stage):
-        self.base = Path(base)
+    def __init__(self, base, namespace, stage, runtime):
+        self.base, self.runtime = Path(base), runtime
         self._program = program()
         config.write(self.base / "cppvm.toml", stage)
         self.containerd = Containerd(
@@ -53,14 +54,8 @@ class Nerdctl:
             timeout=timeout, env=self.containerd.environ(),
         )  # fmt: skip
 
-    def text(self, *args, **kwargs):
-        """The output of a command that succeeds."""
-        return self.run(*args, **kwargs).check().text.strip()
-
     def close(self):
         """Removes all containers, and the daemon with what it has mounted."""
         if self.containerd.process():
-            left = self.run("ps", "-aq").text.split()
-            if left:
-                self.run("rm", "-f", *left)
+            self.remove_containers()
         self.containerd.remove()

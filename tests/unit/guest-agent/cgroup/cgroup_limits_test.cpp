@@ -15,8 +15,6 @@ void PrintTo(const CgroupWrite& write, std::ostream* stream) {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 struct LimitsCase {
     std::string name;

@@ -101,6 +101,18 @@ TEST(DomainXmlTest, SparesAnEmulatedProcessorWhatIsSlowOnIt) {
     EXPECT_EQ(domain.at("//cpu/feature[@name='fsrm']/@policy"), "disable");
 }
 
+TEST(DomainXmlTest, KeepsTheMemoryBarriersOfAnEmulatedGuest) {
+    DomainSpec spec = domain_spec();
+    spec.machine.vcpus = 1;
+    EXPECT_EQ(ParsedDomain(spec).at("/domain/vcpu"), "1");
+    spec.emulation = true;
+    EXPECT_EQ(ParsedDomain(spec).at("/domain/vcpu"), "2");
+    EXPECT_EQ(ParsedDomain(spec).at("/domain/vcpu/@current"), "1");
+    spec.machine.vcpus = 3;
+    EXPECT_EQ(ParsedDomain(spec).at("/domain/vcpu"), "3");
+    EXPECT_FALSE(ParsedDomain(spec).has("/domain/vcpu/@current"));
+}
+
 TEST(DomainXmlTest, TakesHugePages) {
     DomainSpec spec = domain_spec();
     spec.machine.huge_page_mib = 2;

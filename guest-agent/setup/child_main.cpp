@@ -93,6 +93,8 @@ Terminal set_up_root(const InitLaunch& launch) {
 void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& control, bool held) {
     const std::vector<std::string> environment = make_environment(process.process);
     apply_process_attributes(process, terminal, control);
+    // Before an init says that it is ready, so that Create fails, as with runc.
+    const std::string program = find_program(process.process.args[0], environment);
     if (held || terminal.master) {
         control.send_ready(terminal.master.get());
     }
@@ -103,7 +105,7 @@ void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& contro
     if (process.process.no_new_privileges) {
         install_seccomp(process.seccomp);
     }
-    execute(process.process, environment);
+    execute(program, process.process, environment);
 }
 
 } // namespace

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
-#include <map>
+#include <set>
 #include <string_view>
 #include <sys/stat.h>
 #include <system_error>
@@ -69,39 +69,43 @@ std::vector<char*> to_pointers(const std::vector<std::string>& texts) {
     );
 }
 
+/// Why a file is none to execute, by its errno; 0: it is one.
+int why_not_executable(const std::string& path) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0) {
+        return errno;
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return S_ISDIR(status.st_mode) ? EISDIR : EACCES;
+    }
+    return ::faccessat(AT_FDCWD, path.c_str(), X_OK, AT_EACCESS) == 0 ? 0 : errno;
+}
+
 } // namespace
 
 std::vector<std::string> make_environment(const oci::Process& process) {
     std::vector<std::string> environment;
-    std::map<std::string, std::size_t> places;
-    const auto set = [&](const std::string& entry) {
-        const std::string name = entry.substr(0, entry.find('='));
-        const auto [place, is_new] = places.emplace(name, environment.size());
-        if (is_new) {
-            environment.emplace_back();
+    std::set<std::string_view> names;
+    for (auto entry = process.env.rbegin(); entry != process.env.rend(); ++entry) {
+        if (names.insert(std::string_view(*entry).substr(0, entry->find('='))).second) {
+            environment.push_back(*entry);
         }
-        environment[place->second] = entry;
-    };
-    for (const std::string& entry : process.env) {
-        set(entry);
     }
-    if (find_variable(environment, "HOME").empty()) {
+    std::reverse(environment.begin(), environment.end());
+    if (!environment.empty() && find_variable(environment, "HOME").empty()) {
+        std::erase(environment, "HOME=");
         const std::string home = find_home(process.user.uid);
-        set("HOME=" + (home.empty() ? "/" : home));
+        environment.push_back("HOME=" + (home.empty() ? "/" : home));
     }
     return environment;
 }
 
-void execute(const oci::Process& process, const std::vector<std::string>& environment) {
-    const std::string& program = process.args[0];
-    const std::vector<char*> arguments = to_pointers(process.args);
-    const std::vector<char*> variables = to_pointers(environment);
-    sigset_t none{};
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    if (program.find('/') != std::string::npos) {
-        ::execve(program.c_str(), arguments.data(), variables.data());
-        throw_exec(program, "", errno);
+std::string find_program(const std::string& name, const std::vector<std::string>& environment) {
+    if (name.find('/') != std::string::npos) {
+        if (const int error = why_not_executable(name)) {
+            throw_exec(name, "", error);
+        }
+        return name;
     }
     std::string_view path = find_variable(environment, "PATH");
     if (path.empty()) {
@@ -112,16 +116,30 @@ void execute(const oci::Process& process, const std::vector<std::string>& enviro
         const std::size_t end = std::min(path.find(':', at), path.size());
         std::string candidate(path.substr(at, end - at));
         candidate += candidate.empty() ? "./" : "/";
-        candidate += program;
-        ::execve(candidate.c_str(), arguments.data(), variables.data());
-        if (errno != ENOENT && errno != ENOTDIR && errno != EACCES) {
-            throw_exec(program, "", errno);
+        candidate += name;
+        const int error = why_not_executable(candidate);
+        if (error == 0) {
+            return candidate;
         }
         // As execvp(3): a file that may not be executed is better news than none.
-        failure = errno == EACCES ? EACCES : failure;
+        failure = error == EACCES ? EACCES : failure;
         at = end + 1;
     }
-    throw_exec(program, failure == ENOENT ? "executable file not found in $PATH: " : "", failure);
+    throw_exec(name, failure == ENOENT ? "executable file not found in $PATH: " : "", failure);
+}
+
+void execute(
+    const std::string& program,
+    const oci::Process& process,
+    const std::vector<std::string>& environment
+) {
+    const std::vector<char*> arguments = to_pointers(process.args);
+    const std::vector<char*> variables = to_pointers(environment);
+    sigset_t none{};
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::execve(program.c_str(), arguments.data(), variables.data());
+    throw_exec(process.args[0], "", errno);
 }
 
 } // namespace cppvm::guest

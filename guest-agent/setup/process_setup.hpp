@@ -52,13 +52,22 @@ void apply_process_attributes(
     const ProcessSpec& spec, Terminal& terminal, const ChildControl& control
 );
 
-/// The program's environment: the spec's, in which the last value of a name counts, and HOME from
-/// /etc/passwd where it is missing or empty.
+/// The program's environment: the spec's, in which the last value of a name counts, in the place of
+/// that; and HOME from /etc/passwd where it is missing or empty, unless there are no variables at
+/// all.
 std::vector<std::string> make_environment(const oci::Process& process);
 
-/// Replaces the process. Looks up args[0] in PATH as execvp(3) does.
-/// Throws: Error (failed_precondition) with the words that people know from other runtimes:
-/// `exec "x": executable file not found in $PATH: no such file or directory`.
-[[noreturn]] void execute(const oci::Process& process, const std::vector<std::string>& environment);
+/// The file that `name` (args[0]) stands for: itself if it has a slash, else what execvp(3) finds
+/// in PATH. As the process sees it and may execute it. Throws: Error (failed_precondition) with the
+/// words that people know from other runtimes: `exec "x": executable file not found in $PATH: no
+/// such file or directory`.
+std::string find_program(const std::string& name, const std::vector<std::string>& environment);
+
+/// Replaces the process. Throws: Error (failed_precondition): `exec "x": exec format error`.
+[[noreturn]] void execute(
+    const std::string& program,
+    const oci::Process& process,
+    const std::vector<std::string>& environment
+);
 
 } // namespace cppvm::guest

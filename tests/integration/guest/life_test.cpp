@@ -3,6 +3,7 @@
 #include "tests/integration/guest/agent_test.hpp"
 
 #include <csignal>
+#include <fstream>
 #include <sys/wait.h>
 
 namespace cppvm::testing {
@@ -191,13 +192,10 @@ TEST_F(AgentLifeTest, NamesAProgramThatCannotBeExecuted) {
             {{"/bin/sh/x"}, "exec \"/bin/sh/x\": not a directory"},
         };
         for (const MissingProgram& program : programs) {
-            co_await host.create("c1", make_spec(agent, "c1", program.args));
-            const Status status = co_await failure_of(host.start("c1"));
+            const Status status =
+                co_await failure_of(host.create("c1", make_spec(agent, "c1", program.args)));
             EXPECT_EQ(status.code, Code::failed_precondition);
             EXPECT_THAT(status.message, HasSubstr(program.words));
-            const unsigned exit_status = co_await host.wait("c1");
-            EXPECT_NE(exit_status, 0U);
-            co_await host.remove("c1");
         }
         co_await host.create("c1", make_spec(agent, "c1", {"sleep", "1000"}));
         co_await host.start("c1");
@@ -209,6 +207,21 @@ TEST_F(AgentLifeTest, NamesAProgramThatCannotBeExecuted) {
         }
         co_await host.signal("c1", SIGKILL);
         co_await host.wait("c1");
+        co_await host.remove("c1");
+    });
+}
+
+TEST_F(AgentLifeTest, FailsToStartWhatTheKernelDoesNotExecute) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        const auto program = agent.share() / "c1/rootfs/of-no-format";
+        std::ofstream(program) << "\x7f";
+        std::filesystem::permissions(program, std::filesystem::perms::all);
+        co_await host.create("c1", make_spec(agent, "c1", {"/of-no-format"}));
+        const Status status = co_await failure_of(host.start("c1"));
+        EXPECT_EQ(status.code, Code::failed_precondition);
+        EXPECT_THAT(status.message, HasSubstr("exec \"/of-no-format\": exec format error"));
+        const unsigned exit_status = co_await host.wait("c1");
+        EXPECT_NE(exit_status, 0U);
         co_await host.remove("c1");
     });
 }

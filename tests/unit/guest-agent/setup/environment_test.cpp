@@ -18,14 +18,18 @@ std::vector<std::string> environment_of(std::vector<std::string> variables) {
 TEST(EnvironmentTest, TakesTheLastValueOfAName) {
     EXPECT_THAT(
         environment_of({"A=1", "AB=x", "HOME=/h", "A=2", "A=3=4"}),
-        ElementsAre("A=3=4", "AB=x", "HOME=/h")
+        ElementsAre("AB=x", "HOME=/h", "A=3=4")
     );
 }
 
 TEST(EnvironmentTest, SetsAHomeThatIsMissingOrEmpty) {
     EXPECT_THAT(environment_of({"A=1"}), ElementsAre("A=1", "HOME=/"));
-    EXPECT_THAT(environment_of({"HOME=", "A=1"}), ElementsAre("HOME=/", "A=1"));
+    EXPECT_THAT(environment_of({"HOME=", "A=1"}), ElementsAre("A=1", "HOME=/"));
     EXPECT_THAT(environment_of({"HOME=/h", "HOME="}), ElementsAre("HOME=/"));
+}
+
+TEST(EnvironmentTest, IsEmptyWhereNothingIsAskedFor) {
+    EXPECT_THAT(environment_of({}), ElementsAre());
 }
 
 } // namespace

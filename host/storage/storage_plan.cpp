@@ -3,10 +3,12 @@
 #include "common/base/error.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
+#include "host/storage/mount_options.hpp"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <sys/mount.h>
 #include <sys/sysmacros.h>
 
 namespace cppvm::storage {
@@ -62,13 +64,14 @@ oci::Mount bind_device(oci::Mount mount, dev_t number, const std::string& path) 
 }
 
 VolumeSpec to_volume(const oci::Mount& mount, const std::filesystem::path& bundle) {
+    const MountOptions options = parse_mount_options(mount.options);
+    const std::uint64_t set = (options.set & ~options.recursive_clear) | options.recursive_set;
     return {
         .source = bundle / mount.source, // an absolute source stays what it is
-        .recursive = has(mount, "rbind"),
-        .read_only = has(mount, "ro") || has(mount, "rro"),
-        .recursive_read_only = has(mount, "rro"),
-        .propagate = has(mount, "slave") || has(mount, "rslave") || has(mount, "shared") ||
-                     has(mount, "rshared"),
+        .recursive = options.recursive_bind,
+        .read_only = (set & MOUNT_ATTR_RDONLY) != 0,
+        .recursive_read_only = (options.recursive_set & MOUNT_ATTR_RDONLY) != 0,
+        .propagate = (options.propagation & (MS_SLAVE | MS_SHARED)) != 0,
         .destination = mount.destination
     };
 }

@@ -80,6 +80,19 @@ TEST(StoragePlanTest, MakesVolumesOfBindMounts) {
     EXPECT_EQ(spec.mounts[4].source, "/run/cppvm/share/volumes/4");
 }
 
+TEST(StoragePlanTest, TakesTheLastOfOptionsThatContradict) {
+    const StoragePlan made = plan(spec_with(
+        {{"/a", "bind", "/a", {"rbind", "ro", "rw"}},
+         {"/b", "bind", "/b", {"rbind", "rw", "ro"}},
+         {"/c", "bind", "/c", {"rbind", "ro", "rrw"}},
+         {"/d", "bind", "/d", {"rbind", "rshared", "rprivate"}}}
+    ));
+    EXPECT_FALSE(made.volumes.at(0).read_only);
+    EXPECT_TRUE(made.volumes.at(1).read_only);
+    EXPECT_FALSE(made.volumes.at(2).read_only);
+    EXPECT_FALSE(made.volumes.at(3).propagate);
+}
+
 TEST(StoragePlanTest, ReportsThatMountsOfTheGuestDoNotShowOnTheHost) {
     const StoragePlan made = plan(spec_with({{"/a", "bind", "/x", {"rbind", "rshared"}}}));
     EXPECT_TRUE(made.volumes.at(0).propagate);

@@ -164,7 +164,6 @@ Awaitable<> Task::undo(UndoStep step) {
     switch (step) {
     case UndoStep::stop_stand_ins:
         init_->end_stand_in();
-        other_stand_ins_.clear();
         view_.reset();
         break;
     case UndoStep::close_stdio:

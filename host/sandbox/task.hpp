@@ -55,7 +55,9 @@ struct TaskEnvironment {
 
 /// One process as `Task::processes` lists it.
 struct ProcessEntry {
-    pid_t pid = 0;       ///< host pid of its stand-in
+    /// Of init and execs, the host's pid of their stand-ins. Of others, the guest's, from 2^22 on:
+    /// no process of the host has such a pid.
+    pid_t pid = 0;
     std::string exec_id; ///< of an exec; empty otherwise
 };
 
@@ -129,7 +131,7 @@ class Task {
     using ProcessHandle = std::shared_ptr<Process>;
 
     ProcessHandle find(const std::string& exec_id) const;
-    std::vector<ProcessEntry> to_entries(const agent::v2::ListProcessesResponse& listed);
+    std::vector<ProcessEntry> to_entries(const agent::v2::ListProcessesResponse& listed) const;
 
     // task.cpp: create, delete
     Awaitable<> prepare();
@@ -150,7 +152,6 @@ class Task {
     void report_unsupported(const Process& process, const std::vector<std::string>& paths) const;
     Awaitable<> open_io(ProcessHandle process);
     void start_stand_in(const ProcessHandle& process, const oci::Process& shown);
-    std::unique_ptr<StandIn> make_stand_in(const oci::Process& shown) const;
     Awaitable<> start_init();
     Awaitable<> start_in_guest();
     Awaitable<> run_poststart_hooks();
@@ -185,9 +186,6 @@ class Task {
     UniqueFd view_;                   ///< the mount namespace of all stand-ins
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
-    /// Stand-ins of guest processes that are neither init nor exec, by guest pid: made by
-    /// `processes`.
-    std::map<std::int32_t, std::unique_ptr<StandIn>> other_stand_ins_;
     std::chrono::steady_clock::time_point last_out_of_memory_; ///< that was reported
     UndoSteps undo_;
     RunOnce abandoned_;

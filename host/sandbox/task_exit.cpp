@@ -81,7 +81,6 @@ void Task::finish(const ProcessHandle& process, Exit exit) {
         } catch (const Error& error) {
             logger_.warn("Exit not recorded in the bundle", {{"error", error.message()}});
         }
-        other_stand_ins_.clear();
     }
     process->end_stand_in();
     process->ended.set();

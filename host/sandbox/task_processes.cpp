@@ -11,8 +11,11 @@ namespace cppvm::sandbox {
 
 namespace {
 
-// A guest could list any number; each costs a process on the host.
-constexpr std::size_t max_other_processes = 128;
+// A guest could list any number.
+constexpr std::size_t max_other_processes = 4096;
+// Above every pid that a host can have (PID_MAX_LIMIT in the kernel's linux/threads.h; a guest's
+// are below it, too), so that nobody takes a guest's process for one of the host's.
+constexpr std::int32_t first_guest_pid = 4 * 1024 * 1024;
 
 } // namespace
 
@@ -87,14 +90,13 @@ Awaitable<std::vector<ProcessEntry>> Task::processes() {
     co_return to_entries(listed);
 }
 
-// The guest may list anything: each exec and each pid counts once, and others than the first are no
-// news. Stand-ins of processes that are gone go; new ones get theirs.
-std::vector<ProcessEntry> Task::to_entries(const agent::v2::ListProcessesResponse& listed) {
+// The guest may list anything: each exec and each pid counts once.
+std::vector<ProcessEntry> Task::to_entries(const agent::v2::ListProcessesResponse& listed) const {
     std::vector<ProcessEntry> entries = {{init_->pid, ""}};
     std::set<std::string> execs;
-    auto known = std::exchange(other_stand_ins_, {});
+    std::set<std::int32_t> others;
     for (const auto& process : listed.processes()) {
-        if (process.is_init() || process.pid() <= 0 || !init_->stand_in) {
+        if (process.is_init() || process.pid() <= 0 || process.pid() > first_guest_pid) {
             continue;
         }
         if (!process.exec_id().empty()) {
@@ -104,17 +106,13 @@ std::vector<ProcessEntry> Task::to_entries(const agent::v2::ListProcessesRespons
             }
             continue;
         }
-        if (other_stand_ins_.contains(process.pid())) {
-            continue;
-        }
-        if (other_stand_ins_.size() == max_other_processes) {
+        if (others.size() == max_other_processes) {
             logger_.warn("Too many guest processes to list", {{"limit", max_other_processes}});
             break;
         }
-        auto node = known.extract(process.pid());
-        auto stand_in = node ? std::move(node.mapped()) : make_stand_in(guest_spec_.spec.process);
-        entries.push_back({stand_in->pid(), ""});
-        other_stand_ins_.emplace(process.pid(), std::move(stand_in));
+        if (others.insert(process.pid()).second) {
+            entries.push_back({first_guest_pid + process.pid(), ""});
+        }
     }
     return entries;
 }

@@ -195,14 +195,6 @@ Awaitable<> Task::open_io(ProcessHandle process) {
 }
 
 void Task::start_stand_in(const ProcessHandle& process, const oci::Process& shown) {
-    process->stand_in = make_stand_in(shown);
-    process->pid = process->stand_in->pid();
-    coroutines_.spawn(
-        "watch the stand-in of " + process->name(), watch_stand_in(process, process->stand_in)
-    );
-}
-
-std::unique_ptr<StandIn> Task::make_stand_in(const oci::Process& shown) const {
     StandInSpec spec;
     spec.program = environment_.stand_in_program;
     spec.network_namespace = network_namespace_;
@@ -215,7 +207,11 @@ std::unique_ptr<StandIn> Task::make_stand_in(const oci::Process& shown) const {
         shown.user.gid,
         {shown.user.additional_gids.begin(), shown.user.additional_gids.end()}
     };
-    return std::make_unique<StandIn>(environment_.executor, spec);
+    process->stand_in = std::make_unique<StandIn>(environment_.executor, spec);
+    process->pid = process->stand_in->pid();
+    coroutines_.spawn(
+        "watch the stand-in of " + process->name(), watch_stand_in(process, process->stand_in)
+    );
 }
 
 Awaitable<agent::v2::Stdio> Task::open_stdio(const ProcessHandle& process, AgentHandle agent) {

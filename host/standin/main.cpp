@@ -4,9 +4,19 @@
 
 namespace {
 
-constexpr char name[] = "cppvm-task"; // what ps shows (at most 15 characters, prctl(2))
+constexpr char mark[] = "vm:"; // before the name that ps shows
+constexpr int max_name = 15;   // characters (prctl(2))
 
 #if defined(__x86_64__)
+
+// The kernel leaves the number of arguments and their addresses on the stack.
+asm(R"(
+.globl _start
+_start:
+    mov %rsp, %rdi
+    and $-16, %rsp
+    call stand_in
+)");
 
 constexpr long sys_prctl = 157;
 constexpr long sys_pause = 34;
@@ -25,6 +35,13 @@ void wait_for_signal() noexcept {
 }
 
 #elif defined(__aarch64__)
+
+asm(R"(
+.globl _start
+_start:
+    mov x0, sp
+    bl stand_in
+)");
 
 constexpr long sys_prctl = 167;
 constexpr long sys_ppoll = 73;
@@ -49,11 +66,28 @@ void wait_for_signal() noexcept {
 
 constexpr long pr_set_name = 15;
 
+/// "vm:" and the last part of the program's path.
+void name_after(const char* program) noexcept {
+    const char* last = program;
+    for (const char* at = program; *at != '\0'; ++at) {
+        last = *at == '/' && at[1] != '\0' ? at + 1 : last;
+    }
+    char name[max_name + 1] = {};
+    int length = 0;
+    const char* const parts[] = {mark, last};
+    for (const char* from : parts) {
+        for (; *from != '\0' && length < max_name; ++from) {
+            name[length++] = *from;
+        }
+    }
+    system_call(sys_prctl, pr_set_name, reinterpret_cast<long>(name));
+}
+
 } // namespace
 
-// NOLINTNEXTLINE(readability-identifier-naming): what the linker looks for.
-extern "C" [[noreturn]] void _start() noexcept {
-    system_call(sys_prctl, pr_set_name, reinterpret_cast<long>(name));
+/// `stack`: the number of arguments, then their addresses.
+extern "C" [[noreturn]] void stand_in(const long* stack) noexcept {
+    name_after(stack[0] > 0 ? reinterpret_cast<const char*>(stack[1]) : "");
     for (;;) {
         wait_for_signal(
         ); // every signal that is not ignored ends us; after SIGSTOP, SIGCONT: again

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from .waiting import WaitTimeout, wait_until
 
-# Names of the product's programs, and of those that it runs on the host.
+# Names of the product's programs, and of those that it runs on the host. Stand-ins are called "vm:"
+# and what the guest's process is.
 PROGRAMS = (
-    "containerd-shim", "cppvm-", "qemu-system", "virtiofsd", "vhost-device-vs",
+    "containerd-shim", "cppvm-", "vm:", "qemu-system", "virtiofsd", "vhost-device-vs",
 )  # fmt: skip
 
 _sent = set()

@@ -41,7 +41,7 @@ _FIFOS = Path("/run/containerd/fifo")
 _SIGNALS = (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM)
 _KIND_OF = {
     "containerd-shim": "daemon", "qemu-system": "QEMU", "virtiofsd": "virtiofsd",
-    "vhost-device-vs": "vhost-device-vsock", "cppvm-task": "stand-in", "cppvm-libvirt": "cppvm-libvirt",
+    "vhost-device-vs": "vhost-device-vsock", "vm:": "stand-in", "cppvm-libvirt": "cppvm-libvirt",
 }  # fmt: skip
 # The kernel takes no signal for PID 1 from whom it started; what follows its death is a panic.
 _PANIC = "echo c >/proc/sysrq-trigger"

@@ -31,9 +31,9 @@ StandInSpec spec(int network_namespace = -1) {
 }
 
 // The name is set by the program itself, a moment after exec.
-Awaitable<> wait_until_named(pid_t pid) {
+Awaitable<> wait_until_named(pid_t pid, std::string name = "vm:cppvm-stand") {
     auto executor = co_await asio::this_coro::executor;
-    while (read_file(proc(pid, "comm"), 100) != "cppvm-task\n") {
+    while (read_file(proc(pid, "comm"), 100) != name + "\n") {
         co_await asio::post(executor, asio::use_awaitable);
     }
 }
@@ -82,7 +82,7 @@ TEST(StandInTest, LooksLikeItsGuestProcess) {
             shown.user = {1234, 4321, {7}};
         }
         const StandIn stand_in(executor, shown);
-        co_await wait_until_named(stand_in.pid());
+        co_await wait_until_named(stand_in.pid(), "vm:nginx");
         const auto of = [&](const char* file) {
             return read_file(proc(stand_in.pid(), file), 4096);
         };

@@ -306,6 +306,32 @@ def test_exec_of_a_missing_program(running):
     running.call("Delete", exec_id="lost")
 
 
+def _descriptors(bundle):
+    (daemon,) = bundle.daemons()
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+
+@pytest.mark.vm
+def test_many_execs_at_once(running):
+    """Each is there, listed under its id, and leaves nothing behind."""
+    before = _descriptors(running.bundle)
+    names = [f"e{number}" for number in range(200)]
+    for name in names:
+        running.exec(name, spec()["process"])
+        running.call("Start", exec_id=name)
+    listed = running.call("Pids").processes
+    assert len({entry.pid for entry in listed}) == len(names) + 1
+    # ProcessDetails has nothing but the exec's id.
+    assert {entry.info.value[2:].decode() for entry in listed if entry.info.value} == set(names)
+    for name in names:
+        running.call("Kill", exec_id=name, signal=9)
+    for name in names:
+        assert running.call("Wait", exec_id=name).exit_status == 137
+        running.call("Delete", exec_id=name)
+    assert len(running.call("Pids").processes) == 1
+    wait_until(lambda: _descriptors(running.bundle) <= before, "the daemon's descriptors to be closed")
+
+
 @pytest.mark.vm
 def test_oversized_frame(running):
     size = (4 << 20) + 1

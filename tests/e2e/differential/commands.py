@@ -1,0 +1,117 @@
+"""The cases that are options of a client's command."""
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass
+class Command:
+    """`has_command`: the options say already what is run. `names`: what the error must have, if it
+    fails."""
+
+    name: str
+    options: tuple
+    looks_at: tuple = ()
+    has_command: bool = False
+    names: tuple = ()
+
+
+def of_ctr(volume, release):
+    """`ctr run` of that containerd; `volume` is a directory of the host, where files are made, too."""
+    variables = volume / "variables"
+    variables.write_text("FROM_FILE=1\nOTHER=two words\n")
+    profile = volume / "profile.json"
+    rule = {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}
+    profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+    table = [
+        ("nothing", ()),
+        ("--cwd", ("--cwd", "/tmp")),
+        ("--env", ("--env", "A=1", "--env", "B=two words")),
+        ("--env-file", ("--env-file", variables)),
+        ("--read-only", ("--read-only",)),
+        ("--privileged", ("--privileged",)),
+        ("--cap-add", ("--cap-add", "CAP_SYS_TIME")),
+        ("--cap-drop", ("--cap-drop", "CAP_CHOWN", "--cap-drop", "CAP_NET_RAW")),
+        ("--allow-new-privs", ("--allow-new-privs",)),
+        ("--seccomp", ("--seccomp",)),
+        ("--seccomp-profile", ("--seccomp", "--seccomp-profile", profile)),
+        ("--memory-limit", ("--memory-limit", str(64 << 20))),
+        ("--cpus", ("--cpus", "0.5")),
+        ("--cpu-quota", ("--cpu-quota", "50000", "--cpu-period", "100000")),
+        ("--cpu-shares", ("--cpu-shares", "512")),
+        ("--mount", ("--mount", f"type=bind,src={volume},dst=/data,options=rbind:ro"), ("/data",)),
+        ("--mount tmpfs", ("--mount", "type=tmpfs,src=tmpfs,dst=/data,options=size=1m:mode=1777"), ("/data",)),
+        ("--device", ("--device", "/dev/full")),
+        ("--label", ("--label", "a=b", "--annotation", "c=d")),
+        ("--cgroup", ("--cgroup", "/cppvm-e2e/named")),
+        ("--no-pivot", ("--no-pivot",)),
+        ("--rootfs-propagation", ("--rootfs-propagation", "shared")),
+        ("--uidmap", ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"), ("/", "/etc/passwd")),
+        ("--with-ns", ("--with-ns", "ipc:/proc/1/ns/ipc")),
+    ]  # fmt: skip
+    if release != "1.6":
+        table += [
+            ("--user", ("--user", "65534:65534")),
+            ("--user by name", ("--user", "nobody")),
+            ("--hostname", ("--hostname", "given")),
+            ("--rlimit-nofile", ("--rlimit-nofile", "64:128")),
+            ("--cpuset-cpus", ("--cpuset-cpus", "0")),
+        ]
+    return [Command(f"ctr {name}", options, *more) for name, options, *more in table]
+
+
+def of_docker(volume):
+    """`docker run`."""
+    table = (
+        ("nothing", ()),
+        ("--user", ("--user", "65534:65534")),
+        ("--user by name", ("--user", "nobody")),
+        ("--group-add", ("--group-add", "10", "--group-add", "2000")),
+        ("--workdir", ("--workdir", "/made/for/it")),
+        ("--env", ("-e", "A=1", "-e", "B=two words")),
+        ("--hostname", ("--hostname", "given")),
+        ("--domainname", ("--domainname", "example.org")),
+        ("--read-only", ("--read-only",)),
+        ("--tmpfs", ("--tmpfs", "/data:size=1m,mode=700"), ("/data",)),
+        ("--volume", ("-v", f"{volume}:/data"), ("/data",)),
+        ("--volume ro", ("-v", f"{volume}:/data:ro"), ("/data",)),
+        ("--volume anonymous", ("-v", "/data"), ("/data",)),
+        ("--mount", ("--mount", f"type=bind,src={volume},dst=/data,readonly"), ("/data",)),
+        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",)),
+        ("--mount tmpfs", ("--mount", "type=tmpfs,dst=/data,tmpfs-size=1048576"), ("/data",)),
+        ("--cap-add", ("--cap-add", "SYS_TIME")),
+        ("--cap-drop", ("--cap-drop", "ALL")),
+        ("--privileged", ("--privileged",)),
+        ("--security-opt no-new-privileges", ("--security-opt", "no-new-privileges")),
+        ("--security-opt seccomp", ("--security-opt", "seccomp=unconfined")),
+        ("--security-opt apparmor", ("--security-opt", "apparmor=unconfined")),
+        ("--security-opt systempaths", ("--security-opt", "systempaths=unconfined")),
+        ("--ulimit", ("--ulimit", "nofile=64:128", "--ulimit", "core=0")),
+        ("--shm-size", ("--shm-size", "1m")),
+        ("--sysctl", ("--sysctl", "kernel.shmmax=1000000", "--sysctl", "net.ipv4.ip_forward=1")),
+        ("--memory", ("--memory", "64m")),
+        ("--memory-swap", ("--memory", "64m", "--memory-swap", "64m")),
+        ("--memory-reservation", ("--memory-reservation", "32m")),
+        ("--cpus", ("--cpus", "0.5")),
+        ("--cpu-shares", ("--cpu-shares", "512")),
+        ("--cpuset-cpus", ("--cpuset-cpus", "0")),
+        ("--pids-limit", ("--pids-limit", "100")),
+        ("--oom-score-adj", ("--oom-score-adj", "500")),
+        ("--ipc private", ("--ipc", "private")),
+        ("--ipc none", ("--ipc", "none")),
+        ("--ipc shareable", ("--ipc", "shareable")),
+        ("--ipc host", ("--ipc", "host")),
+        ("--uts host", ("--uts", "host")),
+        ("--pid host", ("--pid", "host")),
+        ("--cgroupns host", ("--cgroupns", "host")),
+        ("--cgroupns private", ("--cgroupns", "private")),
+        ("--network none", ("--network", "none")),
+        ("--dns", ("--dns", "192.0.2.1", "--add-host", "other:192.0.2.2"), ("/etc/resolv.conf", "/etc/hosts")),
+        ("--device", ("--device", "/dev/full:/dev/mine:r")),
+        ("--device-cgroup-rule", ("--device-cgroup-rule", "c 1:8 r")),
+        ("--entrypoint", ("--entrypoint", "/probe"), (), True),
+        ("--init", ("--init",)),
+        ("--stop-signal", ("--stop-signal", "SIGINT", "--label", "a=b")),
+        ("--userns host", ("--userns", "host")),
+    )  # fmt: skip
+    return [Command(f"docker {name}", options, *more) for name, options, *more in table]

@@ -1,0 +1,79 @@
+"""What differs between two reports, and which of that is accepted: the tables of docs/differences.md."""
+
+import re
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+DOCUMENT = Path(__file__).parents[3] / "docs/differences.md"
+_ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| (.+) \|$")
+# Words of errors differ; what they name is compared.
+_IGNORED = "failure text"
+_UNNAMED = "failure unnamed"
+
+
+@dataclass
+class Accepted:
+    """A line of the document: which cases, which part of the report (shell patterns), and why."""
+
+    cases: str
+    part: str
+    reason: str
+
+    def covers(self, case, part):
+        return fnmatchcase(case, self.cases) and fnmatchcase(part, self.part)
+
+
+def accepted():
+    rows = (_ROW.match(line) for line in DOCUMENT.read_text().splitlines())
+    return [Accepted(*row.groups()) for row in rows if row]
+
+
+def flatten(value, path=()):
+    """Values by path ("mounts /proc 0 options"); lists are values, but for those of objects."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        value = {str(number): entry for number, entry in enumerate(value)}
+    if not isinstance(value, dict) or not value:
+        return {" ".join(path): value}
+    result = {}
+    for name, entry in value.items():
+        result.update(flatten(entry, (*path, name)))
+    return result
+
+
+def differences(theirs, ours):
+    """(path, theirs, ours) of each value that is not the same; None where there is none. Where one of
+    the two failed, that alone."""
+    if ("failure" in theirs) != ("failure" in ours):
+        ended = [
+            f"fails in {report['failure']['phase']}: {report['failure']['text']}" if "failure" in report else "runs"
+            for report in (theirs, ours)
+        ]
+        return [("outcome", *ended)]
+    left, right = flatten(theirs), flatten(ours)
+    found = []
+    for path in sorted(left.keys() | right.keys()):
+        old, new = left.get(path), right.get(path)
+        is_better = path == _UNNAMED and not new
+        if path != _IGNORED and old != new and not is_better:
+            found.append((path, old, new))
+    return found
+
+
+def assert_alike(sides, cases):
+    """Runs the cases on both sides, runc's first, at the same time; AssertionError with one line for
+    each difference that is not accepted."""
+    rules = accepted()
+    with ThreadPoolExecutor(len(sides)) as pool:
+        theirs, ours = pool.map(lambda side: [side.report(case) for case in cases], sides)
+    same, wrong = 0, []
+    for case, left, right in zip(cases, theirs, ours):
+        found = differences(left, right)
+        same += not found
+        for part, old, new in found:
+            if not any(rule.covers(case.name, part) for rule in rules):
+                text = right.get("failure", {}).get("text", "")
+                wrong.append(f"{case.name}: {part}: {old!r} with runc, {new!r} here {text}")
+    print(f"{len(cases)} cases: {same} the same in all, {len(cases) - same} with differences")
+    assert not wrong, f"{len(wrong)} differences:\n" + "\n".join(wrong)

@@ -24,4 +24,12 @@ inline std::string joined_lines(std::string text) {
     return one_line(std::move(text), std::string::npos, ' ');
 }
 
+/// The last line that is not empty of what a program has printed.
+inline std::string last_line(std::string text) {
+    while (text.ends_with('\n')) {
+        text.pop_back();
+    }
+    return text.substr(text.rfind('\n') + 1);
+}
+
 } // namespace cppvm

@@ -5,6 +5,7 @@
 #include "common/base/error.hpp"
 #include "common/os/child_confinement.hpp"
 #include "common/os/child_report.hpp"
+#include "common/os/exec_pointers.hpp"
 #include "common/os/pipe.hpp"
 
 #include <algorithm>
@@ -132,24 +133,14 @@ class ChildSetup {
     mutable int program_ = -1;
 };
 
-std::vector<char*> pointers(const std::vector<std::string>& strings) {
-    std::vector<char*> result;
-    result.reserve(strings.size() + 1);
-    for (const auto& string : strings) {
-        result.push_back(const_cast<char*>(string.c_str()));
-    }
-    result.push_back(nullptr);
-    return result;
-}
-
 pid_t start(const ChildSpec& spec) {
     if (spec.arguments.empty() || spec.descriptors.size() > ChildSetup::max_descriptors) {
         throw Error(Code::internal, "start a child: no program, or too many descriptors");
     }
     const std::string& program = spec.program_path();
-    const std::vector<char*> argv = pointers(spec.arguments);
+    const std::vector<char*> argv = exec_pointers(spec.arguments);
     const std::vector<char*> env =
-        spec.environment ? pointers(*spec.environment) : std::vector<char*>();
+        spec.environment ? exec_pointers(*spec.environment) : std::vector<char*>();
     Pipe error = make_pipe(program);
     const ChildSetup setup(
         spec, argv.data(), spec.environment ? env.data() : environ, error.write.get(), ::getpid()

@@ -2,6 +2,7 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "common/os/child_process.hpp"
 #include "common/os/file.hpp"
 
@@ -33,13 +34,6 @@ void rewind(const UniqueFd& buffer, const std::string& what) {
 std::string contents(const UniqueFd& buffer, const std::string& program) {
     rewind(buffer, "the output of " + program);
     return read_all(buffer.get(), "the output of " + program, max_output_bytes);
-}
-
-std::string last_line(std::string text) {
-    while (text.ends_with('\n')) {
-        text.pop_back();
-    }
-    return text.substr(text.rfind('\n') + 1);
 }
 
 } // namespace

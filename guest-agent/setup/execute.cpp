@@ -1,4 +1,5 @@
 #include "common/base/error.hpp"
+#include "common/os/exec_pointers.hpp"
 #include "common/os/file.hpp"
 #include "guest-agent/setup/passwd.hpp"
 #include "guest-agent/setup/process_setup.hpp"
@@ -44,16 +45,6 @@ std::string_view find_variable(const std::vector<std::string>& environment, std:
         }
     }
     return {};
-}
-
-std::vector<char*> to_pointers(const std::vector<std::string>& texts) {
-    std::vector<char*> pointers;
-    pointers.reserve(texts.size() + 1);
-    for (const std::string& text : texts) {
-        pointers.push_back(const_cast<char*>(text.c_str()));
-    }
-    pointers.push_back(nullptr);
-    return pointers;
 }
 
 [[noreturn]] void throw_exec(const std::string& program, std::string_view detail, int error) {
@@ -133,8 +124,8 @@ void execute(
     const oci::Process& process,
     const std::vector<std::string>& environment
 ) {
-    const std::vector<char*> arguments = to_pointers(process.args);
-    const std::vector<char*> variables = to_pointers(environment);
+    const std::vector<char*> arguments = exec_pointers(process.args);
+    const std::vector<char*> variables = exec_pointers(environment);
     sigset_t none{};
     ::sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -151,7 +151,9 @@ template <>
 inline constexpr auto fields<MemoryResources> = std::tuple(
     Field("limit", &MemoryResources::limit),
     Field("reservation", &MemoryResources::reservation),
-    Field("swap", &MemoryResources::swap)
+    Field("swap", &MemoryResources::swap),
+    Field("useHierarchy", &MemoryResources::use_hierarchy),
+    Field("checkBeforeUpdate", &MemoryResources::check_before_update)
 );
 
 template <>
@@ -169,6 +171,12 @@ template <>
 inline constexpr auto fields<PidsResources> = std::tuple(Field("limit", &PidsResources::limit));
 
 template <>
+inline constexpr auto fields<HugepageLimit> = std::tuple(
+    Field("pageSize", &HugepageLimit::page_size, Presence::required),
+    Field("limit", &HugepageLimit::limit, Presence::required)
+);
+
+template <>
 inline constexpr auto fields<DeviceRule> = std::tuple(
     Field("allow", &DeviceRule::allow),
     Field("type", &DeviceRule::type),
@@ -183,6 +191,7 @@ inline constexpr auto fields<Resources> = std::tuple(
     Field("memory", &Resources::memory),
     Field("cpu", &Resources::cpu),
     Field("pids", &Resources::pids),
+    Field("hugepageLimits", &Resources::hugepage_limits),
     Field("unified", &Resources::unified)
 );
 

@@ -132,6 +132,8 @@ struct MemoryResources {
     std::optional<std::int64_t> limit{}; ///< bytes; -1: unlimited
     std::optional<std::int64_t> reservation{};
     std::optional<std::int64_t> swap{}; ///< memory and swap together
+    bool use_hierarchy = false;         ///< cgroup v2 knows nothing else
+    bool check_before_update = false;   ///< no limit below what is in use
 
     friend bool operator==(const MemoryResources&, const MemoryResources&) = default;
 };
@@ -154,6 +156,14 @@ struct PidsResources {
     friend bool operator==(const PidsResources&, const PidsResources&) = default;
 };
 
+/// For pages of one size.
+struct HugepageLimit {
+    std::string page_size;   ///< "2MB"
+    std::uint64_t limit = 0; ///< bytes
+
+    friend bool operator==(const HugepageLimit&, const HugepageLimit&) = default;
+};
+
 /// Whether devices may be opened or made; of several that match, the last one counts.
 struct DeviceRule {
     bool allow = false;
@@ -170,6 +180,7 @@ struct Resources {
     MemoryResources memory;
     CpuResources cpu;
     PidsResources pids;
+    std::vector<HugepageLimit> hugepage_limits{};
     std::map<std::string, std::string> unified; ///< cgroup v2 file: text
 
     friend bool operator==(const Resources&, const Resources&) = default;

@@ -5,6 +5,7 @@
 #include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
 #include "guest-agent/cgroup/event_file.hpp"
+#include "guest-agent/cgroup/numbers.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -130,12 +131,19 @@ CgroupDir::~CgroupDir() {
     }
 }
 
-void CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
+std::vector<std::string> CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
+    std::vector<std::string> left_out;
     if (writes.empty()) {
-        return;
+        return left_out;
     }
     const std::string controllers = read_file(path_ / "cgroup.controllers", max_control_file);
     for (const CgroupWrite& one : writes) {
+        if (!one.field.empty() && !std::filesystem::exists(path_ / one.file)) {
+            if (left_out.empty() || left_out.back() != one.field) {
+                left_out.push_back(one.field);
+            }
+            continue;
+        }
         if (!one.controller.empty() && !has_word(controllers, one.controller)) {
             throw Error(
                 Code::failed_precondition,
@@ -145,6 +153,7 @@ void CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
         }
         write(one);
     }
+    return left_out;
 }
 
 void CgroupDir::write(const CgroupWrite& write) {
@@ -159,7 +168,7 @@ void CgroupDir::write(const CgroupWrite& write) {
     }
 }
 
-void CgroupDir::change(const std::vector<CgroupWrite>& writes) {
+std::vector<std::string> CgroupDir::change(const std::vector<CgroupWrite>& writes) {
     std::vector<CgroupWrite> before;
     for (const CgroupWrite& one : writes) {
         std::string text;
@@ -171,7 +180,7 @@ void CgroupDir::change(const std::vector<CgroupWrite>& writes) {
         before.push_back({one.controller, one.file, text.substr(0, text.find('\n'))});
     }
     try {
-        apply(writes);
+        return apply(writes);
     } catch (...) {
         for (const CgroupWrite& one : before) {
             try {
@@ -180,6 +189,22 @@ void CgroupDir::change(const std::vector<CgroupWrite>& writes) {
             }
         }
         throw;
+    }
+}
+
+void CgroupDir::check_memory(const oci::MemoryResources& memory) const {
+    const std::int64_t limit = memory.limit.value_or(0);
+    if (limit <= 0) {
+        return;
+    }
+    const std::string text = read_file(path_ / "memory.current", max_control_file);
+    const std::uint64_t used = parse_number(text).value_or(0);
+    if (used > static_cast<std::uint64_t>(limit)) {
+        throw Error(
+            Code::failed_precondition,
+            "linux.resources.memory.limit: " + std::to_string(limit) + " is below the " +
+                std::to_string(used) + " bytes in use (checkBeforeUpdate)"
+        );
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <sys/types.h>
 #include <vector>
@@ -32,11 +33,15 @@ class CgroupDir {
     /// For clone3's CLONE_INTO_CGROUP.
     int fd() const noexcept { return directory_.get(); }
 
+    /// Gives the JSON paths of what may be left out and was, as this kernel does not have it.
     /// Throws: Error; failed_precondition naming a controller that the guest does not have.
-    void apply(const std::vector<CgroupWrite>& writes);
+    std::vector<std::string> apply(const std::vector<CgroupWrite>& writes);
 
     /// The same for a cgroup in use: after a failure all is as it was.
-    void change(const std::vector<CgroupWrite>& writes);
+    std::vector<std::string> change(const std::vector<CgroupWrite>& writes);
+
+    /// Throws: Error (failed_precondition) if more memory is in use than is to be allowed.
+    void check_memory(const oci::MemoryResources& memory) const;
 
     /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it;
     /// of a thousand of them, so that a container cannot hold up the agent.

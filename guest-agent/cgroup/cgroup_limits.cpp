@@ -19,6 +19,10 @@ std::string bytes_or_max(std::int64_t bytes) {
 void add_memory(const oci::MemoryResources& memory, std::vector<CgroupWrite>& writes) {
     // A limit of 0 is how Go programs write "none".
     const bool limited = memory.limit.value_or(0) != 0;
+    if (limited && *memory.limit < 0 && memory.swap.value_or(0) == 0) {
+        // In version 1 all of it was unlimited then.
+        writes.push_back({"memory", "memory.swap.max", "max"});
+    }
     if (memory.swap.value_or(0) != 0) {
         // The spec counts memory and swap together, cgroup v2 swap alone.
         std::int64_t swap = *memory.swap;
@@ -55,7 +59,12 @@ void add_cpu(const oci::CpuResources& cpu, std::vector<CgroupWrite>& writes) {
     if (cpu.shares.value_or(0) != 0) {
         writes.push_back({"cpu", "cpu.weight", std::to_string(to_weight(*cpu.shares))});
     }
-    if (cpu.quota.value_or(0) != 0 || cpu.period.value_or(0) != 0) {
+    const bool has_quota = cpu.quota.value_or(0) != 0 || cpu.period.value_or(0) != 0;
+    if (cpu.burst && has_quota) {
+        // The kernel takes no quota below the burst, nor a burst above the quota.
+        writes.push_back({"cpu", "cpu.max.burst", "0"});
+    }
+    if (has_quota) {
         const std::int64_t quota = cpu.quota.value_or(-1);
         const std::uint64_t period = cpu.period.value_or(0);
         writes.push_back(
@@ -76,6 +85,26 @@ void add_cpu(const oci::CpuResources& cpu, std::vector<CgroupWrite>& writes) {
     }
 }
 
+void add_hugepages(
+    const std::vector<oci::HugepageLimit>& limits, std::vector<CgroupWrite>& writes
+) {
+    for (std::size_t i = 0; i < limits.size(); ++i) {
+        const std::string field = "linux.resources.hugepageLimits[" + std::to_string(i) + "]";
+        const std::string& size = limits[i].page_size;
+        const std::size_t unit = size.find_first_not_of("0123456789");
+        if (unit == 0 || unit == std::string::npos ||
+            (size.substr(unit) != "KB" && size.substr(unit) != "MB" && size.substr(unit) != "GB")) {
+            refuse(field + ".pageSize", "must be a number with KB, MB or GB");
+        }
+        // Pages, and those that are promised to a mapping (hugetlb_rsvd of cgroup v1).
+        for (const char* file : {".max", ".rsvd.max"}) {
+            writes.push_back(
+                {"hugetlb", "hugetlb." + size + file, std::to_string(limits[i].limit), field}
+            );
+        }
+    }
+}
+
 CgroupWrite unified_write(const std::string& file, const std::string& value) {
     const bool plain = std::all_of(file.begin(), file.end(), [](unsigned char c) {
         return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '.' || c == '_' || c == '-' ||
@@ -90,7 +119,9 @@ CgroupWrite unified_write(const std::string& file, const std::string& value) {
     if (controller == "cgroup") {
         refuse("linux.resources.unified." + file.substr(0, 64), "belongs to no controller");
     }
-    return {controller, file, value};
+    // Without a limit there are no fewer pages in the guest than with one, as it has none.
+    const bool optional = controller == "hugetlb";
+    return {controller, file, value, optional ? "linux.resources.unified." + file : ""};
 }
 
 } // namespace
@@ -102,6 +133,7 @@ std::vector<CgroupWrite> cgroup_writes(const oci::Resources& resources) {
     if (resources.pids.limit.value_or(0) != 0) {
         writes.push_back({"pids", "pids.max", bytes_or_max(*resources.pids.limit)});
     }
+    add_hugepages(resources.hugepage_limits, writes);
     for (const auto& [file, value] : resources.unified) {
         writes.push_back(unified_write(file, value));
     }

@@ -1,7 +1,6 @@
 #include "guest-agent/cgroup/device_rules.hpp"
 
 #include "common/base/error.hpp"
-#include "common/base/unique_fd.hpp"
 #include "common/oci/refuse.hpp"
 
 #include <cstddef>
@@ -176,25 +175,41 @@ std::vector<bpf_insn> compile_device_rules(const std::vector<oci::DeviceRule>& r
     return program;
 }
 
-void attach_device_rules(int cgroup, const std::vector<bpf_insn>& program) {
+DeviceProgram load_device_rules(const std::vector<oci::DeviceRule>& rules) {
+    if (rules.empty()) {
+        return {};
+    }
     static constexpr char license[] = "Apache-2.0";
+    const std::vector<bpf_insn> program = compile_device_rules(rules);
     bpf_attr load{};
     load.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
     load.insns = reinterpret_cast<std::uint64_t>(program.data());
     load.insn_cnt = static_cast<std::uint32_t>(program.size());
     load.license = reinterpret_cast<std::uint64_t>(license);
-    const UniqueFd loaded(bpf(BPF_PROG_LOAD, load));
+    UniqueFd loaded(bpf(BPF_PROG_LOAD, load));
     if (!loaded) {
         throw_errno("load", "the rules of linux.resources.devices");
     }
+    return loaded;
+}
+
+void replace_device_rules(int cgroup, DeviceProgram& attached, DeviceProgram program) {
+    if (!program) {
+        return;
+    }
     bpf_attr attach{};
     attach.target_fd = static_cast<std::uint32_t>(cgroup);
-    attach.attach_bpf_fd = static_cast<std::uint32_t>(loaded.get());
+    attach.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
     attach.attach_type = BPF_CGROUP_DEVICE;
     attach.attach_flags = BPF_F_ALLOW_MULTI; // a container in the container has its own
+    if (attached) {
+        attach.attach_flags |= BPF_F_REPLACE;
+        attach.replace_bpf_fd = static_cast<std::uint32_t>(attached.get());
+    }
     if (bpf(BPF_PROG_ATTACH, attach) != 0) {
         throw_errno("attach", "the rules of linux.resources.devices");
     }
+    attached = std::move(program);
 }
 
 } // namespace cppvm::guest

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/base/unique_fd.hpp"
 #include "common/oci/spec.hpp"
 
 #include <linux/bpf.h>
@@ -14,7 +15,16 @@ namespace cppvm::guest {
 /// Throws: Error (invalid_argument) that names the field.
 std::vector<bpf_insn> compile_device_rules(const std::vector<oci::DeviceRule>& rules);
 
-/// For all processes in the cgroup, and in those below. Throws: Error.
-void attach_device_rules(int cgroup, const std::vector<bpf_insn>& program);
+/// Such a program in the kernel: its descriptor. It stays for as long as it is attached.
+using DeviceProgram = UniqueFd;
+
+/// Empty for no rules at all. Throws: Error; invalid_argument as above.
+DeviceProgram load_device_rules(const std::vector<oci::DeviceRule>& rules);
+
+/// For all processes in the cgroup and in those below: at no time are there no rules, or those of
+/// both. `attached`: what this has attached there before, or nothing; then what it has now. With an
+/// empty program nothing changes.
+/// Throws: Error; then nothing has changed.
+void replace_device_rules(int cgroup, DeviceProgram& attached, DeviceProgram program);
 
 } // namespace cppvm::guest

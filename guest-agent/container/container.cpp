@@ -68,21 +68,17 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
 }
 
 Awaitable<> Container::set_up(StdioRequest request) {
-    const std::vector<CgroupWrite> limits = cgroup_writes(spec_.linux_part.resources);
-    std::vector<bpf_insn> device_rules;
-    if (!spec_.linux_part.resources.devices.empty()) {
-        device_rules = compile_device_rules(spec_.linux_part.resources.devices);
-    }
+    const oci::Resources& resources = spec_.linux_part.resources;
+    const std::vector<CgroupWrite> limits = cgroup_writes(resources);
+    DeviceProgram device_rules = load_device_rules(resources.devices);
     if (spec_.linux_part.seccomp) {
         seccomp_ = compile_seccomp(*spec_.linux_part.seccomp);
     }
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
     cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
-    cgroup_->apply(limits);
-    if (!device_rules.empty()) {
-        attach_device_rules(cgroup_->fd(), device_rules);
-    }
-    watch_memory(spec_.linux_part.resources);
+    unsupported_ = cgroup_->apply(limits);
+    replace_device_rules(cgroup_->fd(), device_program_, std::move(device_rules));
+    watch_memory(resources);
     watches_.spawn("watch kills for memory", watch_kills());
     InitLaunch launch{
         .spec = spec_,
@@ -149,10 +145,18 @@ Awaitable<> Container::freeze(bool frozen) {
     co_await cgroup_->freeze(frozen, deadline_in(freeze_limit));
 }
 
-void Container::update(const oci::Resources& resources) {
+std::vector<std::string> Container::update(const oci::Resources& resources) {
     state_.check_updatable();
-    cgroup_->change(cgroup_writes(resources));
+    const std::vector<CgroupWrite> limits = cgroup_writes(resources);
+    // What may be wrong with them shows before anything changes.
+    DeviceProgram device_rules = load_device_rules(resources.devices);
+    if (resources.memory.check_before_update) {
+        cgroup_->check_memory(resources.memory);
+    }
+    std::vector<std::string> unsupported = cgroup_->change(limits);
+    replace_device_rules(cgroup_->fd(), device_program_, std::move(device_rules));
     watch_memory(resources);
+    return unsupported;
 }
 
 Awaitable<> Container::start() {

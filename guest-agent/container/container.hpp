@@ -3,6 +3,7 @@
 #include "common/async/task_group.hpp"
 #include "common/oci/spec.hpp"
 #include "guest-agent/cgroup/cgroup_dir.hpp"
+#include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/event_file.hpp"
 #include "guest-agent/cgroup/stats.hpp"
 #include "guest-agent/container/container_state.hpp"
@@ -64,6 +65,8 @@ class Container : public std::enable_shared_from_this<Container> {
 
     const std::string& id() const noexcept { return id_; }
     pid_t pid() const noexcept { return init_->pid(); }
+    /// JSON paths of limits that this kernel does not have, by `create`.
+    const std::vector<std::string>& unsupported() const noexcept { return unsupported_; }
 
     /// Throws: Error (not_found) if init has ended.
     void signal_all(int number);
@@ -75,9 +78,10 @@ class Container : public std::enable_shared_from_this<Container> {
     /// Throws: Error: failed_precondition unless running, deadline_exceeded (then they run).
     Awaitable<> freeze(bool frozen);
 
-    /// Changes its limits. After a failure they are as they were.
+    /// Changes its limits; gives the JSON paths of those that this kernel does not have. After a
+    /// failure they are as they were.
     /// Throws: Error; failed_precondition unless it has been created and has not exited.
-    void update(const oci::Resources& resources);
+    std::vector<std::string> update(const oci::Resources& resources);
 
     /// Throws: Error.
     CgroupStats stats() const { return read_stats(context_.cgroup_root / id_); }
@@ -115,6 +119,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::string id_;
     oci::Spec spec_;
     std::uint64_t namespaces_ = 0;
+    std::vector<std::string> unsupported_;
     SeccompFilter seccomp_;
     std::unique_ptr<CgroupDir> cgroup_;
     std::optional<EventFile> memory_events_; ///< nothing where the kernel has no limits of memory
@@ -129,3 +134,4 @@ class Container : public std::enable_shared_from_this<Container> {
 };
 
 } // namespace cppvm::guest
+    DeviceProgram device_program_;           ///< attached to the cgroup

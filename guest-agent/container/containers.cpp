@@ -97,6 +97,8 @@ Containers::exec(ProcessName name, std::string_view process_text, StdioRequest s
     result.unsupported = unsupported_of(parsed);
     result.pid = co_await container->exec(name.exec_id, std::move(parsed.value), stdio);
     co_return result;
+    const auto& missing = container->unsupported();
+    result.unsupported.insert(result.unsupported.end(), missing.begin(), missing.end());
 }
 
 Awaitable<unsigned> Containers::wait(ProcessName name) {
@@ -151,10 +153,8 @@ std::vector<std::string> Containers::update(const std::string& id, std::string_v
     const auto container = find(id);
     oci::Parsed<oci::Resources> parsed = oci::parse_resources(resources);
     std::vector<std::string> unsupported = unsupported_of(parsed);
-    if (!parsed.value.devices.empty()) {
-        unsupported.emplace_back("linux.resources.devices"); // those of its start stay
-    }
-    container->update(parsed.value);
+    const std::vector<std::string> missing = container->update(parsed.value);
+    unsupported.insert(unsupported.end(), missing.begin(), missing.end());
     return unsupported;
 }
 

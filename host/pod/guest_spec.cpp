@@ -60,9 +60,7 @@ void drop(std::string& value, const char* path, Paths& unsupported) {
 void translate_resources(oci::Resources& resources, Paths& unsupported) {
     drop(resources.cpu.cpus, "linux.resources.cpu.cpus", unsupported);
     drop(resources.cpu.mems, "linux.resources.cpu.mems", unsupported);
-    constexpr std::array<std::string_view, 5> controllers = {
-        "cpuset.", "io.", "rdma.", "misc.", "hugetlb."
-    };
+    constexpr std::array<std::string_view, 4> controllers = {"cpuset.", "io.", "rdma.", "misc."};
     std::erase_if(resources.unified, [&](const auto& entry) {
         const std::string& file = entry.first;
         const bool of_the_host = std::ranges::any_of(controllers, [&](std::string_view controller) {

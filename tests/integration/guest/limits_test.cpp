@@ -80,6 +80,77 @@ TEST_F(AgentLimitsTest, TellsWhatAContainerUses) {
     });
 }
 
+/// Opens a device of the container's; what became of that.
+Awaitable<std::string> read_device(HostSide& host, std::string exec_id) {
+    const RunResult result = co_await host.run_exec(
+        "c1", std::move(exec_id), make_process({"sh", "-c", "exec 3< /dev/device && echo opened"})
+    );
+    co_return result.output + result.errors;
+}
+
+TEST_F(AgentLimitsTest, ReplacesDeviceRules) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        // One that the kernel has and no container may use: /dev/fuse.
+        Json spec = make_spec(agent, "c1", {"sleep", "1000"});
+        spec["linux"]["devices"] = {
+            {{"path", "/dev/device"}, {"type", "c"}, {"major", 10}, {"minor", 229}}
+        };
+        const Json none = {{"allow", false}, {"access", "rwm"}};
+        const Json one = {
+            {"allow", true}, {"type", "c"}, {"major", 10}, {"minor", 229}, {"access", "rw"}
+        };
+        const auto update = [&host](Json rules) -> Awaitable<int> {
+            agent::v2::UpdateContainerRequest request;
+            request.set_container_id("c1");
+            request.set_resources(Json{{"devices", std::move(rules)}}.dump());
+            const auto response = co_await host.rpc().update_container(request);
+            co_return response.unsupported_size();
+        };
+        for (const bool has_rules_at_first : {true, false}) {
+            if (has_rules_at_first) {
+                spec["linux"]["resources"]["devices"] = Json::array({none});
+            } else {
+                spec["linux"].erase("resources");
+            }
+            co_await host.create("c1", spec);
+            co_await host.start("c1");
+            const std::string at_first = co_await read_device(host, "e1");
+            EXPECT_EQ(at_first == "opened\n", !has_rules_at_first) << at_first;
+            int unsupported = co_await update(Json::array({none}));
+            EXPECT_EQ(unsupported, 0);
+            const std::string refused = co_await read_device(host, "e2");
+            EXPECT_THAT(refused, HasSubstr("Operation not permitted"));
+            unsupported = co_await update(Json::array({none, one}));
+            EXPECT_EQ(unsupported, 0);
+            const std::string allowed = co_await read_device(host, "e3");
+            EXPECT_EQ(allowed, "opened\n");
+            const Status malformed =
+                co_await failure_of(update(Json::array({Json{{"allow", true}, {"type", "x"}}})));
+            EXPECT_EQ(malformed.message, "linux.resources.devices[0].type: unknown type 'x'");
+            const std::string still = co_await read_device(host, "e4");
+            EXPECT_EQ(still, "opened\n");
+            co_await end(host);
+        }
+    });
+}
+
+TEST_F(AgentLimitsTest, NamesLimitsThatThisKernelDoesNotHave) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        Json spec = make_spec(agent, "c1", {"true"});
+        spec["linux"]["resources"] = {
+            {"hugepageLimits", {{{"pageSize", "3MB"}, {"limit", 0}}}},
+            {"unified", {{"hugetlb.5MB.max", "0"}}}
+        };
+        const RunResult result = co_await host.run("c1", spec);
+        EXPECT_THAT(
+            result.unsupported,
+            ::testing::ElementsAre(
+                "linux.resources.hugepageLimits[0]", "linux.resources.unified.hugetlb.5MB.max"
+            )
+        );
+    });
+}
+
 TEST_F(AgentLimitsTest, SaysWhatIsWrongWithAnUpdate) {
     run_test([this](HostSide& host) -> Awaitable<> {
         co_await start_sleeper(host);

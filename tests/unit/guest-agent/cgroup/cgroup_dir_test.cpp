@@ -2,6 +2,7 @@
 #include "common/os/file.hpp"
 #include "guest-agent/cgroup/cgroup_dir.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/failure_of.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -49,6 +50,36 @@ TEST_F(CgroupDirTest, WritesLimits) {
     cgroup.apply({{"memory", "memory.max", "1000"}, {"pids", "pids.max", "5"}});
     EXPECT_EQ(read_file(root / "c1/memory.max", 100), "1000");
     EXPECT_EQ(read_file(root / "c1/pids.max", 100), "5");
+}
+
+TEST_F(CgroupDirTest, LeavesOutWhatMayBeAndIsNotThere) {
+    CgroupDir cgroup(loop.get_executor(), root / "c1");
+    write(root / "c1/cgroup.controllers", "hugetlb pids\n");
+    write(root / "c1/hugetlb.2MB.max", "");
+    write(root / "c1/pids.max", "");
+    const std::vector<CgroupWrite> limits{
+        {"hugetlb", "hugetlb.2MB.max", "1", "first"},
+        {"hugetlb", "hugetlb.1GB.max", "2", "second"},
+        {"hugetlb", "hugetlb.1GB.rsvd.max", "2", "second"},
+        {"rdma", "rdma.max", "3", "third"},
+        {"pids", "pids.max", "5"},
+    };
+    EXPECT_THAT(cgroup.apply(limits), ElementsAre("second", "third"));
+    EXPECT_EQ(read_file(root / "c1/hugetlb.2MB.max", 100), "1");
+    EXPECT_EQ(read_file(root / "c1/pids.max", 100), "5");
+    EXPECT_THAT(cgroup.change(limits), ElementsAre("second", "third"));
+}
+
+TEST_F(CgroupDirTest, RefusesALimitBelowWhatIsInUse) {
+    CgroupDir cgroup(loop.get_executor(), root / "c1");
+    write(root / "c1/memory.current", "4096\n");
+    EXPECT_NO_THROW(cgroup.check_memory({.limit = 4096}));
+    EXPECT_NO_THROW(cgroup.check_memory({.limit = -1}));
+    EXPECT_NO_THROW(cgroup.check_memory({}));
+    EXPECT_EQ(
+        testing::failure_of([&] { cgroup.check_memory({.limit = 4095}); }),
+        "linux.resources.memory.limit: 4095 is below the 4096 bytes in use (checkBeforeUpdate)"
+    );
 }
 
 TEST_F(CgroupDirTest, NamesAMissingController) {

@@ -52,7 +52,11 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         LimitsCase{"Nothing", {}, {}},
         LimitsCase{"Memory", memory({.limit = 1000}), {{"memory", "memory.max", "1000"}}},
-        LimitsCase{"MemoryUnlimited", memory({.limit = -1}), {{"memory", "memory.max", "max"}}},
+        LimitsCase{
+            "MemoryUnlimited",
+            memory({.limit = -1}),
+            {{"memory", "memory.swap.max", "max"}, {"memory", "memory.max", "max"}}
+        },
         LimitsCase{"MemoryZeroIsNone", memory({.limit = 0}), {}},
         LimitsCase{
             "SwapIsTheRest",
@@ -79,6 +83,14 @@ INSTANTIATE_TEST_SUITE_P(
         LimitsCase{"QuotaAlone", cpu({.quota = 5000}), {{"cpu", "cpu.max", "5000 100000"}}},
         LimitsCase{"QuotaUnlimited", cpu({.quota = -1}), {{"cpu", "cpu.max", "max 100000"}}},
         LimitsCase{"PeriodAlone", cpu({.period = 7}), {{"cpu", "cpu.max", "max 7"}}},
+        LimitsCase{"Burst", cpu({.burst = 9}), {{"cpu", "cpu.max.burst", "9"}}},
+        LimitsCase{
+            "BurstAndQuota",
+            cpu({.quota = 5000, .burst = 9}),
+            {{"cpu", "cpu.max.burst", "0"},
+             {"cpu", "cpu.max", "5000 100000"},
+             {"cpu", "cpu.max.burst", "9"}}
+        },
         LimitsCase{"Idle", cpu({.idle = 1}), {{"cpu", "cpu.idle", "1"}}},
         LimitsCase{
             "Sets",
@@ -99,10 +111,35 @@ TEST(CgroupLimitsTest, TakesUnifiedFilesLast) {
         cgroup_writes(resources),
         ElementsAre(
             CgroupWrite{"pids", "pids.max", "3"},
-            CgroupWrite{"hugetlb", "hugetlb.2MB.max", "0"},
+            CgroupWrite{
+                "hugetlb", "hugetlb.2MB.max", "0", "linux.resources.unified.hugetlb.2MB.max"
+            },
             CgroupWrite{"pids", "pids.max", "5"}
         )
     );
+}
+
+TEST(CgroupLimitsTest, LimitsHugePagesWhereThereAreAny) {
+    oci::Resources resources;
+    resources.hugepage_limits = {{"2MB", 6}, {"64KB", 0}};
+    const std::string first = "linux.resources.hugepageLimits[0]";
+    const std::string second = "linux.resources.hugepageLimits[1]";
+    EXPECT_THAT(
+        cgroup_writes(resources),
+        ElementsAre(
+            CgroupWrite{"hugetlb", "hugetlb.2MB.max", "6", first},
+            CgroupWrite{"hugetlb", "hugetlb.2MB.rsvd.max", "6", first},
+            CgroupWrite{"hugetlb", "hugetlb.64KB.max", "0", second},
+            CgroupWrite{"hugetlb", "hugetlb.64KB.rsvd.max", "0", second}
+        )
+    );
+    for (const char* size : {"", "2", "MB", "2mb", "2MBx", "../2MB", "2 MB", "-2MB"}) {
+        resources.hugepage_limits = {{size, 1}};
+        EXPECT_EQ(
+            testing::failure_of([&] { cgroup_writes(resources); }),
+            "linux.resources.hugepageLimits[0].pageSize: must be a number with KB, MB or GB"
+        ) << size;
+    }
 }
 
 TEST(CgroupLimitsTest, RefusesUnifiedNamesThatAreNoFilesOfControllers) {

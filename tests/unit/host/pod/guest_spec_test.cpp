@@ -94,13 +94,12 @@ TEST(GuestSpecTest, ReportsLimitsInNumbersOfTheHost) {
         ElementsAre(
             "linux.resources.cpu.cpus",
             "linux.resources.unified.cpuset.cpus",
-            "linux.resources.unified.hugetlb.1GB.max",
             "linux.resources.unified.io.max"
         )
     );
     oci::Resources left;
     left.cpu.shares = 512;
-    left.unified = {{"memory.high", "1"}};
+    left.unified = {{"hugetlb.1GB.max", "0"}, {"memory.high", "1"}};
     EXPECT_EQ(guest.spec.linux_part.resources, left);
 }
 

@@ -225,8 +225,13 @@ inline constexpr auto fields<Personality> =
     std::tuple(Field("domain", &Personality::domain, Presence::required));
 
 template <>
+inline constexpr auto fields<TimeOffset> =
+    std::tuple(Field("secs", &TimeOffset::secs), Field("nanosecs", &TimeOffset::nanosecs));
+
+template <>
 inline constexpr auto fields<Linux> = std::tuple(
     Field("namespaces", &Linux::namespaces),
+    Field("timeOffsets", &Linux::time_offsets),
     Field("uidMappings", &Linux::uid_mappings),
     Field("gidMappings", &Linux::gid_mappings),
     Field("devices", &Linux::devices),
@@ -252,6 +257,8 @@ template <>
 inline constexpr auto fields<Hooks> = std::tuple(
     Field("prestart", &Hooks::prestart),
     Field("createRuntime", &Hooks::create_runtime),
+    Field("createContainer", &Hooks::create_container),
+    Field("startContainer", &Hooks::start_container),
     Field("poststart", &Hooks::poststart),
     Field("poststop", &Hooks::poststop)
 );

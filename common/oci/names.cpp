@@ -17,6 +17,7 @@ constexpr unsigned long no_atime_flags = MS_NOATIME | MS_RELATIME | MS_STRICTATI
 constexpr std::uint64_t no_atime = MOUNT_ATTR__ATIME;
 
 constexpr std::array mount_table{
+    MountWord{"acl", 0, 0, 0, 0}, // the file system's own affair, as "noacl"
     MountWord{"async", 0, MS_SYNCHRONOUS, 0, 0},
     MountWord{"atime", 0, no_atime_flags, MOUNT_ATTR_RELATIME, no_atime},
     MountWord{"defaults", 0, 0, 0, 0},
@@ -28,6 +29,7 @@ constexpr std::array mount_table{
     MountWord{"lazytime", MS_LAZYTIME, 0, 0, 0},
     MountWord{"loud", 0, MS_SILENT, 0, 0},
     MountWord{"mand", 0, 0, 0, 0}, // Linux 5.15 and later have no mandatory locks
+    MountWord{"noacl", 0, 0, 0, 0},
     MountWord{"noatime", MS_NOATIME, no_atime_flags, MOUNT_ATTR_NOATIME, no_atime},
     MountWord{"nodev", MS_NODEV, 0, MOUNT_ATTR_NODEV, 0},
     MountWord{"nodiratime", MS_NODIRATIME, 0, MOUNT_ATTR_NODIRATIME, 0},
@@ -66,6 +68,7 @@ constexpr std::array namespace_table{
     NamespaceWord{"mount", CLONE_NEWNS},
     NamespaceWord{"network", CLONE_NEWNET},
     NamespaceWord{"pid", CLONE_NEWPID},
+    NamespaceWord{"time", CLONE_NEWTIME},
     NamespaceWord{"user", CLONE_NEWUSER},
     NamespaceWord{"uts", CLONE_NEWUTS},
 };

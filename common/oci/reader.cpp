@@ -20,18 +20,4 @@ void Reader::read(const Json& json, const JsonPath& path, std::string& value) {
     }
 }
 
-void Reader::read(
-    const Json& json, const JsonPath& path, std::map<std::string, std::string>& value
-) {
-    if (!json.is_object()) {
-        fail(path, "must be an object");
-    }
-    for (const auto& [name, item] : json.items()) {
-        if (name.find('\0') != std::string::npos) {
-            fail(path, "has a name with a NUL character");
-        }
-        read(item, JsonPath(path, name), value[name]);
-    }
-}
-
 } // namespace cppvm::oci::detail

@@ -74,7 +74,6 @@ class Reader {
 
     void read(const Json& json, const JsonPath& path, bool& value);
     void read(const Json& json, const JsonPath& path, std::string& value);
-    void read(const Json& json, const JsonPath& path, std::map<std::string, std::string>& value);
 
     template <std::integral T>
     void read(const Json& json, const JsonPath& path, T& value) {
@@ -103,6 +102,19 @@ class Reader {
         for (const Json& item : json) {
             const JsonPath place(path, value.size());
             read(item, place, value.emplace_back());
+        }
+    }
+
+    template <class T>
+    void read(const Json& json, const JsonPath& path, std::map<std::string, T>& value) {
+        if (!json.is_object()) {
+            fail(path, "must be an object");
+        }
+        for (const auto& [name, item] : json.items()) {
+            if (name.find('\0') != std::string::npos) {
+                fail(path, "has a name with a NUL character");
+            }
+            read(item, JsonPath(path, name), value[name]);
         }
     }
 

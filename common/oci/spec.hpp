@@ -222,8 +222,17 @@ struct Personality {
     friend bool operator==(const Personality&, const Personality&) = default;
 };
 
+/// What a clock of a time namespace shows more than the machine's; both parts are added.
+struct TimeOffset {
+    std::int64_t secs = 0;
+    std::uint32_t nanosecs = 0;
+
+    friend bool operator==(const TimeOffset&, const TimeOffset&) = default;
+};
+
 struct Linux {
     std::vector<Namespace> namespaces;
+    std::map<std::string, TimeOffset> time_offsets; ///< by clock: "monotonic", "boottime"
     std::vector<IdMapping> uid_mappings;
     std::vector<IdMapping> gid_mappings;
     std::vector<Device> devices;
@@ -239,8 +248,7 @@ struct Linux {
     friend bool operator==(const Linux&, const Linux&) = default;
 };
 
-/// A program of the host that is run at a point of the container's life (config.md, "POSIX-platform
-/// Hooks").
+/// A program that is run at a point of the container's life (config.md, "POSIX-platform Hooks").
 struct Hook {
     std::string path;
     std::vector<std::string> args; ///< with [0]
@@ -250,10 +258,11 @@ struct Hook {
     friend bool operator==(const Hook&, const Hook&) = default;
 };
 
-/// Those that run in the runtime's own namespaces.
 struct Hooks {
     std::vector<Hook> prestart;
     std::vector<Hook> create_runtime;
+    std::vector<Hook> create_container; ///< in the container's namespaces, as the next
+    std::vector<Hook> start_container;
     std::vector<Hook> poststart;
     std::vector<Hook> poststop;
 

@@ -47,6 +47,15 @@ OrderedJson write(const std::vector<T>& values) {
     return list;
 }
 
+template <class T>
+OrderedJson write(const std::map<std::string, T>& values) {
+    OrderedJson object = OrderedJson::object();
+    for (const auto& [name, value] : values) {
+        object[name] = write(value);
+    }
+    return object;
+}
+
 /// Without the members that say nothing, unless they are required.
 template <class T>
 OrderedJson write(const T& value) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 namespace cppvm::wire {
 
@@ -13,7 +14,7 @@ inline constexpr std::uint32_t host_cid = 2;
 /// Version of everything between host and agent (this folder, proto/cppvm/agent.proto): the two
 /// work together if and only if it is the same. Raised by every change that the other side could
 /// misread.
-inline constexpr std::uint32_t protocol_version = 4;
+inline constexpr std::uint32_t protocol_version = 5;
 
 /// Where the guest mounts the pod's two virtiofs exports, with their tags: root file systems, of
 /// which only the guest changes anything, and volumes, which the host changes too. Both hold what
@@ -27,6 +28,10 @@ inline constexpr const char* guest_volumes_path = "/run/cppvm/share/volumes";
 /// Type of a mount whose source is a character device of the host: `source` is its number ("1:3"),
 /// and the guest binds a node of that number.
 inline constexpr const char* device_mount_type = "cppvm-device";
+
+/// How the path of a namespace in a spec begins that is another container's of the same machine:
+/// then comes that container's id.
+inline constexpr std::string_view container_prefix = "container:";
 
 /// Kernel command line: the host's port for hello. Absent: the agent waits to be dialled.
 inline constexpr const char* boot_port_key = "cppvm.boot_port";

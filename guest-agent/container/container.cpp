@@ -3,6 +3,7 @@
 #include "common/async/timeout.hpp"
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
+#include "common/oci/container_state.hpp"
 #include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
 #include "guest-agent/setup/capabilities.hpp"
@@ -14,6 +15,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <fcntl.h>
+#include <sched.h>
 #include <utility>
 
 namespace cppvm::guest {
@@ -30,9 +33,11 @@ constexpr auto kill_report_interval = std::chrono::seconds(1);
 
 } // namespace
 
-Container::Container(const ContainerContext& context, std::string id, oci::Spec spec)
-    : context_(context), id_(std::move(id)), spec_(std::move(spec)),
+Container::Container(const ContainerContext& context, ContainerSpec spec)
+    : context_(context), id_(std::move(spec.id)), spec_(std::move(spec.oci)),
+      bundle_(std::move(spec.bundle)), joined_(std::move(spec.joined)),
       namespaces_(namespace_flags(spec_.linux_part)),
+      owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
       execs_ended_(context_.executor), state_(id_), watches_(context_.executor, context_.logger),
       tasks_(context_.executor, context_.logger) {}
@@ -84,7 +89,9 @@ Awaitable<> Container::set_up(StdioRequest request) {
         .spec = spec_,
         .process = make_process_spec(spec_.process, request),
         .share = context_.share,
-        .namespaces = namespaces_,
+        .bundle = bundle_,
+        .namespaces = namespaces_ & ~flags_of(joined_),
+        .joined = joined_,
         .cgroup = cgroup_->fd(),
     };
     stdio.describe(launch.process);
@@ -93,7 +100,10 @@ Awaitable<> Container::set_up(StdioRequest request) {
             self->on_init_reaped();
         }
     });
-    co_await init_->prepare(stdio, deadline_in(set_up_limit));
+    joined_.clear();
+    co_await init_->prepare(
+        stdio, deadline_in(set_up_limit + oci::time_limit(spec_.hooks.create_container))
+    );
 }
 
 void Container::watch_memory(const oci::Resources& resources) {
@@ -159,11 +169,25 @@ std::vector<std::string> Container::update(const oci::Resources& resources) {
     return unsupported;
 }
 
+UniqueFd Container::open_init() const {
+    const int pidfd = init_->pidfd();
+    if (pidfd < 0 || state_.is<ContainerState::Creating>()) {
+        throw Error(Code::failed_precondition, "container " + id_ + " does not run");
+    }
+    UniqueFd copy(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
+    if (!copy) {
+        throw_errno("copy a descriptor of", "container " + id_);
+    }
+    return copy;
+}
+
 Awaitable<> Container::start() {
     state_.start();
     std::exception_ptr failure;
     try {
-        co_await init_->start(deadline_in(set_up_limit));
+        co_await init_->start(
+            deadline_in(set_up_limit + oci::time_limit(spec_.hooks.start_container))
+        );
     } catch (const Error&) {
         failure = std::current_exception();
     }
@@ -259,9 +283,9 @@ void Container::on_init_reaped() {
         return; // `create` sees it
     }
     state_.end();
-    if (!has_live_exec()) {
-        // Always so with a pid namespace of its own: the kernel kills all others in it first, and
-        // lets init go only when they have been reaped (pid_namespaces(7)).
+    if (owns_pid_namespace_ && !has_live_exec()) {
+        // The kernel kills all others in it first, and lets init go only when they have been reaped
+        // (pid_namespaces(7)).
         publish_exit();
         return;
     }

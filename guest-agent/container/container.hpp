@@ -33,6 +33,14 @@ struct ContainerContext {
     Logger logger;
 };
 
+/// What one is made of.
+struct ContainerSpec {
+    std::string id;
+    oci::Spec oci;
+    std::string bundle;                  ///< as the host calls it, for hooks
+    std::vector<JoinedNamespace> joined; ///< other containers' that it lives in
+};
+
 struct ProcessEntry {
     pid_t pid = 0;
     std::string exec_id;
@@ -45,7 +53,7 @@ struct ProcessEntry {
 /// Thread: the loop's only.
 class Container : public std::enable_shared_from_this<Container> {
   public:
-    Container(const ContainerContext& context, std::string id, oci::Spec spec);
+    Container(const ContainerContext& context, ContainerSpec spec);
 
     /// Makes everything and holds init just before its program. After a failure (also when
     /// cancelled) nothing is left of it, and only `undo` may be called.
@@ -67,6 +75,10 @@ class Container : public std::enable_shared_from_this<Container> {
     pid_t pid() const noexcept { return init_->pid(); }
     /// JSON paths of limits that this kernel does not have, by `create`.
     const std::vector<std::string>& unsupported() const noexcept { return unsupported_; }
+
+    /// Of its init, for a container that is to live in namespaces of it.
+    /// Throws: Error (failed_precondition) unless that waits for its start, or runs.
+    UniqueFd open_init() const;
 
     /// Throws: Error (not_found) if init has ended.
     void signal_all(int number);
@@ -118,10 +130,14 @@ class Container : public std::enable_shared_from_this<Container> {
     ContainerContext context_;
     std::string id_;
     oci::Spec spec_;
-    std::uint64_t namespaces_ = 0;
+    std::string bundle_;
+    std::vector<JoinedNamespace> joined_; ///< until it has been made
+    std::uint64_t namespaces_ = 0;        ///< those that its init does not share with the agent
+    bool owns_pid_namespace_ = false;
     std::vector<std::string> unsupported_;
     SeccompFilter seccomp_;
     std::unique_ptr<CgroupDir> cgroup_;
+    DeviceProgram device_program_;           ///< attached to the cgroup
     std::optional<EventFile> memory_events_; ///< nothing where the kernel has no limits of memory
     std::uint64_t reported_kills_ = 0;
     bool watches_memory_ = false;
@@ -134,4 +150,3 @@ class Container : public std::enable_shared_from_this<Container> {
 };
 
 } // namespace cppvm::guest
-    DeviceProgram device_program_;           ///< attached to the cgroup

@@ -59,19 +59,36 @@ std::shared_ptr<Process> Containers::find(const ProcessName& name) const {
     return find(name.container_id)->find(name.exec_id);
 }
 
-Awaitable<CreateResult>
-Containers::create(std::string id, std::string_view spec_text, StdioRequest stdio) {
+/// Finds whose namespaces a container is to live in.
+std::vector<JoinedNamespace> Containers::join(const oci::Linux& spec) const {
+    std::vector<JoinedNamespace> joined;
+    for (const SharedNamespace& shared : shared_namespaces(spec)) {
+        try {
+            joined.push_back({shared.type, find(shared.container_id)->open_init()});
+        } catch (const Error& error) {
+            // Not NotFound, which would be about the container that is asked for.
+            throw Error(Code::failed_precondition, shared.field + ": " + error.message());
+        }
+    }
+    return joined;
+}
+
+Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, StdioRequest stdio) {
     require_valid_id(id, "container");
     if (containers_.find(id) != containers_.end()) {
         throw Error(Code::already_exists, "container " + id + ": already exists");
     }
     CreateResult result;
-    oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec_text);
+    oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec.oci);
     result.unsupported = unsupported_of(parsed);
     shared_.look_at(parsed.value);
     ContainerContext context = context_;
     context.logger = context_.logger.with({{"container", id}});
-    const auto container = std::make_shared<Container>(context, id, std::move(parsed.value));
+    std::vector<JoinedNamespace> joined = join(parsed.value.linux_part);
+    const auto container = std::make_shared<Container>(
+        context,
+        ContainerSpec{id, std::move(parsed.value), std::string(spec.bundle), std::move(joined)}
+    );
     containers_.emplace(id, container); // from now on the id is taken
     try {
         co_await container->create(stdio);
@@ -80,6 +97,8 @@ Containers::create(std::string id, std::string_view spec_text, StdioRequest stdi
         throw;
     }
     result.pid = container->pid();
+    const auto& missing = container->unsupported();
+    result.unsupported.insert(result.unsupported.end(), missing.begin(), missing.end());
     co_return result;
 }
 
@@ -97,8 +116,6 @@ Containers::exec(ProcessName name, std::string_view process_text, StdioRequest s
     result.unsupported = unsupported_of(parsed);
     result.pid = co_await container->exec(name.exec_id, std::move(parsed.value), stdio);
     co_return result;
-    const auto& missing = container->unsupported();
-    result.unsupported.insert(result.unsupported.end(), missing.begin(), missing.end());
 }
 
 Awaitable<unsigned> Containers::wait(ProcessName name) {

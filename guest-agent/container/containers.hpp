@@ -17,6 +17,12 @@ struct ProcessName {
     std::string exec_id;
 };
 
+/// What a container is made from. Borrows its texts.
+struct CreateSpec {
+    std::string_view oci;    ///< config.json, as the host prepared it
+    std::string_view bundle; ///< what its hooks are told
+};
+
 /// What a container or exec was made as.
 struct CreateResult {
     pid_t pid = 0;
@@ -31,9 +37,10 @@ class Containers {
   public:
     explicit Containers(ContainerContext context);
 
-    /// Throws: Error: invalid_argument (id or spec), already_exists, or what set-up failed with;
+    /// Throws: Error: invalid_argument (id or spec), already_exists, failed_precondition (it is to
+    /// share namespaces with a container that does not run), or what set-up failed with;
     /// then nothing is left.
-    Awaitable<CreateResult> create(std::string id, std::string_view spec, StdioRequest stdio);
+    Awaitable<CreateResult> create(std::string id, CreateSpec spec, StdioRequest stdio);
     /// Throws: Error: not_found, failed_precondition.
     Awaitable<> start(std::string id);
     /// Throws: Error: not_found, already_exists, failed_precondition, invalid_argument.
@@ -66,6 +73,7 @@ class Containers {
   private:
     std::shared_ptr<Container> find(const std::string& id) const;
     std::shared_ptr<Process> find(const ProcessName& name) const;
+    std::vector<JoinedNamespace> join(const oci::Linux& spec) const;
 
     ContainerContext context_;
     SharedMounts shared_;

@@ -121,7 +121,7 @@ Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container
 ) {
     log_.confirm(request.events_seen());
     const CreateResult result = co_await containers_.create(
-        request.container_id(), request.spec(), to_request(request.stdio())
+        request.container_id(), {request.spec(), request.bundle()}, to_request(request.stdio())
     );
     watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));
     co_return to_response<agent::v2::CreateContainerResponse>(result);

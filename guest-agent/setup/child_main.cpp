@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "guest-agent/network/loopback.hpp"
 #include "guest-agent/setup/devices.hpp"
+#include "guest-agent/setup/hooks.hpp"
 #include "guest-agent/setup/keyring.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/mounts.hpp"
@@ -10,9 +11,11 @@
 #include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/rootfs.hpp"
 #include "guest-agent/setup/sysctl.hpp"
+#include "guest-agent/setup/time_namespace.hpp"
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -70,6 +73,29 @@ void mount_all(int root, const std::string& share, const oci::Spec& spec) {
     make_devices(root, nodes, spec.linux_part, !binds_dev(spec));
 }
 
+oci::ContainerState hook_state(const InitLaunch& launch, const char* status) {
+    return {
+        launch.spec.oci_version,
+        launch.process.container_id,
+        status,
+        ::getpid(),
+        launch.bundle,
+        launch.spec.annotations
+    };
+}
+
+/// While the set-up runs, umask is 0.
+void run_create_hooks(const InitLaunch& launch) {
+    const mode_t before = ::umask(0022);
+    run_hooks(
+        "createContainer",
+        launch.spec.hooks.create_container,
+        hook_state(launch, "creating"),
+        make_environment(launch.spec.process)
+    );
+    ::umask(before);
+}
+
 /// The whole file system view. The root's descriptor is used from beginning to end: no path is
 /// walked from "/" before the root has changed.
 Terminal set_up_root(const InitLaunch& launch) {
@@ -85,25 +111,39 @@ Terminal set_up_root(const InitLaunch& launch) {
     make_in_root(root.get(), spec.process.cwd, NodeKind::directory);
     protect_paths(root.get(), spec.linux_part);
     enter_root(root.get());
+    if (!spec.hooks.create_container.empty()) {
+        run_create_hooks(launch);
+    }
     finish_root(root.get(), spec);
     return terminal;
 }
 
-/// What is left once the process is where it belongs. `held`: it executes when the agent says so.
-void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& control, bool held) {
+/// What is left once the process is where it belongs. `init`: it executes when the agent says so.
+void finish(
+    const ProcessSpec& process, Terminal& terminal, ChildControl& control, const InitLaunch* init
+) {
     const std::vector<std::string> environment = make_environment(process.process);
     apply_process_attributes(process, terminal, control);
     // Before an init says that it is ready, so that Create fails, as with runc.
     const std::string program = find_program(process.process.args[0], environment);
-    if (held || terminal.master) {
+    if (init != nullptr || terminal.master) {
         control.send_ready(terminal.master.get());
     }
     terminal.master.reset();
-    if (held) {
+    if (init != nullptr) {
         control.expect(ControlKind::go);
     }
     if (process.process.no_new_privileges) {
         install_seccomp(process.seccomp);
+    }
+    if (init != nullptr) {
+        // As the container's user and with its seccomp filter, as runc does it.
+        run_hooks(
+            "startContainer",
+            init->spec.hooks.start_container,
+            hook_state(*init, "created"),
+            environment
+        );
     }
     execute(program, process.process, environment);
 }
@@ -113,10 +153,18 @@ void finish(const ProcessSpec& process, Terminal& terminal, ChildControl& contro
 void run_init_child(const InitLaunch& launch, int control_fd) {
     run_child(control_fd, [&](ChildControl& control) {
         const ProcessSpec& process = launch.process;
-        isolate_child(
-            {control_fd, process.standard_input, process.standard_output, process.standard_error}
-        );
+        std::vector<int> keep{
+            control_fd, process.standard_input, process.standard_output, process.standard_error
+        };
+        for (const JoinedNamespace& joined : launch.joined) {
+            keep.push_back(joined.pidfd.get());
+        }
+        isolate_child(std::move(keep));
         control.expect(ControlKind::mapped);
+        enter_cgroup_namespace(launch.joined);
+        if ((launch.namespaces & CLONE_NEWTIME) != 0) {
+            enter_time_namespace(launch.spec.linux_part.time_offsets);
+        }
         if ((launch.namespaces & CLONE_NEWUSER) != 0) {
             become_root_of_user_namespace();
         }
@@ -131,7 +179,7 @@ void run_init_child(const InitLaunch& launch, int control_fd) {
         set_names(launch.spec);
         write_sysctls(launch.spec.linux_part.sysctl);
         Terminal terminal = set_up_root(launch);
-        finish(process, terminal, control, true);
+        finish(process, terminal, control, &launch);
     });
 }
 
@@ -160,7 +208,7 @@ void run_exec_child(const ExecLaunch& launch, int control_fd) {
             const UniqueFd root(::open("/", O_PATH | O_CLOEXEC));
             terminal = open_terminal(root.get(), devpts.get());
         }
-        finish(process, terminal, control, false);
+        finish(process, terminal, control, nullptr);
     });
 }
 

@@ -7,7 +7,6 @@
 #include "guest-agent/setup/namespaces.hpp"
 
 #include <csignal>
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/syscall.h>
 
@@ -40,35 +39,21 @@ void configure_from_parent(
     }
 }
 
-/// Makes the next clone happen in the pid namespace of a process, and takes that back.
-class PidNamespaceScope {
-  public:
-    PidNamespaceScope(int pidfd, bool enter) : own_(open_file("/proc/self/ns/pid", O_RDONLY)) {
-        if (enter && ::setns(pidfd, CLONE_NEWPID) != 0) {
-            throw_errno("enter", "pid namespace of the container's init");
-        }
-    }
-    PidNamespaceScope(const PidNamespaceScope&) = delete;
-    PidNamespaceScope& operator=(const PidNamespaceScope&) = delete;
-    ~PidNamespaceScope() {
-        // Cannot fail: a process may always return to its own pid namespace.
-        static_cast<void>(::setns(own_.get(), CLONE_NEWPID));
-    }
-
-  private:
-    UniqueFd own_;
-};
-
 } // namespace
 
 Launched launch_init(const InitLaunch& launch) {
     auto [ours, theirs] = make_control_sockets();
-    // The cgroup namespace's root is where the process is when it asks for one, so the child does
-    // that itself once it is in its cgroup.
-    const std::uint64_t flags = launch.namespaces & ~static_cast<std::uint64_t>(CLONE_NEWCGROUP);
-    CloneResult clone = clone_process(flags, launch.cgroup);
-    if (clone.pid == 0) {
-        run_init_child(launch, theirs.get());
+    // The cgroup namespace's root is where the process is when it asks for one, and nobody may be
+    // in a time namespace before its offsets are written: these two the child makes itself.
+    const std::uint64_t flags = launch.namespaces & ~std::uint64_t{CLONE_NEWCGROUP | CLONE_NEWTIME};
+    CloneResult clone;
+    {
+        NamespaceScope scope;
+        scope.enter(launch.joined);
+        clone = clone_process(flags, launch.cgroup);
+        if (clone.pid == 0) {
+            run_init_child(launch, theirs.get());
+        }
     }
     Launched child{clone.pid, std::move(clone.pidfd), std::move(ours)};
     configure_from_parent(child, launch.spec.process, &launch.spec.linux_part);
@@ -79,7 +64,10 @@ Launched launch_exec(const ExecLaunch& launch) {
     auto [ours, theirs] = make_control_sockets();
     CloneResult clone;
     {
-        const PidNamespaceScope scope(launch.init_pidfd, (launch.namespaces & CLONE_NEWPID) != 0);
+        NamespaceScope scope;
+        if ((launch.namespaces & CLONE_NEWPID) != 0) {
+            scope.enter(*oci::find_namespace_word("pid"), launch.init_pidfd);
+        }
         clone = clone_process(0, launch.cgroup);
         if (clone.pid == 0) {
             run_exec_child(launch, theirs.get());

@@ -1,10 +1,12 @@
 #pragma once
 
 #include "guest-agent/setup/process_setup.hpp"
+#include "guest-agent/setup/shared_namespaces.hpp"
 
 #include <cstdint>
 #include <string>
 #include <sys/types.h>
+#include <vector>
 
 namespace cppvm::guest {
 
@@ -20,7 +22,9 @@ struct InitLaunch {
     const oci::Spec& spec;
     ProcessSpec process;
     const std::string& share;     ///< where the host's files are
-    std::uint64_t namespaces = 0; ///< of namespace_flags()
+    const std::string& bundle;    ///< as the host calls it, for hooks
+    std::uint64_t namespaces = 0; ///< CLONE_NEW* of those that are made for it
+    const std::vector<JoinedNamespace>& joined;
     int cgroup = -1;
 };
 

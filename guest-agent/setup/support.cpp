@@ -7,7 +7,9 @@
 #include "guest-agent/setup/namespaces.hpp"
 #include "guest-agent/setup/rlimits.hpp"
 #include "guest-agent/setup/scheduling.hpp"
+#include "guest-agent/setup/shared_namespaces.hpp"
 #include "guest-agent/setup/sysctl.hpp"
+#include "guest-agent/setup/time_namespace.hpp"
 
 #include <algorithm>
 #include <unistd.h>
@@ -102,6 +104,8 @@ std::vector<std::string> review(const oci::Process& process) {
 
 std::vector<std::string> review(const oci::Spec& spec) {
     static_cast<void>(namespace_flags(spec.linux_part));
+    static_cast<void>(shared_namespaces(spec.linux_part));
+    review_time_offsets(spec.linux_part);
     std::vector<std::string> unsupported = review(spec.process);
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
         review_mount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", unsupported);

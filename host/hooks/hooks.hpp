@@ -1,37 +1,23 @@
 #pragma once
 
 #include "common/async/asio.hpp"
-#include "common/oci/spec.hpp"
+#include "common/oci/container_state.hpp"
 
 #include <filesystem>
-#include <map>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace cppvm::hooks {
 
-/// The state of a container as its hooks read it (runtime.md of the OCI runtime spec, "State").
-struct ContainerState {
-    std::string oci_version;
-    std::string id;
-    std::string status; ///< "creating", "running", "stopped"
-    pid_t pid = 0;      ///< of the stand-in of its init; 0 once that is gone
-    std::filesystem::path bundle;
-    std::map<std::string, std::string> annotations;
-};
-
-std::string to_json(const ContainerState& state);
-
 /// Runs programs of the host one after the other, each in the bundle, with the state on stdin and
-/// within its timeout, or two minutes where it has none. `kind`: "prestart", for errors.
+/// within its time limit. `kind`: "prestart", for errors.
 /// Throws: Error naming the hook, with the last line of its stderr; the rest is not run then.
 /// Cancels: kills the one that runs.
-Awaitable<> run(std::string kind, std::vector<oci::Hook> hooks, ContainerState state);
+Awaitable<> run(std::string kind, std::vector<oci::Hook> hooks, oci::ContainerState state);
 
 /// The same, but each is run whatever became of the others; the errors, in their order.
 Awaitable<std::vector<std::string>>
-run_all(std::string kind, std::vector<oci::Hook> hooks, ContainerState state);
+run_all(std::string kind, std::vector<oci::Hook> hooks, oci::ContainerState state);
 
 /// Whether poststop hooks are still to be run for what was in a bundle: a mark there, which the
 /// daemon sets before the first hook and takes away after the last, so that `delete` runs them

@@ -3,11 +3,13 @@
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
 #include "common/os/file.hpp"
+#include "common/wire/ports.hpp"
 #include "host/storage/host_device.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <utility>
 
 namespace cppvm::pod {
@@ -16,8 +18,26 @@ namespace {
 
 using Paths = std::vector<std::string>;
 
+/// "/proc/PID/ns/…" gives PID; 0 for any other path. The stand-ins of a pod's containers share most
+/// namespaces with us, so that it is not the namespace which tells whose it is meant to be.
+pid_t process_of(const std::string& path) noexcept {
+    constexpr std::string_view proc = "/proc/";
+    const char* const end = path.data() + path.size();
+    pid_t pid = 0;
+    if (!path.starts_with(proc)) {
+        return 0;
+    }
+    const auto number = std::from_chars(path.data() + proc.size(), end, pid);
+    return std::string_view(number.ptr, end).starts_with("/ns/") ? pid : 0;
+}
+
 /// Whether the guest gets a namespace like it. Where not, it has its pod's, which is the machine's.
-bool keep_namespace(oci::Namespace& entry, const std::string& path, GuestSpec& result) {
+bool keep_namespace(
+    oci::Namespace& entry,
+    const std::string& path,
+    const FindContainer& find_container,
+    GuestSpec& result
+) {
     if (entry.type == "network") {
         result.network_path = entry.path;
         return false;
@@ -30,7 +50,13 @@ bool keep_namespace(oci::Namespace& entry, const std::string& path, GuestSpec& r
             Code::unimplemented, path + ": a shared " + entry.type + " namespace is not supported"
         );
     }
-    if (entry.type == "pid") {
+    const pid_t pid = process_of(entry.path);
+    const std::string container = pid > 0 && find_container ? find_container(pid) : "";
+    if (!container.empty() && entry.type != "time") {
+        entry.path = std::string(wire::container_prefix) + container;
+        return true;
+    }
+    if (entry.type == "pid" || entry.type == "time") {
         // The machine's own holds the agent; the container gets one of its own instead.
         entry.path.clear();
         result.unsupported.push_back(path);
@@ -39,11 +65,13 @@ bool keep_namespace(oci::Namespace& entry, const std::string& path, GuestSpec& r
     return false;
 }
 
-void translate_namespaces(std::vector<oci::Namespace>& namespaces, GuestSpec& result) {
+void translate_namespaces(
+    std::vector<oci::Namespace>& namespaces, const FindContainer& find_container, GuestSpec& result
+) {
     std::vector<oci::Namespace> kept;
     for (std::size_t i = 0; i < namespaces.size(); ++i) {
         const std::string path = "linux.namespaces[" + std::to_string(i) + "].path";
-        if (keep_namespace(namespaces[i], path, result)) {
+        if (keep_namespace(namespaces[i], path, find_container, result)) {
             kept.push_back(std::move(namespaces[i]));
         }
     }
@@ -73,6 +101,31 @@ void translate_resources(oci::Resources& resources, Paths& unsupported) {
     });
 }
 
+/// What a container would not do without: it asks for a part of the host by name.
+void refuse_parts_of_the_host(const Paths& unsupported) {
+    constexpr std::array<std::pair<std::string_view, const char*>, 2> refused{{
+        {"linux.intelRdt", "the host's resource classes do not reach into a VM"},
+        {"linux.netDevices",
+         "devices of the host do not move into a VM; move them into the pod's network namespace"},
+    }};
+    for (const auto& [path, reason] : refused) {
+        if (std::ranges::find(unsupported, path) != unsupported.end()) {
+            throw Error(Code::unimplemented, std::string(path) + ": " + reason);
+        }
+    }
+}
+
+/// Annotations, as hooks, are for runtimes on the host, and tell its paths.
+void translate_hooks(oci::Spec& spec, GuestSpec& result) {
+    result.hooks = std::exchange(spec.hooks, {});
+    spec.hooks.create_container = std::exchange(result.hooks.create_container, {});
+    spec.hooks.start_container = std::exchange(result.hooks.start_container, {});
+    result.annotations = spec.annotations;
+    if (!has_guest_hooks(spec)) {
+        spec.annotations.clear();
+    }
+}
+
 /// Of the last bind mount there; empty: none.
 std::filesystem::path
 source_of(const std::filesystem::path& destination, const storage::StoragePlan& plan) {
@@ -87,10 +140,15 @@ source_of(const std::filesystem::path& destination, const storage::StoragePlan& 
 
 } // namespace
 
-GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& bundle) {
+GuestSpec make_guest_spec(
+    std::string_view config,
+    const std::filesystem::path& bundle,
+    const FindContainer& find_container
+) {
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(config);
     GuestSpec result;
     result.unsupported = std::move(parsed.unsupported);
+    refuse_parts_of_the_host(result.unsupported);
     oci::Spec& spec = parsed.value;
     result.storage = storage::plan_storage(spec, bundle, storage::character_device_at);
     result.unsupported.insert(
@@ -101,12 +159,10 @@ GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& 
     result.resolv_conf = source_of("/etc/resolv.conf", result.storage);
     spec.root.path.clear();
     spec.mounts.clear();
-    // For runtimes on the host; they tell host paths.
-    result.hooks = std::exchange(spec.hooks, {});
-    result.annotations = std::exchange(spec.annotations, {});
+    translate_hooks(spec, result);
     // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
     spec.linux_part.cgroups_path.clear();
-    translate_namespaces(spec.linux_part.namespaces, result);
+    translate_namespaces(spec.linux_part.namespaces, find_container, result);
     translate_resources(spec.linux_part.resources, result.unsupported);
     result.spec = std::move(spec);
     return result;
@@ -119,7 +175,12 @@ GuestResources make_guest_resources(std::string_view json) {
     return result;
 }
 
-GuestSpec load_guest_spec(const std::filesystem::path& bundle) {
+bool has_guest_hooks(const oci::Spec& spec) noexcept {
+    return !spec.hooks.create_container.empty() || !spec.hooks.start_container.empty();
+}
+
+GuestSpec
+load_guest_spec(const std::filesystem::path& bundle, const FindContainer& find_container) {
     const auto path = bundle / "config.json";
     std::string config;
     try {
@@ -131,7 +192,7 @@ GuestSpec load_guest_spec(const std::filesystem::path& bundle) {
         throw;
     }
     try {
-        return make_guest_spec(config, bundle);
+        return make_guest_spec(config, bundle, find_container);
     } catch (...) {
         rethrow_with_context("read " + path.native());
     }

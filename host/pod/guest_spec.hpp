@@ -4,9 +4,11 @@
 #include "host/storage/storage_plan.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
+#include <sys/types.h>
 #include <vector>
 
 namespace cppvm::pod {
@@ -21,21 +23,33 @@ struct GuestSpec {
     std::filesystem::path network_path;
     /// The host's file that it sees as /etc/resolv.conf, if that is a bind mount of its own.
     std::filesystem::path resolv_conf;
-    /// What is the host's alone to run, and the annotations that it is told with.
+    /// What is the host's alone to run, and the annotations that all hooks are told.
     oci::Hooks hooks;
     std::map<std::string, std::string> annotations;
     /// JSON paths that the host takes no account of.
     std::vector<std::string> unsupported;
 };
 
+/// Which container of the sandbox a process of the host stands for; "": none. Empty: of no process
+/// it does.
+using FindContainer = std::function<std::string(pid_t)>;
+
 /// Reads and translates `<bundle>/config.json`.
 /// Throws: Error (failed_precondition if it is not there, invalid_argument for what is in it,
 /// resource_exhausted if it is too large) that names the file.
-GuestSpec load_guest_spec(const std::filesystem::path& bundle);
+GuestSpec
+load_guest_spec(const std::filesystem::path& bundle, const FindContainer& find_container = {});
 
 /// The translation alone. Throws: Error (invalid_argument, failed_precondition, unimplemented) with
 /// the JSON path.
-GuestSpec make_guest_spec(std::string_view config, const std::filesystem::path& bundle);
+GuestSpec make_guest_spec(
+    std::string_view config,
+    const std::filesystem::path& bundle,
+    const FindContainer& find_container = {}
+);
+
+/// Whether hooks are to run in the guest. Only those are told the bundle's path and annotations.
+bool has_guest_hooks(const oci::Spec& spec) noexcept;
 
 /// Limits made fit for the guest.
 struct GuestResources {

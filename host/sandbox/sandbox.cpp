@@ -263,12 +263,22 @@ TaskEnvironment Sandbox::task_environment() {
         [this] { return network_.descriptor(); },
         [this](std::filesystem::path resolv_conf) { return sync_network(std::move(resolv_conf)); },
         spec_.pod.network.path,
+        [this](pid_t pid) { return find_container(pid); },
         [this] { return wait_share(); },
         [this] { return wait_agent(); },
         [this](std::string reason) { return end_machine(std::move(reason)); },
         [this] { return machine_gone_.wait(); },
         spec_.timeouts,
     };
+}
+
+std::string Sandbox::find_container(pid_t pid) const {
+    for (const auto& [id, task] : tasks_) {
+        if (task && task->has_stand_in(pid)) {
+            return id;
+        }
+    }
+    return "";
 }
 
 Awaitable<pid_t> Sandbox::create(TaskSpec spec) {

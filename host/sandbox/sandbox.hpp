@@ -88,6 +88,7 @@ class Sandbox {
     Awaitable<> sync_network(std::filesystem::path resolv_conf);
     Awaitable<AgentHandle> wait_agent();
     TaskEnvironment task_environment();
+    std::string find_container(pid_t stand_in) const;
     void note_boot(const vm::AgentHello& hello);
 
     asio::any_io_executor executor_;

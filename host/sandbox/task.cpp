@@ -38,7 +38,7 @@ Awaitable<pid_t> Task::create() {
 
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
 Awaitable<> Task::prepare() {
-    guest_spec_ = pod::load_guest_spec(spec_.bundle);
+    guest_spec_ = pod::load_guest_spec(spec_.bundle, environment_.find_container);
     if (!guest_spec_.network_path.empty() &&
         guest_spec_.network_path != environment_.network_path) {
         guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
@@ -71,7 +71,7 @@ Awaitable<> Task::prepare() {
     coroutines_.spawn("watch " + init_->name(), watch_init());
 }
 
-hooks::ContainerState Task::hook_state(std::string status) const {
+oci::ContainerState Task::hook_state(std::string status) const {
     return {
         guest_spec_.spec.oci_version,
         spec_.id,
@@ -87,13 +87,13 @@ Awaitable<> Task::run_create_hooks() {
     if (!guest_spec_.hooks.poststop.empty()) {
         hooks::set_poststop_due(spec_.bundle);
     }
-    const hooks::ContainerState state = hook_state("creating");
+    const oci::ContainerState state = hook_state("creating");
     co_await hooks::run("prestart", guest_spec_.hooks.prestart, state);
     co_await hooks::run("createRuntime", guest_spec_.hooks.create_runtime, state);
 }
 
 Awaitable<> Task::run_poststop_hooks() {
-    hooks::ContainerState state = hook_state("stopped");
+    oci::ContainerState state = hook_state("stopped");
     state.pid = 0;
     for (const std::string& error :
          co_await hooks::run_all("poststop", guest_spec_.hooks.poststop, std::move(state))) {
@@ -111,11 +111,16 @@ Awaitable<> Task::create_in_guest() {
     init_->in_guest = agent->new_process();
     request.set_process_number(init_->in_guest->number);
     request.set_events_seen(agent->events_seen());
+    if (pod::has_guest_hooks(guest_spec_.spec)) {
+        request.set_bundle(spec_.bundle.native());
+    }
     undo_.add(UndoStep::delete_in_guest);
     const auto response = co_await agent->call(
         &agent::v2::AgentClient::create_container,
         std::move(request),
-        deadline_in(environment_.timeouts.create)
+        deadline_in(
+            environment_.timeouts.create + oci::time_limit(guest_spec_.spec.hooks.create_container)
+        )
     );
     auto unsupported = guest_spec_.unsupported;
     unsupported.insert(

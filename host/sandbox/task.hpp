@@ -42,6 +42,8 @@ struct TaskEnvironment {
     /// of the host's (empty: none) that only the host reaches. Throws: Error.
     std::function<Awaitable<>(std::filesystem::path resolv_conf)> sync_network;
     std::filesystem::path network_path; ///< of that, if it was named
+    /// The container that a stand-in of the sandbox belongs to.
+    pod::FindContainer find_container;
     /// The share, once its servers run; throws why not.
     std::function<Awaitable<storage::Share*>()> share;
     /// The agent, once the guest is up; throws why not.
@@ -103,6 +105,9 @@ class Task {
     /// Of all of them, the init first.
     std::vector<ProcessStatus> statuses() const;
 
+    /// Whether that process of the host stands for one of the container's.
+    bool has_stand_in(pid_t pid) const noexcept;
+
     Awaitable<> resize_console(std::string exec_id, std::uint32_t width, std::uint32_t height);
 
     void close_stdin(const std::string& exec_id);
@@ -136,7 +141,7 @@ class Task {
     // task.cpp: create, delete
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage();
-    hooks::ContainerState hook_state(std::string status) const;
+    oci::ContainerState hook_state(std::string status) const;
     Awaitable<> run_create_hooks();
     Awaitable<> run_poststop_hooks();
     Awaitable<> create_in_guest();

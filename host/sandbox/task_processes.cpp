@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "host/sandbox/task.hpp"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -30,6 +31,14 @@ Task::ProcessHandle Task::find(const std::string& exec_id) const {
         );
     }
     return found->second;
+}
+
+bool Task::has_stand_in(pid_t pid) const noexcept {
+    const auto stands_for = [pid](const ProcessHandle& process) {
+        return process->stand_in && process->stand_in->pid() == pid;
+    };
+    return stands_for(init_) ||
+           std::ranges::any_of(execs_, [&](const auto& entry) { return stands_for(entry.second); });
 }
 
 ProcessStatus Task::status(const std::string& exec_id) const {

@@ -102,7 +102,14 @@ Awaitable<> Task::start_in_guest() {
     const AgentHandle agent = co_await environment_.agent();
     co_await environment_.sync_network(guest_spec_.resolv_conf);
     co_await first_of(
-        call_start(agent, spec_.id, deadline_in(environment_.timeouts.start)),
+        call_start(
+            agent,
+            spec_.id,
+            deadline_in(
+                environment_.timeouts.start +
+                oci::time_limit(guest_spec_.spec.hooks.start_container)
+            )
+        ),
         init_->state.wait_stopped()
     );
     if (init_->state.exit()) {

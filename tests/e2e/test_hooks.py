@@ -1,4 +1,4 @@
-"""OCI hooks on the host: what runc does with the same spec is what must happen."""
+"""OCI hooks on the host and in the guest: what runc does with the same spec is what must happen."""
 
 import json
 
@@ -76,6 +76,58 @@ def test_that_fail_at_create(runner, tmp_path, kind):
         assert "hook #0" in result.error and "no such bridge" in result.error, result.error
         assert kind in result.error or some is not bundles
         (tmp_path / "undone").unlink()
+
+
+def _told_inside(specs):
+    """What the hook of the program's start has read and been, as the program tells it."""
+
+    def edit(document):
+        document["annotations"] = {"org.example.key": "value"}
+        document["process"].update(cwd="/tmp", user={"uid": 0, "gid": 7})
+        look = "cat > /state; (echo; id -g; pwd; echo $WORD) >> /state"
+        document["hooks"] = {"startContainer": [_shell(look, env=["WORD=hello"])]}
+
+    (specs.root / "state").unlink(missing_ok=True)
+    state, *rest = specs.run(edit, "cat", "/state").check().text.splitlines()
+    told = json.loads(state)
+    told["id"], told["bundle"] = bool(told["id"]), told["bundle"].rsplit("/", 2)[1]
+    return told, rest
+
+
+@pytest.mark.vm
+def test_in_the_container_are_told_what_runc_tells_them(runner, tmp_path):
+    specs = SpecRunner(runner, tmp_path)
+    ours = _told_inside(specs)
+    theirs = _told_inside(specs.with_runtime(_RUNC))
+    assert ours == theirs
+    assert ours[0]["status"] == "created" and ours[0]["pid"] == 1
+
+
+@pytest.mark.vm
+def test_in_the_container_that_fail(runner, tmp_path):
+    specs = SpecRunner(runner, tmp_path)
+    (specs.root / "bin/hook").write_text("#!/bin/sh\necho no such driver >&2; exit 7\n")
+    (specs.root / "bin/hook").chmod(0o755)
+    hook = {"path": "/bin/hook"}
+    failure = "hook #0: run /bin/hook: exit code 7: no such driver"
+    for kind, hooks, words in (
+        ("startContainer", [hook], "startContainer " + failure),
+        ("createContainer", [hook], "createContainer " + failure),
+        (
+            "createContainer",
+            [{"path": "/usr/bin/of-the-host"}],
+            "createContainer hook #0: run /usr/bin/of-the-host: exit code 127: No such file or "
+            "directory in the container's root file system",
+        ),
+        ("startContainer", [_shell("sleep 1000", timeout=1)], "timed out"),
+    ):
+
+        def edit(document, kind=kind, hooks=hooks):
+            document["hooks"] = {kind: hooks}
+
+        result = specs.run(edit, "true")
+        assert result.code != 0 and words in result.error, result.error
+    assert specs.run(lambda document: None, "echo", "alive").check().text == "alive\n"
 
 
 @pytest.mark.vm

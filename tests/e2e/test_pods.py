@@ -72,6 +72,48 @@ def test_one_vm_for_all(pod):
     wait_until(lambda: not sandbox.daemons(), "end of the pod's daemon")
 
 
+def test_namespaces_of_the_sandbox(pod):
+    """As CRI names them: by the pid of the sandbox's task, which is that of a process of ours."""
+    sandbox, first, second = pod
+    document = _spec(sandbox.name, "sandbox")
+    document["hostname"] = "the-pod"
+    sandbox.write_spec(document)
+    address = sandbox.start()
+    first.start()
+    second.start()
+    with Task(sandbox, address) as a, Task(first, address) as b, Task(second, address) as c:
+        pid = a.create().pid
+        a.call("Start")
+        look = "(hostname; ps) > /said; sleep 2000000"
+        for task, bundle, kinds in ((b, first, ("pid", "ipc", "uts")), (c, second, ("ipc", "uts"))):
+            document = _spec(sandbox.name, "container", "sh", "-c", look)
+            for entry in document["linux"]["namespaces"]:
+                if entry["type"] in kinds:
+                    entry["path"] = f"/proc/{pid}/ns/{entry['type']}"
+            bundle.write_spec(document)
+            for applet in ("ps", "hostname"):
+                (bundle.path / "rootfs/bin" / applet).symlink_to("busybox")
+            task.create()
+            task.call("Start")
+        texts = []
+        for bundle in (first, second):
+            said = bundle.path / "rootfs/said"
+            wait_until(lambda: said.exists() and "ps" in said.read_text(), "its words", 20)
+            texts.append(said.read_text())
+        assert all(text.startswith("the-pod\n") for text in texts)
+        assert "sleep 1000000" in texts[0] and "sleep 1000000" not in texts[1]
+        # The sandbox's init is the first process of the namespace, and takes its container along.
+        a.call("Kill", signal=9)
+        assert b.call("Wait").exit_status == 137
+        for task in (a, b):
+            task.call("Delete")
+        c.call("Kill", signal=9)
+        c.call("Wait")
+        c.call("Delete")
+        a.call("Shutdown")
+    wait_until(lambda: not sandbox.daemons(), "end of the pod's daemon", 20)
+
+
 def test_sandbox_dies_before_its_containers(pod):
     sandbox, first, _ = pod
     address = sandbox.start()

@@ -39,7 +39,8 @@ class FakeAgent : public agent::v2::AgentService {
     /// Execs that have exited still have streams, until they are deleted.
     bool keep_execs = false;
 
-    std::vector<std::string> calls; ///< every RPC in the order in which they came
+    std::vector<std::string> calls;            ///< every RPC in the order in which they came
+    agent::v2::CreateContainerRequest created; ///< the last one
 
     bool has_process(const std::string& container, const std::string& exec) const {
         return processes_.contains({container, exec});
@@ -74,6 +75,7 @@ class FakeAgent : public agent::v2::AgentService {
         ttrpc::CallContext&, const agent::v2::CreateContainerRequest& request
     ) override {
         co_await enter("create_container");
+        created = request;
         add(request.container_id(), "", request.process_number(), request.stdio());
         agent::v2::CreateContainerResponse response;
         response.set_pid(100);

@@ -76,9 +76,82 @@ INSTANTIATE_TEST_SUITE_P(
         },
         BrokenSpec{
             "NamespaceType",
-            [](Json& spec, const auto&) { add_namespace(spec, {{"type", "time"}}); },
+            [](Json& spec, const auto&) { add_namespace(spec, {{"type", "space"}}); },
             Code::invalid_argument,
             "linux.namespaces[5].type"
+        },
+        BrokenSpec{
+            "NamespaceOfNobody",
+            [](Json& spec, const auto&) {
+                spec["linux"]["namespaces"][1]["path"] = "container:none";
+            },
+            Code::failed_precondition,
+            "linux.namespaces[1].path: container none: not found"
+        },
+        BrokenSpec{
+            "NamespaceThatIsNotShared",
+            [](Json& spec, const auto&) {
+                spec["linux"]["namespaces"][3]["path"] = "container:c2";
+            },
+            Code::invalid_argument,
+            "linux.namespaces[3].path: containers cannot share a namespace of type 'mount'"
+        },
+        BrokenSpec{
+            "TimeOffsetsWithoutNamespace",
+            [](Json& spec, const auto&) {
+                spec["linux"]["timeOffsets"]["monotonic"] = {{"secs", 1}};
+            },
+            Code::invalid_argument,
+            "linux.timeOffsets: needs a namespace of type 'time'"
+        },
+        BrokenSpec{
+            "TimeOffsetOfNoClock",
+            [](Json& spec, const auto&) {
+                add_namespace(spec, {{"type", "time"}});
+                spec["linux"]["timeOffsets"]["realtime"] = {{"secs", 1}};
+            },
+            Code::invalid_argument,
+            "linux.timeOffsets.realtime: is no clock"
+        },
+        BrokenSpec{
+            "TimeBeforeTheBoot",
+            [](Json& spec, const auto&) {
+                add_namespace(spec, {{"type", "time"}});
+                spec["linux"]["timeOffsets"]["boottime"] = {{"secs", -1000000000}};
+            },
+            Code::unknown,
+            "linux.timeOffsets.boottime: write 'boottime -1000000000 0' to"
+        },
+        BrokenSpec{
+            "CreateHookThatIsNotThere",
+            [](Json& spec, const auto&) {
+                spec["hooks"]["createContainer"] = {{{"path", "/opt/of-the-host"}}};
+            },
+            Code::failed_precondition,
+            "createContainer hook #0: run /opt/of-the-host: exit code 127: No such file or "
+            "directory in "
+            "the container's root file system"
+        },
+        BrokenSpec{
+            "CreateHookThatFails",
+            [](Json& spec, const auto&) {
+                spec["hooks"]["createContainer"] = {
+                    {{"path", "/bin/sh"}, {"args", {"sh", "-c", "echo one; echo two >&2; exit 7"}}}
+                };
+            },
+            Code::failed_precondition,
+            "createContainer hook #0: run /bin/sh: exit code 7: two"
+        },
+        BrokenSpec{
+            "CreateHookThatHangs",
+            [](Json& spec, const auto&) {
+                spec["hooks"]["createContainer"] = {
+                    {{"path", "/bin/true"}},
+                    {{"path", "/bin/sleep"}, {"args", {"sleep", "1000"}}, {"timeout", 1}}
+                };
+            },
+            Code::failed_precondition,
+            "createContainer hook #1: run /bin/sleep: timed out"
         },
         BrokenSpec{
             "NoMountNamespace",

@@ -51,6 +51,7 @@ HostSide::create(std::string id, Json spec, agent::v2::Stdio stdio) {
     agent::v2::CreateContainerRequest request;
     request.set_container_id(id);
     request.set_spec(spec.dump());
+    request.set_bundle(bundle);
     const std::uint64_t number = ++agent_.last_process_number;
     request.set_process_number(number);
     *request.mutable_stdio() = stdio;

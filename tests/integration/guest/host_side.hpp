@@ -73,6 +73,8 @@ class HostSide {
 
     Awaitable<agent::v2::CreateContainerResponse>
     create(std::string id, Json spec, agent::v2::Stdio stdio = {});
+    /// What `create` tells hooks.
+    static constexpr const char* bundle = "/bundle/of/the/host";
     Awaitable<> start(std::string id);
     Awaitable<RunningExec> start_exec(agent::v2::ExecRequest request);
     /// Until the agent has told of its exit; on this connection or on another, which has no events

@@ -264,7 +264,7 @@ TEST_F(AgentIdentityTest, MapsUsersInAUserNamespace) {
 TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
     run_test([this](HostSide& host) -> Awaitable<> {
         Json spec = make_spec(agent, "c1", {"true"});
-        spec["hooks"] = {{"startContainer", {{{"path", "/bin/true"}}}}};
+        spec["process"]["execCPUAffinity"] = {{"initial", "0"}};
         spec["process"]["apparmorProfile"] = "some-profile";
         spec["linux"]["intelRdt"] = {{"closID", "x"}};
         spec["linux"]["resources"] = {{"network", {{"classID", 1}}}};
@@ -278,7 +278,7 @@ TEST_F(AgentIdentityTest, ReportsWhatItDoesNotHonour) {
         EXPECT_THAT(
             result.unsupported,
             UnorderedElementsAre(
-                "hooks.startContainer",
+                "process.execCPUAffinity",
                 "process.apparmorProfile",
                 "linux.intelRdt",
                 "linux.resources.network",

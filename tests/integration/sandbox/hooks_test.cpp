@@ -87,6 +87,34 @@ TEST_F(SandboxHooksTest, ThatFailAtStartStopTheContainer) {
     });
 }
 
+// They are told what names paths of the host; no other container is.
+TEST_F(SandboxHooksTest, OfTheGuestAreLeftToIt) {
+    json spec = json::parse(read_file(path("bundle") / "config.json", 1UL << 20));
+    spec["annotations"]["key"] = "value";
+    write_config(spec.dump());
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        const agent::v2::CreateContainerRequest& created = bench.hypervisor.agent.created;
+        co_await bench.sandbox.create(container("c1"));
+        EXPECT_EQ(created.bundle(), "");
+        EXPECT_FALSE(json::parse(created.spec()).contains("annotations"));
+        add_hook("startContainer", "echo started >> said");
+        add_hook("createRuntime", "echo created >> said");
+        co_await bench.sandbox.create(container("c2"));
+        EXPECT_EQ(created.bundle(), path("bundle").native());
+        const json told = json::parse(created.spec());
+        EXPECT_EQ(told["annotations"]["key"], "value");
+        EXPECT_TRUE(told["hooks"].contains("startContainer"));
+        EXPECT_FALSE(told["hooks"].contains("createRuntime"));
+        co_await bench.sandbox.task("c2")->start("");
+        EXPECT_EQ(said(), "created\n");
+        co_await bench.sandbox.task("c2")->kill("", SIGKILL, true);
+        co_await bench.sandbox.task("c2")->wait("");
+        co_await bench.sandbox.remove("c2", "");
+        co_await bench.sandbox.remove("c1", "");
+    });
+}
+
 TEST_F(SandboxHooksTest, ThatFailAtTheEndAreWarnedOf) {
     add_hook("poststop", "exit 7");
     add_hook("poststop", "echo second >> said");

@@ -5,6 +5,7 @@
 #include <boost/asio/write.hpp>
 
 #include <csignal>
+#include <unistd.h>
 
 namespace cppvm::sandbox {
 namespace {
@@ -229,6 +230,43 @@ TEST_F(SandboxTest, RunsSeveralContainersBesideEachOther) {
         co_await bench.sandbox.remove("c1", "");
         EXPECT_FALSE(bench.sandbox.empty());
         EXPECT_EQ(bench.sandbox.task("c2")->status("").phase, ProcessStatus::Phase::created);
+    });
+}
+
+// As CRI names the namespaces of the pod's sandbox: by the pid of its task.
+TEST_F(SandboxTest, TellsTheGuestWhoseNamespacesAreMeant) {
+    with_sandbox(sandbox_spec(), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        const pid_t pid = co_await bench.sandbox.create(container("c1"));
+        const auto config = [](pid_t of) {
+            return R"({"ociVersion": "1.0.2", "root": {"path": "rootfs"},
+                "process": {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+                "linux": {"namespaces": [{"type": "mount"}, {"type": "ipc", "path": "/proc/)" +
+                   std::to_string(of) + R"(/ns/ipc"}]}})";
+        };
+        write_config(config(pid));
+        co_await bench.sandbox.create(container("c2"));
+        EXPECT_NE(bench.hypervisor.agent.created.spec().find("container:c1"), std::string::npos);
+        write_config(config(::getpid())); // which stands for nobody
+        co_await bench.sandbox.create(container("c3"));
+        EXPECT_EQ(bench.hypervisor.agent.created.spec().find("container:"), std::string::npos);
+        for (const char* id : {"c3", "c2", "c1"}) {
+            co_await bench.sandbox.remove(id, "");
+        }
+    });
+}
+
+TEST_F(SandboxTest, GoesOnAfterASpecOfTwentyMegabytes) {
+    const std::string usual = read_file(path("bundle") / "config.json", 1UL << 20);
+    with_sandbox(sandbox_spec(), [this, usual](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        write_config(usual + std::string(20'000'000, ' '));
+        const Status status = co_await status_of(bench.sandbox.create(container("c1")));
+        EXPECT_EQ(status.code, Code::resource_exhausted);
+        EXPECT_NE(status.message.find("config.json"), std::string::npos) << status.message;
+        write_config(usual);
+        co_await bench.sandbox.create(container("c1"));
+        co_await bench.sandbox.remove("c1", "");
     });
 }
 

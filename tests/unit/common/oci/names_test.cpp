@@ -59,7 +59,8 @@ TEST(PropagationWordsTest, GiveTheKernelsNumbers) {
 TEST(NamespaceWordsTest, GiveTheKernelsNumbers) {
     EXPECT_EQ(find_namespace_word("mount")->flag, static_cast<std::uint64_t>(CLONE_NEWNS));
     EXPECT_EQ(find_namespace_word("network")->flag, static_cast<std::uint64_t>(CLONE_NEWNET));
-    EXPECT_EQ(find_namespace_word("time"), nullptr) << "not supported";
+    EXPECT_EQ(find_namespace_word("time")->flag, static_cast<std::uint64_t>(CLONE_NEWTIME));
+    EXPECT_EQ(find_namespace_word("space"), nullptr);
 }
 
 TEST(CapabilityTest, KnowsTheKernelsNames) {

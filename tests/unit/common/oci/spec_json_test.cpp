@@ -1,5 +1,6 @@
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
+#include "tests/unit/common/oci/whole_spec.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -34,51 +35,6 @@ std::string failure_of(F parse) {
     return "nothing was thrown";
 }
 
-// Every member that is known, with a value that is not the default.
-constexpr const char* whole_spec = R"({
-        "ociVersion": "1.2.0",
-        "root": {"path": "/share/rootfs", "readonly": true},
-        "hostname": "h", "domainname": "example",
-        "process": {
-            "terminal": true, "consoleSize": {"height": 25, "width": 80},
-            "user": {"uid": 7, "gid": 8, "umask": 63, "additionalGids": [1, 2]},
-            "args": ["a", "b"], "env": ["X=1"], "cwd": "/w",
-            "capabilities": {
-                "bounding": ["CAP_KILL"], "effective": ["CAP_FOWNER"],
-                "inheritable": ["CAP_SETUID"], "permitted": ["CAP_SETGID"],
-                "ambient": ["CAP_CHOWN"]
-            },
-            "rlimits": [{"type": "RLIMIT_NOFILE", "soft": 1, "hard": 18446744073709551615}],
-            "noNewPrivileges": true, "oomScoreAdj": -999
-        },
-        "mounts": [
-            {"destination": "/proc", "type": "proc", "source": "proc", "options": ["ro"]},
-            {"destination": "/a", "uidMappings": [{"containerID": 1, "hostID": 2, "size": 3}],
-             "gidMappings": [{"containerID": 4, "hostID": 5, "size": 6}]}
-        ],
-        "annotations": {"a.b": "c"},
-        "linux": {
-            "namespaces": [{"type": "pid"}, {"type": "network", "path": "/p"}],
-            "uidMappings": [{"containerID": 0, "hostID": 1000, "size": 5}],
-            "gidMappings": [{"containerID": 0, "hostID": 2000, "size": 6}],
-            "devices": [
-                {"path": "/dev/x", "type": "c", "major": 1, "minor": 3, "fileMode": 438,
-                 "uid": 9, "gid": 10}
-            ],
-            "sysctl": {"net.ipv4.ip_forward": "1"},
-            "maskedPaths": ["/proc/kcore"], "readonlyPaths": ["/proc/sys"],
-            "rootfsPropagation": "rslave", "cgroupsPath": "/x",
-            "resources": {
-                "memory": {"limit": 1, "swap": -1, "reservation": 2},
-                "cpu": {
-                    "shares": 3, "quota": -1, "period": 4, "burst": 5, "idle": 1, "cpus": "0-1",
-                    "mems": "0"
-                },
-                "pids": {"limit": 5}, "unified": {"memory.high": "max"}
-            }
-        }
-    })";
-
 TEST(ParseSpecTest, ReadsEveryPart) {
     const auto parsed = parse_spec(whole_spec);
     const Spec& spec = parsed.value;
@@ -92,7 +48,8 @@ TEST(ParseSpecTest, ReadsEveryPart) {
     EXPECT_EQ(spec.process.rlimits.at(0).hard, ~std::uint64_t{0});
     EXPECT_EQ(spec.process.oom_score_adj, -999);
     EXPECT_THAT(spec.mounts.at(0).options, ElementsAre("ro"));
-    EXPECT_EQ(spec.linux_part.namespaces.at(1).path, "/p");
+    EXPECT_EQ(spec.linux_part.namespaces.at(0).path, "/p");
+    EXPECT_EQ(spec.linux_part.time_offsets.at("boottime").secs, -4);
     EXPECT_EQ(spec.linux_part.uid_mappings.at(0).host_id, 1000U);
     EXPECT_EQ(spec.linux_part.devices.at(0).file_mode, 0666U);
     EXPECT_EQ(spec.linux_part.resources.memory.swap, -1);
@@ -102,14 +59,14 @@ TEST(ParseSpecTest, ReadsEveryPart) {
 
 TEST(ParseSpecTest, ReportsWhatItDoesNotKnowAndSaysSomething) {
     const auto parsed = parse_spec(spec_with(
-        R"("hooks":{"startContainer":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X","listenerPath":"/x"},)"
+        R"("hooks":{"later":[{"path":"/x"}]},"linux":{"seccomp":{"defaultAction":"X","listenerPath":"/x"},)"
         R"("intelRdt":{},"mountLabel":"","resources":{"network":{"classID":1},)"
         R"("memory":{"swappiness":0,"disableOOMKiller":false}}})"
     ));
     EXPECT_THAT(
         parsed.unsupported,
         ElementsAre(
-            "hooks.startContainer",
+            "hooks.later",
             "linux.resources.memory.swappiness",
             "linux.resources.network",
             "linux.seccomp.listenerPath"

@@ -30,7 +30,7 @@ TEST(NamespaceFlagsTest, RefusesPathsDoublesAndMissingMount) {
     EXPECT_THROW(namespace_flags(with({})), Error);
     EXPECT_THROW(namespace_flags(with({{"mount", ""}, {"mount", ""}})), Error);
     EXPECT_THROW(namespace_flags(with({{"mount", "/proc/1/ns/mnt"}})), Error);
-    EXPECT_THROW(namespace_flags(with({{"mount", ""}, {"time", ""}})), Error);
+    EXPECT_THROW(namespace_flags(with({{"mount", ""}, {"space", ""}})), Error);
 }
 
 TEST(NamespaceFlagsTest, WantsMappingsForUserNamespacesAndTheOtherWayRound) {

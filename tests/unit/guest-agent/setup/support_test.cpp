@@ -1,8 +1,11 @@
 #include "common/base/error.hpp"
 #include "guest-agent/setup/support.hpp"
+#include "tests/support/failure_of.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <functional>
 
 namespace cppvm::guest {
 namespace {
@@ -77,6 +80,64 @@ TEST(ReviewTest, ReportsLimitsAboveTheMachine) {
     spec.linux_part.resources.memory = {.limit = -1, .reservation = 1};
     spec.linux_part.resources.cpu.quota = 100000;
     EXPECT_THAT(review(spec), IsEmpty());
+}
+
+/// Something that a spec cannot say, and how the error begins.
+struct Unknown {
+    std::function<void(oci::Spec&)> say;
+    const char* message;
+};
+
+TEST(ReviewTest, NamesTheFieldOfAWordThatItDoesNotKnow) {
+    const std::vector<Unknown> rows{
+        {[](auto& spec) { spec.process.rlimits = {{"RLIMIT_NOPE", 1, 1}}; },
+         "process.rlimits[0].type: unknown limit 'RLIMIT_NOPE'"},
+        {[](auto& spec) { spec.process.io_priority = {"IOPRIO_CLASS_X", 0}; },
+         "process.ioPriority.class: unknown value 'IOPRIO_CLASS_X'"},
+        {[](auto& spec) { spec.process.io_priority = {"IOPRIO_CLASS_BE", 8}; },
+         "process.ioPriority.priority: must be between 0 and 7"},
+        {[](auto& spec) { spec.process.scheduler.emplace().policy = "SCHED_X"; },
+         "process.scheduler.policy: unknown value 'SCHED_X'"},
+        {[](auto& spec) {
+             spec.process.scheduler.emplace().policy = "SCHED_RR";
+             spec.process.scheduler->flags = {"SCHED_FLAG_RECLAIM", "X"};
+         },
+         "process.scheduler.flags[1]: unknown value 'X'"},
+        {[](auto& spec) { spec.linux_part.namespaces.push_back({"space", ""}); },
+         "linux.namespaces[1].type: namespaces of type 'space'"},
+        {[](auto& spec) { spec.linux_part.namespaces.push_back({"ipc", "/proc/1/ns/ipc"}); },
+         "linux.namespaces[1].path: "},
+        {[](auto& spec) { spec.linux_part.namespaces.push_back({"network", "container:c1"}); },
+         "linux.namespaces[1].path: containers cannot share a namespace of type 'network'"},
+        {[](auto& spec) { spec.linux_part.time_offsets["boottime"] = {}; },
+         "linux.timeOffsets: needs a namespace of type 'time'"},
+        {[](auto& spec) {
+             spec.linux_part.namespaces.push_back({"time", ""});
+             spec.linux_part.time_offsets["realtime"] = {};
+         },
+         "linux.timeOffsets.realtime: is no clock of a time namespace"},
+        {[](auto& spec) {
+             spec.linux_part.namespaces.push_back({"time", ""});
+             spec.linux_part.time_offsets["boottime"] = {0, 1000000000};
+         },
+         "linux.timeOffsets.boottime.nanosecs: must be less than a second"},
+        {[](auto& spec) { spec.linux_part.rootfs_propagation = "most"; },
+         "linux.rootfsPropagation: unknown value 'most'"},
+        {[](auto& spec) { spec.linux_part.personality.emplace().domain = "BSD"; },
+         "linux.personality.domain: unknown value 'BSD'"},
+        {[](auto& spec) { spec.linux_part.sysctl = {{"kernel.core_pattern", "x"}}; },
+         "linux.sysctl.kernel.core_pattern: belongs to no namespace"},
+        {[](auto& spec) { spec.linux_part.sysctl = {{"net/../kernel/panic", "1"}}; },
+         "linux.sysctl.net/../kernel/panic: belongs to no namespace"},
+    };
+    for (const Unknown& row : rows) {
+        oci::Spec spec = make_spec();
+        row.say(spec);
+        EXPECT_THAT(
+            testing::failure_of([&] { static_cast<void>(review(spec)); }),
+            ::testing::StartsWith(row.message)
+        );
+    }
 }
 
 TEST(ReviewTest, RefusesUnknownPropagation) {

@@ -18,8 +18,8 @@ using ::testing::StartsWith;
 
 class HooksTest : public ::testing::Test {
   public:
-    ContainerState state() const {
-        return {"1.1.0", "c1", "creating", 42, directory_.path(), {{"key", "value"}}};
+    oci::ContainerState state() const {
+        return {"1.1.0", "c1", "creating", 42, directory_.path().native(), {{"key", "value"}}};
     }
 
     static oci::Hook shell(std::string script) {
@@ -33,7 +33,7 @@ class HooksTest : public ::testing::Test {
     testing::TempDir directory_;
 };
 
-Awaitable<std::string> prestart_failure(std::vector<oci::Hook> hooks, ContainerState state) {
+Awaitable<std::string> prestart_failure(std::vector<oci::Hook> hooks, oci::ContainerState state) {
     return cppvm::testing::failure_of(run("prestart", std::move(hooks), std::move(state)));
 }
 
@@ -56,7 +56,7 @@ TEST_F(HooksTest, GetTheStateAndRunInTheBundle) {
 }
 
 TEST_F(HooksTest, AreToldNoPidOfAContainerThatHasStopped) {
-    ContainerState stopped = state();
+    oci::ContainerState stopped = state();
     stopped.pid = 0;
     EXPECT_FALSE(nlohmann::json::parse(to_json(stopped)).contains("pid"));
 }

@@ -56,7 +56,6 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     config["root"]["path"] = "/hostsecret/rootfs";
     config["annotations"]["io.kubernetes.cri.sandbox-log-directory"] = "/hostsecret/log";
     config["hooks"]["createRuntime"] = json::parse(R"([{"path": "/hostsecret/hook"}])");
-    config["hooks"]["createContainer"] = json::parse(R"([{"path": "/hostsecret/hook"}])");
     config["vm"]["kernel"]["path"] = "/hostsecret/kernel";
     config["mounts"] = json::parse(R"([
         {"destination": "/a", "type": "bind", "source": "/hostsecret/a", "options": ["rbind"]},
@@ -74,9 +73,7 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     EXPECT_THAT(oci::write_spec(guest.spec), Not(HasSubstr("hostsecret")));
     EXPECT_THAT(
         guest.unsupported,
-        ElementsAre(
-            "hooks.createContainer", "linux.seccomp.listenerPath", "vm", "linux.namespaces[2].path"
-        )
+        ElementsAre("linux.seccomp.listenerPath", "vm", "linux.namespaces[2].path")
     );
     EXPECT_EQ(guest.hooks.create_runtime.at(0).path, "/hostsecret/hook");
     EXPECT_EQ(guest.annotations.at("io.kubernetes.cri.sandbox-log-directory"), "/hostsecret/log");
@@ -115,6 +112,109 @@ TEST(GuestSpecTest, SplitsNamespacesBetweenHostAndGuest) {
     );
     config["linux"]["namespaces"][1]["path"] = "/var/run/netns/n1";
     EXPECT_EQ(translate(config).network_path, "/var/run/netns/n1");
+}
+
+TEST(GuestSpecTest, NamesTheContainersThatNamespacesAreSharedWith) {
+    auto config = minimal();
+    config["linux"]["namespaces"] = json::parse(R"([
+        {"type": "mount"}, {"type": "pid", "path": "/proc/42/ns/pid"},
+        {"type": "ipc", "path": "/proc/42/ns/ipc"}, {"type": "uts", "path": "/proc/43/ns/uts"},
+        {"type": "cgroup", "path": "/run/42/ns/cgroup"}, {"type": "time", "path": "/proc/42/ns/time"}
+    ])");
+    const FindContainer find = [](pid_t pid) { return pid == 42 ? "sandbox" : ""; };
+    const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", find);
+    EXPECT_EQ(
+        guest.spec.linux_part.namespaces,
+        (std::vector<oci::Namespace>{
+            {"mount", ""}, {"pid", "container:sandbox"}, {"ipc", "container:sandbox"}, {"time", ""}
+        })
+    );
+    EXPECT_THAT(guest.unsupported, ElementsAre("linux.namespaces[5].path"));
+}
+
+TEST(GuestSpecTest, TakesNoPathForAProcessThatNamesNone) {
+    auto config = minimal();
+    const FindContainer find = [](pid_t) { return "other"; };
+    for (const char* path :
+         {"/proc/self/ns/ipc",
+          "/proc/-42/ns/ipc",
+          "/proc/42/root/proc/1/ns/ipc",
+          "/proc/42",
+          "/proc/42x/ns/ipc",
+          "/proc//ns/ipc",
+          "/proc/99999999999999999999/ns/ipc",
+          "proc/42/ns/ipc"}) {
+        config["linux"]["namespaces"] = {{{"type", "ipc"}, {"path", path}}};
+        const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", find);
+        EXPECT_TRUE(guest.spec.linux_part.namespaces.empty()) << path;
+    }
+}
+
+TEST(GuestSpecTest, SplitsHooksBetweenHostAndGuest) {
+    auto config = minimal();
+    config["annotations"]["key"] = "value";
+    for (const char* kind :
+         {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"
+         }) {
+        config["hooks"][kind] = {{{"path", std::string("/") + kind}}};
+    }
+    const GuestSpec guest = translate(config);
+    EXPECT_TRUE(has_guest_hooks(guest.spec));
+    oci::Hooks of_the_guest;
+    of_the_guest.create_container = {{"/createContainer", {}, {}, {}}};
+    of_the_guest.start_container = {{"/startContainer", {}, {}, {}}};
+    EXPECT_EQ(guest.spec.hooks, of_the_guest);
+    EXPECT_EQ(guest.spec.annotations.at("key"), "value");
+    EXPECT_EQ(guest.annotations.at("key"), "value");
+    EXPECT_EQ(guest.hooks.poststop.at(0).path, "/poststop");
+    EXPECT_TRUE(guest.hooks.create_container.empty());
+    EXPECT_TRUE(guest.hooks.start_container.empty());
+}
+
+TEST(GuestSpecTest, RefusesPartsOfTheHost) {
+    auto config = minimal();
+    config["linux"]["intelRdt"] = {{"closID", "x"}};
+    EXPECT_EQ(failure_of(config).code, Code::unimplemented);
+    EXPECT_THAT(failure_of(config).message, ::testing::StartsWith("linux.intelRdt: "));
+    config = minimal();
+    config["linux"]["netDevices"]["eth7"] = {{"name", "eth0"}};
+    EXPECT_EQ(failure_of(config).code, Code::unimplemented);
+    EXPECT_THAT(failure_of(config).message, ::testing::StartsWith("linux.netDevices: "));
+}
+
+TEST(GuestSpecTest, NamesWhatHasNoEffectInAVm) {
+    auto config = minimal();
+    config["process"]["apparmorProfile"] = "p";
+    config["process"]["selinuxLabel"] = "l";
+    config["process"]["execCPUAffinity"] = {{"initial", "0"}, {"final", "1"}};
+    config["linux"] = json::parse(R"({
+        "mountLabel": "l", "memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0"},
+        "resources": {
+            "blockIO": {"weight": 100}, "rdma": {"mlx5_1": {"hcaHandles": 3}},
+            "network": {"classID": 1},
+            "memory": {"swappiness": 10, "kernel": 1, "kernelTCP": 1, "disableOOMKiller": true,
+                       "useHierarchy": true},
+            "cpu": {"realtimeRuntime": 1, "realtimePeriod": 2}
+        }})");
+    EXPECT_THAT(
+        translate(config).unsupported,
+        ::testing::UnorderedElementsAre(
+            "process.apparmorProfile",
+            "process.selinuxLabel",
+            "process.execCPUAffinity",
+            "linux.mountLabel",
+            "linux.memoryPolicy",
+            "linux.resources.blockIO",
+            "linux.resources.rdma",
+            "linux.resources.network",
+            "linux.resources.memory.swappiness",
+            "linux.resources.memory.kernel",
+            "linux.resources.memory.kernelTCP",
+            "linux.resources.memory.disableOOMKiller",
+            "linux.resources.cpu.realtimeRuntime",
+            "linux.resources.cpu.realtimePeriod"
+        )
+    );
 }
 
 TEST(GuestSpecTest, RefusesWhatItCannotTranslate) {

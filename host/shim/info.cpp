@@ -25,11 +25,19 @@ void add_names(std::vector<std::string>& list, const Words& words) {
     }
 }
 
-// Left out on purpose: the recursive words such as "rro" (Kubernetes would promise recursive
-// read-only mounts).
+/// "rro" and its like: what can be said of a mount can be said of all below it.
+void add_recursive_names(std::vector<std::string>& list) {
+    for (const auto& word : oci::mount_words()) {
+        if (word.has_attributes()) {
+            list.push_back("r" + std::string(word.name));
+        }
+    }
+}
+
 std::vector<std::string> mount_options() {
     std::vector<std::string> list = {"bind", "rbind", "tmpcopyup"};
     add_names(list, oci::mount_words());
+    add_recursive_names(list);
     add_names(list, oci::propagation_words());
     std::ranges::sort(list);
     return list;
@@ -54,14 +62,18 @@ nlohmann::json seccomp() {
     };
 }
 
-// The document of the OCI runtime specification's features.md: what the guest's agent does. Off or
-// left out on purpose: idmapped mounts (containerd would hand us host-side id mappings), hooks,
-// AppArmor, SELinux, Intel RDT.
+// The document of the OCI runtime specification's features.md: what the guest's agent does. Off on
+// purpose: idmapped mounts (containerd would hand us host-side id mappings), AppArmor, SELinux,
+// Intel RDT, network devices, memory policies.
 std::string features() {
     const nlohmann::json off = {{"enabled", false}};
+    const nlohmann::json none = nlohmann::json::array();
     return nlohmann::json{
         {"ociVersionMin", "1.0.0"},
-        {"ociVersionMax", "1.2.0"},
+        {"ociVersionMax", "1.3.0"},
+        {"hooks",
+         {"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"}
+        },
         {"mountOptions", mount_options()},
         {"linux",
          {{"namespaces", names_of(oci::namespace_words())},
@@ -73,6 +85,8 @@ std::string features() {
           {"apparmor", off},
           {"selinux", off},
           {"intelRdt", off},
+          {"netDevices", off},
+          {"memoryPolicy", {{"modes", none}, {"flags", none}}},
           {"mountExtensions", {{"idmap", off}}}}},
     }
         .dump();

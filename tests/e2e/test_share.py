@@ -116,6 +116,16 @@ def test_mounts_below_a_volume_keep_their_flags_and_sizes(runner, tmp_path):
         container.delete()
 
 
+def test_read_only_down_to_the_last_mount(runner, tmp_path):
+    """What Kubernetes asks for with recursiveReadOnly, as runc does it."""
+    with _tmpfs(tmp_path / "v") as top, _tmpfs(top / "sub") as middle, _tmpfs(middle / "deep"):
+        options = ("--mount", f"type=bind,src={top},dst=/v,options=rbind:rro:rprivate")
+        container = runner.start(options=options)
+        for place in ("/v/new", "/v/sub/new", "/v/sub/deep/new"):
+            assert "Read-only" in container.exec("touch", place).error
+        container.delete()
+
+
 def test_one_source_is_one_file_to_the_whole_pod(pod, tmp_path):
     (tmp_path / "lock").touch()
     idle = {"image": REAL}

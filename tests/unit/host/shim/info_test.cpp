@@ -33,7 +33,10 @@ TEST(RuntimeInfoTest, PromisesOnlyWhatIsKept) {
     EXPECT_EQ(features["ociVersionMin"], "1.0.0");
     const auto options = features["mountOptions"].get<std::vector<std::string>>();
     EXPECT_THAT(options, Contains("rbind"));
-    EXPECT_THAT(options, Not(Contains("rro")));
+    for (const char* recursive : {"rro", "rnoexec", "rsymfollow"}) {
+        EXPECT_THAT(options, Contains(recursive));
+    }
+    EXPECT_THAT(options, Not(Contains("rsync"))); // of a file system, which a bind mount has not
     EXPECT_THAT(options, Not(Contains("idmap")));
     const auto& linux_features = features["linux"];
     EXPECT_EQ(linux_features["cgroup"]["v2"], true);
@@ -45,7 +48,12 @@ TEST(RuntimeInfoTest, PromisesOnlyWhatIsKept) {
     EXPECT_EQ(linux_features["mountExtensions"]["idmap"]["enabled"], false);
     const auto namespaces = linux_features["namespaces"].get<std::vector<std::string>>();
     EXPECT_THAT(namespaces, Contains("pid"));
-    EXPECT_THAT(namespaces, Not(Contains("time")));
+    EXPECT_THAT(namespaces, Contains("time"));
+    const auto hooks = features["hooks"].get<std::vector<std::string>>();
+    EXPECT_THAT(hooks, Contains("startContainer"));
+    EXPECT_EQ(features["ociVersionMax"], "1.3.0");
+    EXPECT_EQ(linux_features["netDevices"]["enabled"], false);
+    EXPECT_TRUE(linux_features["memoryPolicy"]["modes"].empty());
 }
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "common/oci/fields.hpp"
 
+#include "common/oci/id_map.hpp"
+
 namespace cppvm::oci::detail {
 
 void check_version(const std::string& version, const JsonPath& path) {
@@ -41,6 +43,12 @@ void check_umask(const std::optional<std::uint32_t>& umask, const JsonPath& path
 void check_timeout(const std::optional<int>& timeout, const JsonPath& path) {
     if (timeout.value_or(1) <= 0) {
         fail(path, "must be greater than zero");
+    }
+}
+
+void check_mappings(const std::vector<IdMapping>& mappings, const JsonPath& path) {
+    if (const auto fault = find_fault(mappings)) {
+        fail(fault->index ? JsonPath(path, *fault->index) : path, fault->problem);
     }
 }
 

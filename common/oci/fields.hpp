@@ -41,6 +41,7 @@ void check_all_absolute(const std::vector<std::string>& values, const JsonPath& 
 void check_device_type(const std::string& type, const JsonPath& path);
 void check_umask(const std::optional<std::uint32_t>& umask, const JsonPath& path);
 void check_timeout(const std::optional<int>& timeout, const JsonPath& path);
+void check_mappings(const std::vector<IdMapping>& mappings, const JsonPath& path);
 void check_oom_score(const std::optional<int>& score, const JsonPath& path);
 
 /// In the order in which they are written.
@@ -127,8 +128,8 @@ inline constexpr auto fields<Mount> = std::tuple(
     Field("type", &Mount::type),
     Field("source", &Mount::source),
     Field("options", &Mount::options),
-    Field("uidMappings", &Mount::uid_mappings),
-    Field("gidMappings", &Mount::gid_mappings)
+    Field("uidMappings", &Mount::uid_mappings, Presence::optional, check_mappings),
+    Field("gidMappings", &Mount::gid_mappings, Presence::optional, check_mappings)
 );
 
 template <>
@@ -232,8 +233,8 @@ template <>
 inline constexpr auto fields<Linux> = std::tuple(
     Field("namespaces", &Linux::namespaces),
     Field("timeOffsets", &Linux::time_offsets),
-    Field("uidMappings", &Linux::uid_mappings),
-    Field("gidMappings", &Linux::gid_mappings),
+    Field("uidMappings", &Linux::uid_mappings, Presence::optional, check_mappings),
+    Field("gidMappings", &Linux::gid_mappings, Presence::optional, check_mappings),
     Field("devices", &Linux::devices),
     Field("sysctl", &Linux::sysctl),
     Field("maskedPaths", &Linux::masked_paths, Presence::optional, check_all_absolute),

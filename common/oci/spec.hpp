@@ -1,5 +1,6 @@
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -95,7 +96,7 @@ struct IdMapping {
     std::uint32_t host_id = 0;
     std::uint32_t size = 0;
 
-    friend bool operator==(const IdMapping&, const IdMapping&) = default;
+    friend auto operator<=>(const IdMapping&, const IdMapping&) = default;
 };
 
 struct Mount {

@@ -15,6 +15,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <functional>
+#include <sstream>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -205,6 +206,21 @@ void CgroupDir::check_memory(const oci::MemoryResources& memory) const {
             "linux.resources.memory.limit: " + std::to_string(limit) + " is below the " +
                 std::to_string(used) + " bytes in use (checkBeforeUpdate)"
         );
+    }
+}
+
+void CgroupDir::give_to(uid_t user) {
+    const auto give = [&](const char* file) {
+        if (::fchownat(directory_.get(), file, user, static_cast<gid_t>(-1), 0) != 0 &&
+            errno != ENOENT) {
+            throw_errno("change owner of", (path_ / file).native());
+        }
+    };
+    give(".");
+    // One name in each line.
+    std::istringstream names(read_file("/sys/kernel/cgroup/delegate", max_control_file));
+    for (std::string name; std::getline(names, name);) {
+        give(name.c_str());
     }
 }
 

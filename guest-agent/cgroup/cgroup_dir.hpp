@@ -43,6 +43,10 @@ class CgroupDir {
     /// Throws: Error (failed_precondition) if more memory is in use than is to be allowed.
     void check_memory(const oci::MemoryResources& memory) const;
 
+    /// Lets a user make cgroups in it, and move processes among them, but change no limit of it
+    /// (cgroups(7), "Cgroups delegation"). Throws: Error.
+    void give_to(uid_t user);
+
     /// Pids (in the agent's pid namespace) of it and of the cgroups that the container made in it;
     /// of a thousand of them, so that a container cannot hold up the agent.
     std::vector<pid_t> processes() const;

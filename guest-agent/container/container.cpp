@@ -82,6 +82,9 @@ Awaitable<> Container::set_up(StdioRequest request) {
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
     cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
     unsupported_ = cgroup_->apply(limits);
+    if (const auto owner = cgroup_owner(spec_)) {
+        cgroup_->give_to(*owner);
+    }
     replace_device_rules(cgroup_->fd(), device_program_, std::move(device_rules));
     watch_memory(resources);
     watches_.spawn("watch kills for memory", watch_kills());
@@ -245,6 +248,7 @@ Launched Container::clone_exec(const ProcessSpec& process) {
         .process = process,
         .init_pidfd = init_->pidfd(),
         .namespaces = namespaces_,
+        .linux_part = spec_.linux_part,
         .cgroup = cgroup_->fd(),
     };
     try {

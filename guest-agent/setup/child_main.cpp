@@ -1,6 +1,7 @@
 #include "guest-agent/setup/child_main.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/id_map.hpp"
 #include "guest-agent/network/loopback.hpp"
 #include "guest-agent/setup/devices.hpp"
 #include "guest-agent/setup/hooks.hpp"
@@ -53,6 +54,14 @@ void set_names(const oci::Spec& spec) {
     }
 }
 
+/// The machine is the pod's: names and sysctls of namespaces that the container shares with it are
+/// the pod's own.
+void set_names_and_sysctls(const oci::Spec& spec) {
+    set_names(spec);
+    const std::vector<oci::IdMapping>& users = spec.linux_part.uid_mappings;
+    write_sysctls(spec.linux_part.sysctl, oci::to_host_id(users, 0).value_or(0));
+}
+
 /// The terminal is also the container's /dev/console.
 void bind_console(int root, const Terminal& terminal) {
     const UniqueFd mount = clone_mount(terminal.slave.get(), "", false, "/dev/console");
@@ -65,12 +74,13 @@ UniqueFd open_agents_devpts() {
     return UniqueFd(::open("/dev/pts", O_PATH | O_CLOEXEC));
 }
 
-void mount_all(int root, const std::string& share, const oci::Spec& spec) {
-    DeviceNodes nodes(root);
-    for (const oci::Mount& mount : spec.mounts) {
-        mount_entry({root, share, nodes}, mount);
+void mount_all(int root, Sources& sources, const InitLaunch& launch) {
+    const oci::Spec& spec = launch.spec;
+    for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
+        mount_entry({root, spec, launch.namespaces, sources}, i);
     }
-    make_devices(root, nodes, spec.linux_part, !binds_dev(spec));
+    make_devices(root, sources, spec.linux_part, !binds_dev(spec));
+    sources.finish();
 }
 
 oci::ContainerState hook_state(const InitLaunch& launch, const char* status) {
@@ -98,10 +108,10 @@ void run_create_hooks(const InitLaunch& launch) {
 
 /// The whole file system view. The root's descriptor is used from beginning to end: no path is
 /// walked from "/" before the root has changed.
-Terminal set_up_root(const InitLaunch& launch) {
+Terminal set_up_root(const InitLaunch& launch, Sources& sources) {
     const oci::Spec& spec = launch.spec;
-    const UniqueFd root = attach_rootfs(launch.share, spec.root);
-    mount_all(root.get(), launch.share, spec);
+    const UniqueFd root = attach_rootfs(sources, spec.root.path);
+    mount_all(root.get(), sources, launch);
     Terminal terminal;
     if (spec.process.terminal) {
         const UniqueFd fallback = open_agents_devpts();
@@ -150,11 +160,15 @@ void finish(
 
 } // namespace
 
-void run_init_child(const InitLaunch& launch, int control_fd) {
+void run_init_child(const InitLaunch& launch, int control_fd, UniqueFd lender) {
     run_child(control_fd, [&](ChildControl& control) {
         const ProcessSpec& process = launch.process;
         std::vector<int> keep{
-            control_fd, process.standard_input, process.standard_output, process.standard_error
+            control_fd,
+            lender.get(),
+            process.standard_input,
+            process.standard_output,
+            process.standard_error
         };
         for (const JoinedNamespace& joined : launch.joined) {
             keep.push_back(joined.pidfd.get());
@@ -168,18 +182,39 @@ void run_init_child(const InitLaunch& launch, int control_fd) {
         if ((launch.namespaces & CLONE_NEWUSER) != 0) {
             become_root_of_user_namespace();
         }
-        if ((launch.namespaces & CLONE_NEWCGROUP) != 0 && ::unshare(CLONE_NEWCGROUP) != 0) {
-            throw_errno("create", "cgroup namespace");
+        constexpr std::uint64_t own = later_namespaces & ~std::uint64_t{CLONE_NEWTIME};
+        if (::unshare(static_cast<int>(launch.namespaces & own)) != 0) {
+            throw_errno("create", "cgroup and IPC namespaces");
         }
         if ((launch.namespaces & CLONE_NEWNET) != 0) {
             bring_up_loopback();
         }
-        // The machine is the pod's: names and sysctls of namespaces that the container shares with
-        // it are the pod's own.
-        set_names(launch.spec);
-        write_sysctls(launch.spec.linux_part.sysctl);
-        Terminal terminal = set_up_root(launch);
+        Terminal terminal;
+        if (lender) {
+            BorrowedSources sources(std::move(lender));
+            terminal = set_up_root(launch, sources);
+        } else {
+            set_names_and_sysctls(launch.spec);
+            DirectSources sources(launch);
+            terminal = set_up_root(launch, sources);
+        }
         finish(process, terminal, control, &launch);
+    });
+}
+
+void run_lender_child(const InitLaunch& launch, int init_pidfd, int socket) {
+    run_child(socket, [&](ChildControl& control) {
+        isolate_child({socket, init_pidfd});
+        control.expect(ControlKind::go); // it has them all now
+        constexpr std::uint64_t joined = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET;
+        const std::uint64_t all = launch.namespaces | flags_of(launch.joined);
+        if (::setns(init_pidfd, static_cast<int>(all & joined)) != 0) {
+            throw_errno("enter", "namespaces of the container's init");
+        }
+        set_names_and_sysctls(launch.spec);
+        DirectSources sources(launch);
+        lend_sources(socket, sources);
+        ::_exit(0);
     });
 }
 

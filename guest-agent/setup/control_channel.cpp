@@ -99,9 +99,14 @@ void ChildControl::expect(ControlKind kind) {
     }
 }
 
-void ChildControl::send(ControlKind kind) {
-    const char byte = static_cast<char>(kind);
-    send_packet(fd_, {&byte, 1}, -1);
+void ChildControl::send(const ControlMessage& message) {
+    std::string packet{static_cast<char>(message.kind), static_cast<char>(message.code)};
+    packet.append(message.text, 0, max_control_text);
+    send_packet(fd_, packet, message.descriptor.get());
+}
+
+std::optional<ControlMessage> ChildControl::receive() {
+    return receive_packet(fd_, 0);
 }
 
 void ChildControl::send_ready(int terminal_master) {
@@ -111,9 +116,7 @@ void ChildControl::send_ready(int terminal_master) {
 
 void ChildControl::send_failure(const Status& status) noexcept {
     try {
-        std::string packet{static_cast<char>(ControlKind::failed), static_cast<char>(status.code)};
-        packet.append(status.message.substr(0, max_control_text));
-        send_packet(fd_, packet, -1);
+        send({ControlKind::failed, status.code, status.message, UniqueFd()});
     } catch (...) {
         return; // the agent is gone, or sees the channel end without a word, and reports that
     }

@@ -17,8 +17,11 @@ namespace cppvm::guest {
 enum class ControlKind : char {
     mapped = 'M', ///< agent: the user namespace's mappings are written
     ready = 'R',  ///< child: everything is prepared; carries the terminal's master, if there is one
-    go = 'G',     ///< agent, to an init that said it is ready: execute
+    go = 'G',     ///< agent, to an init that said it is ready: execute; child, to its helper: begin
     failed = 'F', ///< child: code and text of what went wrong; it exits
+    // Between a child in a user namespace and its helper (sources.hpp):
+    ask = 'A',  ///< child: the text says for what
+    lent = 'L', ///< helper: carries the descriptor; or else it answers `failed`
 };
 
 struct ControlMessage {
@@ -43,7 +46,11 @@ class ChildControl {
     int fd() const noexcept { return fd_; }
     /// Waits for one message. Throws: Error when the agent is gone or says another thing.
     void expect(ControlKind kind);
-    void send(ControlKind kind);
+    void send(ControlKind kind) { send({kind, Code::unknown, {}, UniqueFd()}); }
+    /// Text beyond max_control_text is cut.
+    void send(const ControlMessage& message);
+    /// Waits for one message; nothing at the end. Throws: Error.
+    std::optional<ControlMessage> receive();
     void send_ready(int terminal_master);
     /// Does not throw: there is nobody else to tell.
     void send_failure(const Status& status) noexcept;

@@ -21,22 +21,22 @@ bool has_character_device(dev_t number);
 /// Device nodes for places where none can be made, or made ones are dead: the share, which is
 /// mounted with nodev. They are made on a tmpfs that nothing else shows, one for each container, so
 /// that a chmod of one inside reaches nobody else's.
-/// Borrows: the container's root, attached in this mount namespace; used before pivot_root.
+/// Borrows: the place at which the container's root is attached in this mount namespace, or that
+/// root itself; used before pivot_root.
 class DeviceNodes {
   public:
-    explicit DeviceNodes(int root) : root_(root) {}
+    explicit DeviceNodes(int place) : place_(place) {}
     DeviceNodes(const DeviceNodes&) = delete;
     DeviceNodes& operator=(const DeviceNodes&) = delete;
     ~DeviceNodes();
 
-    /// A detached mount of a node. In a user namespace, which may make none, it is the agent's own
-    /// of that number. Throws: Error that names `name`.
+    /// A detached mount of a node. A user namespace may make none. Throws: Error that names `name`.
     UniqueFd make(const NodeSpec& node, const std::string& name);
 
   private:
     void attach_tmpfs();
 
-    int root_;
+    int place_;
     int count_ = 0;
     UniqueFd tmpfs_;
 };

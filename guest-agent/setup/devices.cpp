@@ -65,23 +65,23 @@ void require_same_node(const NodePlace& place, const NodeSpec& node, const std::
     }
 }
 
-void bind_node(int root, DeviceNodes& nodes, const NodeSpec& node, const std::string& path) {
-    const UniqueFd mount = nodes.make(node, path);
+void bind_node(int root, Sources& sources, const NodeSpec& node, const std::string& path) {
+    const UniqueFd mount = sources.make_node(node, path);
     const UniqueFd target = make_in_root(root, path, NodeKind::file);
     attach_mount(mount.get(), target.get(), path);
 }
 
-void make_device(int root, DeviceNodes& nodes, const oci::Device& device) {
+void make_device(int root, Sources& sources, const oci::Device& device) {
     const NodeSpec node = to_node(device);
     const NodePlace place = make_parent_in_root(root, device.path);
     if (!S_ISFIFO(node.mode) && forbids_devices(place.parent.get(), device.path)) {
-        bind_node(root, nodes, node, device.path);
+        bind_node(root, sources, node, device.path);
         return;
     }
     const std::string name(place.name);
     if (::mknodat(place.parent.get(), name.c_str(), node.mode, node.number) != 0) {
         if (errno == EPERM) {
-            bind_node(root, nodes, node, device.path);
+            bind_node(root, sources, node, device.path);
             return;
         }
         if (errno != EEXIST) {
@@ -107,7 +107,7 @@ void make_link(int root, const char* path, const char* target) {
 
 } // namespace
 
-void make_devices(int root, DeviceNodes& nodes, const oci::Linux& spec, bool with_defaults) {
+void make_devices(int root, Sources& sources, const oci::Linux& spec, bool with_defaults) {
     if (with_defaults) {
         // Numbers: Documentation/admin-guide/devices.txt of the kernel.
         const std::array<oci::Device, 6> defaults{{
@@ -124,7 +124,7 @@ void make_devices(int root, DeviceNodes& nodes, const oci::Linux& spec, bool wit
                     return other.path == device.path;
                 });
             if (!replaced) {
-                make_device(root, nodes, device);
+                make_device(root, sources, device);
             }
         }
         make_link(root, "/dev/ptmx", "pts/ptmx");
@@ -140,7 +140,7 @@ void make_devices(int root, DeviceNodes& nodes, const oci::Linux& spec, bool wit
         // Of a privileged container the list has all devices of the host, this one too; what opens
         // it in the container must come to the container's own devpts.
         if (!with_defaults || device.path != "/dev/ptmx") {
-            make_device(root, nodes, device);
+            make_device(root, sources, device);
         }
     }
 }

@@ -37,6 +37,7 @@ struct ExecLaunch {
     ProcessSpec process;
     int init_pidfd = -1;          ///< of the container to enter
     std::uint64_t namespaces = 0; ///< those that its init did not share with the agent
+    const oci::Linux& linux_part; ///< of the container
     int cgroup = -1;
 };
 

@@ -3,10 +3,10 @@
 #include "common/base/error.hpp"
 #include "common/wire/ports.hpp"
 #include "guest-agent/setup/copy_tree.hpp"
+#include "guest-agent/setup/file_systems.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/mount_options.hpp"
 #include "guest-agent/setup/root_walk.hpp"
-#include "guest-agent/setup/rootfs.hpp"
 
 #include <algorithm>
 #include <array>
@@ -75,37 +75,7 @@ UniqueFd make_device_mount(const MountContext& context, const oci::Mount& mount)
                 text.substr(0, 32)
         );
     }
-    return context.nodes.make({S_IFCHR | 0666, number, 0, 0}, mount.destination);
-}
-
-UniqueFd make_bind(const std::string& share, const oci::Mount& mount, const MountOptions& options) {
-    const UniqueFd source = open_shared(share, mount.source, "bind mount " + mount.destination);
-    return clone_mount(source.get(), "", options.recursive_bind, mount.destination);
-}
-
-/// File systems whose instance does not belong to this mount alone: "ro" must not reach the others.
-bool is_kernel_file_system(const std::string& type) {
-    constexpr std::array<std::string_view, 6> types{
-        "proc", "sysfs", "cgroup2", "mqueue", "devpts", "tmpfs"
-    };
-    return std::find(types.begin(), types.end(), type) != types.end();
-}
-
-UniqueFd make_file_system(const oci::Mount& mount, std::string type, const MountOptions& options) {
-    std::vector<std::string> data = options.data;
-    std::string source = mount.source;
-    if (type == "cgroup") {
-        // The guest has the unified hierarchy only, whatever the spec was written for; options of
-        // the old one have no meaning there.
-        type = "cgroup2";
-        data.clear();
-    }
-    if (is_kernel_file_system(type)) {
-        source = type;
-    } else if ((options.set & MOUNT_ATTR_RDONLY) != 0) {
-        data.emplace_back("ro"); // a read-only disk cannot be opened otherwise
-    }
-    return make_mount(type, source, data, options.set, mount.destination);
+    return context.sources.make_node({S_IFCHR | 0666, number, 0, 0}, mount.destination);
 }
 
 /// A tmpfs over a directory of the image has that directory's mode, unless the spec says another,
@@ -133,17 +103,24 @@ UniqueFd make_tmpfs(int root, const oci::Mount& mount, const MountOptions& optio
     return tmpfs;
 }
 
-UniqueFd
-make_detached(const MountContext& context, const oci::Mount& mount, const MountOptions& options) {
+UniqueFd make_detached(
+    const MountContext& context,
+    std::size_t index,
+    const oci::Mount& mount,
+    const MountOptions& options
+) {
     UniqueFd detached;
     if (mount.type == wire::device_mount_type) {
         detached = make_device_mount(context, mount);
     } else if (options.bind || mount.type == "bind") {
-        detached = make_bind(context.share, mount, options);
+        const UniqueFd source = context.sources.open_source(index);
+        detached = clone_mount(source.get(), "", options.recursive_bind, mount.destination);
     } else if (mount.type == "tmpfs") {
         return make_tmpfs(context.root, mount, options);
+    } else if (is_of_the_machine(mount.type, context.namespaces)) {
+        return context.sources.make_file_system(index);
     } else {
-        return make_file_system(mount, mount.type, options);
+        return make_file_system(mount, options);
     }
     set_mount_attributes(detached.get(), options.set, options.clear, false, mount.destination);
     return detached;
@@ -160,10 +137,11 @@ UniqueFd make_target(int root, const oci::Mount& mount, NodeKind kind) {
 
 } // namespace
 
-void mount_entry(const MountContext& context, const oci::Mount& mount) {
+void mount_entry(const MountContext& context, std::size_t index) {
+    const oci::Mount& mount = context.spec.mounts[index];
     const MountOptions options = parse_mount_options(mount.options);
     const std::string& name = mount.destination;
-    const UniqueFd detached = make_detached(context, mount, options);
+    const UniqueFd detached = make_detached(context, index, mount, options);
     set_mount_attributes(
         detached.get(), options.recursive_set, options.recursive_clear, true, name
     );

@@ -1,10 +1,15 @@
 #include "guest-agent/setup/namespaces.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/id_map.hpp"
 #include "common/oci/names.hpp"
+#include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
+#include "guest-agent/setup/mount_options.hpp"
 
+#include <algorithm>
 #include <sched.h>
+#include <sys/mount.h>
 
 namespace cppvm::guest {
 
@@ -19,6 +24,12 @@ std::uint64_t flag_of(const std::string& type, const std::string& path) {
         );
     }
     return word->flag;
+}
+
+void require_root(const std::vector<oci::IdMapping>& mappings, const char* path) {
+    if (!oci::to_host_id(mappings, 0)) {
+        oci::refuse(path, "must map the id 0 of the container, whose root sets it up");
+    }
 }
 
 } // namespace
@@ -58,16 +69,23 @@ std::uint64_t namespace_flags(const oci::Linux& spec) {
             "linux.uidMappings: mappings need a namespace of type 'user' in linux.namespaces"
         );
     }
+    if ((flags & CLONE_NEWUSER) != 0) {
+        require_root(spec.uid_mappings, "linux.uidMappings");
+        require_root(spec.gid_mappings, "linux.gidMappings");
+    }
     return flags;
 }
 
-std::string mapping_text(const std::vector<oci::IdMapping>& mappings) {
-    std::string text;
-    for (const oci::IdMapping& mapping : mappings) {
-        text += std::to_string(mapping.container_id) + " " + std::to_string(mapping.host_id) + " " +
-                std::to_string(mapping.size) + "\n";
+std::optional<std::uint32_t> cgroup_owner(const oci::Spec& spec) {
+    constexpr std::uint64_t needed = CLONE_NEWUSER | CLONE_NEWCGROUP;
+    const bool writable = std::ranges::any_of(spec.mounts, [](const oci::Mount& mount) {
+        return (mount.type == "cgroup" || mount.type == "cgroup2") &&
+               (parse_mount_options(mount.options).set & MOUNT_ATTR_RDONLY) == 0;
+    });
+    if (!writable || (namespace_flags(spec.linux_part) & needed) != needed) {
+        return std::nullopt;
     }
-    return text;
+    return oci::to_host_id(spec.linux_part.uid_mappings, 0);
 }
 
 } // namespace cppvm::guest

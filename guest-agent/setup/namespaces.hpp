@@ -3,8 +3,7 @@
 #include "common/oci/spec.hpp"
 
 #include <cstdint>
-#include <string>
-#include <vector>
+#include <optional>
 
 namespace cppvm::guest {
 
@@ -12,10 +11,12 @@ namespace cppvm::guest {
 /// included (shared_namespaces.hpp).
 /// Throws: Error (invalid_argument) for an unknown or doubled type, for one with another path (the
 /// host has translated those), without a mount namespace, and for a user namespace without
-/// mappings.
+/// mappings or whose root is not mapped.
 std::uint64_t namespace_flags(const oci::Linux& spec);
 
-/// The lines of uid_map and gid_map (user_namespaces(7)).
-std::string mapping_text(const std::vector<oci::IdMapping>& mappings);
+/// Whom the container's cgroup is to belong to: the root of its user namespace, if it can see the
+/// cgroup in a namespace of its own, and write (config-linux.md of the runtime specification,
+/// "Cgroup ownership"). Else nothing: the machine's root.
+std::optional<std::uint32_t> cgroup_owner(const oci::Spec& spec);
 
 } // namespace cppvm::guest

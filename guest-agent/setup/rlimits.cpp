@@ -35,16 +35,38 @@ std::optional<int> rlimit_number(std::string_view name) noexcept {
     return found == limits.end() ? std::nullopt : std::optional<int>(found->second);
 }
 
+namespace {
+
+__rlimit_resource number_of(const oci::Rlimit& limit) {
+    const auto number = rlimit_number(limit.type);
+    if (!number) {
+        throw Error(Code::invalid_argument, "process.rlimits: unknown limit '" + limit.type + "'");
+    }
+    return static_cast<__rlimit_resource>(*number);
+}
+
+} // namespace
+
 void set_rlimits(const std::vector<oci::Rlimit>& limits) {
     for (const oci::Rlimit& limit : limits) {
-        const auto number = rlimit_number(limit.type);
-        if (!number) {
-            throw Error(
-                Code::invalid_argument, "process.rlimits: unknown limit '" + limit.type + "'"
-            );
-        }
         rlimit value{limit.soft, limit.hard};
-        if (::setrlimit(static_cast<__rlimit_resource>(*number), &value) != 0) {
+        if (::setrlimit(number_of(limit), &value) != 0) {
+            throw_errno("set limit", limit.type);
+        }
+    }
+}
+
+void raise_hard_limits(pid_t pid, const std::vector<oci::Rlimit>& limits) {
+    for (const oci::Rlimit& limit : limits) {
+        rlimit value{};
+        if (::prlimit(pid, number_of(limit), nullptr, &value) != 0) {
+            throw_errno("get limit", limit.type);
+        }
+        if (limit.hard <= value.rlim_max) {
+            continue;
+        }
+        value.rlim_max = limit.hard;
+        if (::prlimit(pid, number_of(limit), &value, nullptr) != 0) {
             throw_errno("set limit", limit.type);
         }
     }

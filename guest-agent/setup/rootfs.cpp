@@ -53,14 +53,14 @@ UniqueFd open_shared(const std::string& share, const std::string& path, const st
     return fd;
 }
 
-UniqueFd attach_rootfs(const std::string& share, const oci::Root& root) {
+UniqueFd attach_rootfs(Sources& sources, const std::string& path) {
     // Private first: nothing that happens here may show in the agent's namespace.
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
         throw_errno("make private", "/");
     }
-    const UniqueFd place = open_shared(share, root.path, "root.path");
-    UniqueFd mount = clone_mount(place.get(), "", true, root.path);
-    attach_mount(mount.get(), place.get(), root.path);
+    const UniqueFd place = sources.open_root();
+    UniqueFd mount = clone_mount(place.get(), "", true, path);
+    attach_mount(mount.get(), place.get(), path);
     return mount;
 }
 

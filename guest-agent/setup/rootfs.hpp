@@ -2,6 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "common/oci/spec.hpp"
+#include "guest-agent/setup/sources.hpp"
 
 #include <string>
 
@@ -11,8 +12,8 @@ namespace cppvm::guest {
 /// called, in the child's own mount namespace. All throw Error naming step and object.
 
 /// Makes all mounts private and puts the container's rootfs on top of itself as a mount of its own.
-/// The path must be below `share`, without links. Gives its root (O_PATH).
-UniqueFd attach_rootfs(const std::string& share, const oci::Root& root);
+/// `path` is for errors. Gives its root (O_PATH).
+UniqueFd attach_rootfs(Sources& sources, const std::string& path);
 
 /// Hides maskedPaths and makes readonlyPaths read-only, where they exist. What covers a masked file
 /// is the agent's own /dev/null, read-only, so that neither the image nor the container has a say
@@ -25,8 +26,8 @@ void enter_root(int root);
 /// After `enter_root`: the root's propagation and read-only flag.
 void finish_root(int root, const oci::Spec& spec);
 
-/// Opens a path of the host's share as the agent sees it. Throws: Error (invalid_argument) when it
-/// is not below `share`.
+/// Opens (O_PATH) a path of the host's share as the agent sees it, without links. Throws: Error
+/// (invalid_argument) when it is not below `share`.
 UniqueFd open_shared(const std::string& share, const std::string& path, const std::string& what);
 
 } // namespace cppvm::guest

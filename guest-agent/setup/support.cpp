@@ -1,5 +1,6 @@
 #include "guest-agent/setup/support.hpp"
 
+#include "common/oci/id_map.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
 #include "guest-agent/setup/capabilities.hpp"
@@ -12,6 +13,9 @@
 #include "guest-agent/setup/time_namespace.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <system_error>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -20,21 +24,50 @@ namespace {
 
 using oci::refuse;
 
+/// The kernel only says "invalid argument". Without a user namespace every id is mapped.
+void require_mapped(
+    const MountOptions& options,
+    std::string_view key,
+    const std::vector<oci::IdMapping>& mappings,
+    const std::string& path
+) {
+    for (const std::string& option : options.data) {
+        std::uint32_t id = 0;
+        if (mappings.empty() || !option.starts_with(key) ||
+            std::from_chars(&option[key.size()], option.data() + option.size(), id).ec !=
+                std::errc()) {
+            continue;
+        }
+        if (!oci::to_host_id(mappings, id)) {
+            refuse(
+                path + ".options." + option.substr(0, 64),
+                std::string("is not mapped by linux.") + (key == "uid=" ? "uid" : "gid") +
+                    "Mappings"
+            );
+        }
+    }
+}
+
 void review_mount(
-    const oci::Mount& mount, const std::string& path, std::vector<std::string>& unsupported
+    const oci::Mount& mount,
+    const std::string& path,
+    const oci::Linux& container,
+    std::vector<std::string>& unsupported
 ) {
     const auto has = [&](const char* option) {
         return std::find(mount.options.begin(), mount.options.end(), option) != mount.options.end();
     };
     if (!mount.uid_mappings.empty() || !mount.gid_mappings.empty() || has("idmap") ||
         has("ridmap")) {
-        refuse(path, "id-mapped mounts are not supported");
+        refuse(path, "id-mapped mounts are the host's to make");
     }
     const MountOptions options = parse_mount_options(mount.options);
     const bool bind = options.bind || mount.type == "bind" || mount.type == wire::device_mount_type;
     if (!bind && mount.type.empty()) {
         refuse(path + ".type", "is missing");
     }
+    require_mapped(options, "uid=", container.uid_mappings, path);
+    require_mapped(options, "gid=", container.gid_mappings, path);
     const std::string prefix = path + ".options.";
     for (const std::string& option : options.unsupported) {
         unsupported.push_back(prefix + option);
@@ -108,7 +141,9 @@ std::vector<std::string> review(const oci::Spec& spec) {
     review_time_offsets(spec.linux_part);
     std::vector<std::string> unsupported = review(spec.process);
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
-        review_mount(spec.mounts[i], "mounts[" + std::to_string(i) + "]", unsupported);
+        review_mount(
+            spec.mounts[i], "mounts[" + std::to_string(i) + "]", spec.linux_part, unsupported
+        );
     }
     const std::string& propagation = spec.linux_part.rootfs_propagation;
     if (!propagation.empty() && parse_mount_options({propagation}).propagation.empty()) {

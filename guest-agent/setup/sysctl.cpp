@@ -1,10 +1,13 @@
 #include "guest-agent/setup/sysctl.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <unistd.h>
 
 namespace cppvm::guest {
 
@@ -45,9 +48,30 @@ std::string sysctl_path(const std::string& key) {
     return path;
 }
 
-void write_sysctls(const std::map<std::string, std::string>& sysctls) {
+namespace {
+
+void write_as(uid_t user, const std::string& path, const std::string& value) {
+    if (::seteuid(user) != 0) {
+        throw_errno("become", "user " + std::to_string(user));
+    }
+    const ScopeExit back([] { static_cast<void>(::seteuid(0)); });
+    write_control_file(path, value);
+}
+
+} // namespace
+
+void write_sysctls(const std::map<std::string, std::string>& sysctls, uid_t owner) {
     for (const auto& [key, value] : sysctls) {
-        write_control_file("/proc/sys/" + sysctl_path(key), value);
+        const std::string path = "/proc/sys/" + sysctl_path(key);
+        try {
+            write_control_file(path, value);
+        } catch (const Error& error) {
+            // Since Linux 6.9 those of an IPC namespace are its owner's alone.
+            if (owner == 0 || error.cause().value() != EACCES) {
+                throw;
+            }
+            write_as(owner, path, value);
+        }
     }
 }
 

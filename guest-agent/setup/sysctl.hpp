@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <sys/types.h>
 
 namespace cppvm::guest {
 
@@ -12,8 +13,9 @@ namespace cppvm::guest {
 /// the whole machine's, and kernel.hostname has a field of the spec.
 std::string sysctl_path(const std::string& key);
 
-/// Writes them for this process's namespaces, through the agent's procfs: before pivot_root.
+/// Writes them for this process's namespaces, through the agent's procfs: before pivot_root. As the
+/// machine's root, or else as `owner`, the root of the user namespace that these belong to.
 /// Throws: Error naming the sysctl.
-void write_sysctls(const std::map<std::string, std::string>& sysctls);
+void write_sysctls(const std::map<std::string, std::string>& sysctls, uid_t owner);
 
 } // namespace cppvm::guest

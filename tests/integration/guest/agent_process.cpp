@@ -193,10 +193,10 @@ std::filesystem::path AgentProcess::make_rootfs(const std::string& id) const {
     std::filesystem::create_directories(root / "bin");
     std::filesystem::copy_file("/bin/busybox", root / "bin/busybox");
     for (const char* applet :
-         {"sh",     "cat",  "echo",  "ls",     "sleep",   "id",   "env",      "true",
-          "false",  "head", "stty",  "tty",    "sha1sum", "dd",   "hostname", "mount",
-          "grep",   "ps",   "touch", "mkdir",  "wc",      "kill", "readlink", "stat",
-          "umount", "test", "pwd",   "ionice", "uname"}) {
+         {"sh",     "cat",  "echo",  "ls",     "sleep",   "id",    "env",      "true",
+          "false",  "head", "stty",  "tty",    "sha1sum", "dd",    "hostname", "mount",
+          "grep",   "ps",   "touch", "mkdir",  "wc",      "kill",  "readlink", "stat",
+          "umount", "test", "pwd",   "ionice", "uname",   "chmod", "mknod"}) {
         std::filesystem::create_symlink("busybox", root / "bin" / applet);
     }
     return root;

@@ -173,8 +173,8 @@ INSTANTIATE_TEST_SUITE_P(
                 spec["linux"]["uidMappings"] = Json::array({one, one});
                 spec["linux"]["gidMappings"] = Json::array({one});
             },
-            Code::unknown,
-            "uid_map: Invalid argument"
+            Code::invalid_argument,
+            "linux.uidMappings[1]: maps ids of the container that an earlier mapping has"
         },
         BrokenSpec{
             "MissingController",

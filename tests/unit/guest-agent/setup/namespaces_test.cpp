@@ -44,9 +44,5 @@ TEST(NamespaceFlagsTest, WantsMappingsForUserNamespacesAndTheOtherWayRound) {
     EXPECT_THROW(namespace_flags(spec), Error);
 }
 
-TEST(MappingTextTest, IsWhatTheKernelReads) {
-    EXPECT_EQ(mapping_text({{0, 1000, 1}, {1, 100000, 65535}}), "0 1000 1\n1 100000 65535\n");
-}
-
 } // namespace
 } // namespace cppvm::guest

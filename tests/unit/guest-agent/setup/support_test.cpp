@@ -34,6 +34,22 @@ TEST(ReviewTest, ReportsOptionsThatNobodyTakes) {
     );
 }
 
+TEST(ReviewTest, RefusesOwnersThatAreNotMapped) {
+    oci::Spec spec = make_spec();
+    spec.linux_part.namespaces.push_back({"user", ""});
+    spec.linux_part.uid_mappings = {{0, 1000, 10}};
+    spec.linux_part.gid_mappings = {{0, 1000, 6}};
+    spec.mounts = {{"/a", "devpts", "", {"gid=5", "mode=620"}}, {"/b", "tmpfs", "", {"uid=9"}}};
+    EXPECT_THAT(review(spec), IsEmpty());
+    spec.linux_part.gid_mappings = {{0, 1000, 5}};
+    try {
+        review(spec);
+        FAIL() << "was taken";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.message(), "mounts[0].options.gid=5: is not mapped by linux.gidMappings");
+    }
+}
+
 TEST(ReviewTest, RefusesIdMappedMountsAndMissingTypes) {
     oci::Spec spec = make_spec();
     spec.mounts = {{"/a", "bind", "/s", {}, {{0, 1000, 1}}}};

@@ -1,6 +1,7 @@
 #include "common/os/file.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 
 #include <array>
 #include <cerrno>
@@ -102,7 +103,9 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view d
 void write_control_file(const std::filesystem::path& path, std::string_view data) {
     const UniqueFd fd = open_file(path, O_WRONLY);
     if (::write(fd.get(), data.data(), data.size()) != static_cast<ssize_t>(data.size())) {
-        throw_errno("write '" + std::string(data.substr(0, 64)) + "' to", path.native());
+        throw_errno(
+            "write '" + joined_lines(std::string(data.substr(0, 64))) + "' to", path.native()
+        );
     }
 }
 

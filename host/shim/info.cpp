@@ -35,7 +35,7 @@ void add_recursive_names(std::vector<std::string>& list) {
 }
 
 std::vector<std::string> mount_options() {
-    std::vector<std::string> list = {"bind", "rbind", "tmpcopyup"};
+    std::vector<std::string> list = {"bind", "idmap", "rbind", "ridmap", "tmpcopyup"};
     add_names(list, oci::mount_words());
     add_recursive_names(list);
     add_names(list, oci::propagation_words());
@@ -63,8 +63,7 @@ nlohmann::json seccomp() {
 }
 
 // The document of the OCI runtime specification's features.md: what the guest's agent does. Off on
-// purpose: idmapped mounts (containerd would hand us host-side id mappings), AppArmor, SELinux,
-// Intel RDT, network devices, memory policies.
+// purpose: AppArmor, SELinux, Intel RDT, network devices, memory policies.
 std::string features() {
     const nlohmann::json off = {{"enabled", false}};
     const nlohmann::json none = nlohmann::json::array();
@@ -87,7 +86,7 @@ std::string features() {
           {"intelRdt", off},
           {"netDevices", off},
           {"memoryPolicy", {{"modes", none}, {"flags", none}}},
-          {"mountExtensions", {{"idmap", off}}}}},
+          {"mountExtensions", {{"idmap", {{"enabled", true}}}}}}},
     }
         .dump();
 }

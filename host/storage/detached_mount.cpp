@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 
+#include <cerrno>
 #include <fcntl.h>
 #include <sys/mount.h>
 
@@ -41,6 +42,26 @@ void DetachedMount::set_attributes(
     if (::mount_setattr(fd_.get(), "", flags, &attributes, sizeof attributes) != 0) {
         throw_errno("set the mount attributes of", source_);
     }
+}
+
+void DetachedMount::set_id_map(int user_namespace, bool recursive) {
+    mount_attr attributes{};
+    attributes.attr_set = MOUNT_ATTR_IDMAP;
+    attributes.userns_fd = static_cast<std::uint64_t>(user_namespace);
+    const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
+    if (::mount_setattr(fd_.get(), "", flags, &attributes, sizeof attributes) == 0) {
+        return;
+    }
+    if (errno == EINVAL) {
+        const std::string where = recursive ? ", or one that is mounted below," : "";
+        throw Error(
+            Code::failed_precondition,
+            "id-map " + source_ + ": the host's kernel cannot do that with the file system there" +
+                where + " (it can with ext4, xfs, btrfs and, since Linux 6.3, tmpfs)",
+            std::error_code(EINVAL, std::system_category())
+        );
+    }
+    throw_errno("id-map", source_);
 }
 
 void DetachedMount::attach(const std::filesystem::path& target) {

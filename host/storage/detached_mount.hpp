@@ -30,6 +30,11 @@ class DetachedMount {
         std::uint64_t set, std::uint64_t clear, std::uint64_t propagation, bool recursive
     );
 
+    /// Shows the owners of files as the mappings of a user namespace say, which must not be ours.
+    /// `recursive`: of the mounts below, too. Throws: also Error (failed_precondition) where the
+    /// file system cannot do that.
+    void set_id_map(int user_namespace, bool recursive);
+
     /// Shows it at `target`: a directory for a directory, else a file.
     void attach(const std::filesystem::path& target);
     /// The same at an open target (O_PATH); `name` is for errors.

@@ -4,10 +4,12 @@
 #include "common/base/unique_fd.hpp"
 #include "common/os/file.hpp"
 #include "host/storage/detached_mount.hpp"
+#include "host/storage/id_mapping.hpp"
 #include "host/storage/loop_device.hpp"
 #include "host/storage/mount_failure.hpp"
 #include "host/storage/mount_options.hpp"
 #include "host/storage/overlay_options.hpp"
+#include "host/storage/scratch_mount.hpp"
 #include "host/storage/unmount.hpp"
 
 #include <cerrno>
@@ -44,6 +46,9 @@ void mount_bind(
     }
     DetachedMount mount(spec.source, options.recursive_bind);
     mount.set_attributes(0, 0, MS_PRIVATE, true);
+    if (!options.id_map.is_empty()) {
+        mount.set_id_map(make_user_namespace(options.id_map).get(), false);
+    }
     if ((options.recursive_set | options.recursive_clear) != 0) {
         mount.set_attributes(options.recursive_set, options.recursive_clear, 0, true);
     }
@@ -81,6 +86,27 @@ void mount_file_system(
     }
 }
 
+/// Ids can only be mapped by a mount that nobody has seen yet, so it is made elsewhere.
+DetachedMount make_mapped(
+    const MountSpec& spec, const MountOptions& options, const std::filesystem::path& target
+) {
+    const ScratchMount scratch(target);
+    const std::filesystem::path place = scratch.path() / "mount";
+    make_directory(place, 0700);
+    const UniqueFd user_namespace = make_user_namespace(options.id_map);
+    const bool of_layers = spec.type == "overlay";
+    MountOptions changed = options;
+    if (of_layers) {
+        changed.data = map_lower_layers(options.data, user_namespace.get(), scratch.path());
+    }
+    mount_file_system(spec, changed, place);
+    DetachedMount mount(place, false);
+    if (!of_layers) {
+        mount.set_id_map(user_namespace.get(), false);
+    }
+    return mount;
+}
+
 void mount_one(const MountSpec& spec, const std::filesystem::path& target) {
     const MountOptions options = parse_mount_options(spec.options);
     UniqueFd fd;
@@ -93,6 +119,8 @@ void mount_one(const MountSpec& spec, const std::filesystem::path& target) {
         MountOptions bind = options;
         bind.recursive_bind = options.recursive_bind || spec.type == "rbind";
         mount_bind(spec, bind, where);
+    } else if (!options.id_map.is_empty()) {
+        make_mapped(spec, options, where).attach(where);
     } else {
         mount_file_system(spec, options, where);
     }

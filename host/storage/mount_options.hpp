@@ -1,5 +1,7 @@
 #pragma once
 
+#include "common/oci/id_map.hpp"
+
 #include <cstdint>
 #include <span>
 #include <string>
@@ -17,11 +19,13 @@ struct MountOptions {
     bool bind = false;
     bool recursive_bind = false; ///< with `bind`
     bool loop = false;           ///< the source is a file to be put on a loop device
+    oci::IdMap id_map;           ///< of "uidmap=" and "gidmap="; both or neither
     std::string data;            ///< for the file system: "lowerdir=/a:/b,index=off"
 };
 
 /// Options as mount(8) and the OCI runtime specification name them; later ones win. What is unknown
 /// goes to `data`, as with mount(8); "x-…" options are for user space and left out.
+/// Throws: Error (invalid_argument) for mappings that make no sense.
 MountOptions parse_mount_options(std::span<const std::string> options);
 
 } // namespace cppvm::storage

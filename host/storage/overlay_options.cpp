@@ -34,6 +34,23 @@ bool is_path_option(std::string_view option) {
            option.starts_with("workdir=");
 }
 
+std::string join(const std::vector<std::string>& parts, char separator) {
+    std::string text;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        text.append(i == 0 ? 0U : 1U, separator).append(parts[i]);
+    }
+    return text;
+}
+
+std::string without_escapes(const std::string& path) {
+    std::string plain;
+    for (std::size_t i = 0; i < path.size(); ++i) {
+        i += path[i] == '\\' && i + 1 < path.size() ? 1 : 0;
+        plain.push_back(path[i]);
+    }
+    return plain;
+}
+
 // The longest "/a/b/" that both begin with.
 std::string common_directory(const std::string& a, const std::string& b) {
     const auto [end, ignored] = std::ranges::mismatch(a, b);
@@ -84,6 +101,25 @@ ShortOverlayOptions shorten_overlay_options(const std::string& data) {
         );
     }
     return result;
+}
+
+std::string rename_lower_layers(
+    const std::string& data, const std::function<std::string(const std::string& path)>& rename
+) {
+    constexpr std::string_view key = "lowerdir=";
+    std::vector<std::string> options = split(data, ',');
+    for (std::string& option : options) {
+        if (!option.starts_with(key)) {
+            continue;
+        }
+        std::vector<std::string> layers = split(option.substr(key.size()), ':');
+        for (std::string& layer : layers) {
+            // Empty before layers of data alone ("a::b").
+            layer = layer.empty() ? layer : rename(without_escapes(layer));
+        }
+        option = std::string(key) + join(layers, ':');
+    }
+    return join(options, ',');
 }
 
 } // namespace cppvm::storage

@@ -46,6 +46,40 @@ bool is_bind(const oci::Mount& mount) {
     return mount.type == "bind" || has(mount, "bind") || has(mount, "rbind");
 }
 
+bool is_id_mapped(const oci::Mount& mount) {
+    return !mount.uid_mappings.empty() || !mount.gid_mappings.empty() || has(mount, "idmap") ||
+           has(mount, "ridmap");
+}
+
+void require_no_id_map(const oci::Mount& mount, const std::string& path, const char* problem) {
+    if (is_id_mapped(mount)) {
+        refuse(path, std::string("cannot be id-mapped: ") + problem);
+    }
+}
+
+// config.md, "Mounts": mappings of its own come before the container's, and ask for it by
+// themselves.
+oci::IdMap
+id_map_of(const oci::Mount& mount, const oci::Linux& container, const std::string& path) {
+    if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) {
+        refuse(
+            path + (mount.uid_mappings.empty() ? ".uidMappings" : ".gidMappings"),
+            "is missing: owners and groups are mapped together"
+        );
+    }
+    if (!is_id_mapped(mount) || !mount.uid_mappings.empty()) {
+        return {mount.uid_mappings, mount.gid_mappings};
+    }
+    if (container.uid_mappings.empty() || container.gid_mappings.empty()) {
+        refuse(
+            path + ".options",
+            "ask for an id-mapped mount, but neither it has uidMappings and gidMappings nor the "
+            "container a user namespace with them"
+        );
+    }
+    return {container.uid_mappings, container.gid_mappings};
+}
+
 // The share carries files: the guest binds its own device of that number.
 oci::Mount bind_device(oci::Mount mount, dev_t number, const std::string& path) {
     if (!is_allotted(number)) {
@@ -55,6 +89,7 @@ oci::Mount bind_device(oci::Mount mount, dev_t number, const std::string& path) 
                 ") belongs to this host alone; the guest has none like it"
         );
     }
+    require_no_id_map(mount, path, "a device has no owners to map");
     mount.type = wire::device_mount_type;
     mount.source = to_text(number);
     std::erase_if(mount.options, [](const std::string& option) {
@@ -63,7 +98,8 @@ oci::Mount bind_device(oci::Mount mount, dev_t number, const std::string& path) 
     return mount;
 }
 
-VolumeSpec to_volume(const oci::Mount& mount, const std::filesystem::path& bundle) {
+VolumeSpec
+to_volume(const oci::Mount& mount, const std::filesystem::path& bundle, oci::IdMap id_map) {
     const MountOptions options = parse_mount_options(mount.options);
     const std::uint64_t set = (options.set & ~options.recursive_clear) | options.recursive_set;
     return {
@@ -72,12 +108,24 @@ VolumeSpec to_volume(const oci::Mount& mount, const std::filesystem::path& bundl
         .read_only = (set & MOUNT_ATTR_RDONLY) != 0,
         .recursive_read_only = (options.recursive_set & MOUNT_ATTR_RDONLY) != 0,
         .propagate = (options.propagation & (MS_SLAVE | MS_SHARED)) != 0,
+        .id_map = std::move(id_map),
+        .recursive_id_map = has(mount, "ridmap"),
         .destination = mount.destination
     };
 }
 
+// The host does it.
+void take_id_map_out(oci::Mount& mount) {
+    mount.uid_mappings.clear();
+    mount.gid_mappings.clear();
+    std::erase_if(mount.options, [](const std::string& option) {
+        return option == "idmap" || option == "ridmap";
+    });
+}
+
 // A file system that the guest makes.
 oci::Mount make_in_guest(oci::Mount mount, const std::string& path) {
+    require_no_id_map(mount, path, "only bind mounts can");
     if (std::ranges::find(guest_types, mount.type) == guest_types.end()) {
         throw Error(
             Code::unimplemented,
@@ -117,7 +165,8 @@ StoragePlan plan_storage(
             // What the host mounts shows in the guest; the other way there is none.
             plan.unsupported.push_back(path + ".options[shared]");
         }
-        plan.volumes.push_back(to_volume(mount, bundle));
+        plan.volumes.push_back(to_volume(mount, bundle, id_map_of(mount, spec.linux_part, path)));
+        take_id_map_out(mount);
         plan.volume_mounts.push_back(i);
         mount.source.clear();
         plan.mounts.push_back(std::move(mount));

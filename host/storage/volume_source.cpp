@@ -1,6 +1,7 @@
 #include "host/storage/volume_source.hpp"
 
 #include "common/base/error.hpp"
+#include "host/storage/id_mapping.hpp"
 
 #include <fcntl.h>
 #include <sys/mount.h>
@@ -42,6 +43,9 @@ VolumeSource open_volume_source(const VolumeSpec& volume) {
     DetachedMount mount(source.get(), volume.source.native(), volume.recursive);
     // Never as a peer of the source: undoing our copy would then undo the host's mounts below it.
     mount.set_attributes(0, 0, volume.propagate ? MS_SLAVE : MS_PRIVATE, true);
+    if (!volume.id_map.is_empty()) {
+        mount.set_id_map(make_user_namespace(volume.id_map).get(), volume.recursive_id_map);
+    }
     if (volume.recursive_read_only) {
         mount.set_attributes(MOUNT_ATTR_RDONLY, 0, 0, true);
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/oci/id_map.hpp"
 #include "host/storage/detached_mount.hpp"
 
 #include <compare>
@@ -16,12 +17,13 @@ struct VolumeSpec {
     bool read_only = false;                 ///< the mount itself
     bool recursive_read_only = false;       ///< and what is mounted below it
     bool propagate = false;                 ///< what the host mounts there later shows in the guest
+    oci::IdMap id_map{};                    ///< how owners are shown
+    bool recursive_id_map = false;          ///< and those of what is mounted below it
     std::filesystem::path destination = {}; ///< in the container
 };
 
-/// What makes two volumes the same: the same file or directory, reached through the same mount of
-/// the host, with the same mounts below it. Only read_only may differ (docs/adr, "One mount for
-/// each source").
+/// What makes two sources the same: the same file or directory, reached through the same mount of
+/// the host, with the same mounts below it.
 struct SourceKey {
     std::uint64_t device = 0;
     std::uint64_t inode = 0;

@@ -20,7 +20,8 @@ std::pair<std::uint64_t, std::vector<VolumePlan>> VolumeTable::add(
     std::vector<VolumePlan> plans;
     for (std::size_t i = 0; i < volumes.size(); ++i) {
         const SourceInfo& info = sources[i];
-        const auto [found, is_new] = sources_.try_emplace(info.key);
+        const Key key{info.key, volumes[i].id_map, volumes[i].recursive_id_map};
+        const auto [found, is_new] = sources_.try_emplace(key);
         Source& source = found->second;
         if (is_new) {
             source.number = ++last_number_;
@@ -33,7 +34,7 @@ std::pair<std::uint64_t, std::vector<VolumePlan>> VolumeTable::add(
         const bool change = !is_new && read_only != source.read_only;
         source.read_only = read_only;
         plans.push_back({source.number, source.is_file, is_new, read_only, change});
-        container.volumes.push_back(info.key);
+        container.volumes.push_back(key);
     }
     return {container.rootfs, std::move(plans)};
 }
@@ -46,7 +47,7 @@ std::optional<Removal> VolumeTable::remove(const std::string& container_id) {
     const Container container = std::move(found->second);
     containers_.erase(found);
     Removal removal{.rootfs = container.rootfs, .detach = {}, .make_read_only = {}};
-    for (const SourceKey& key : container.volumes) {
+    for (const Key& key : container.volumes) {
         const auto entry = sources_.find(key);
         if (entry == sources_.end()) {
             continue; // it had the same one twice

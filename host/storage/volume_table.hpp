@@ -45,6 +45,16 @@ class VolumeTable {
     std::optional<Removal> remove(const std::string& container_id);
 
   private:
+    /// What makes two volumes the same. Only read_only may differ (docs/adr, "One mount for each
+    /// source").
+    struct Key {
+        SourceKey source;
+        oci::IdMap id_map;
+        bool recursive_id_map = false;
+
+        friend auto operator<=>(const Key&, const Key&) = default;
+    };
+
     struct Source {
         std::uint64_t number = 0;
         bool is_file = false;
@@ -57,11 +67,11 @@ class VolumeTable {
 
     struct Container {
         std::uint64_t rootfs = 0;
-        std::vector<SourceKey> volumes;
+        std::vector<Key> volumes;
     };
 
     std::uint64_t last_number_ = 0;
-    std::map<SourceKey, Source> sources_;
+    std::map<Key, Source> sources_;
     std::map<std::string, Container> containers_;
 };
 

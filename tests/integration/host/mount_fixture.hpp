@@ -2,6 +2,8 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "host/storage/detached_mount.hpp"
+#include "host/storage/id_mapping.hpp"
 #include "host/storage/mountinfo.hpp"
 #include "host/storage/unmount.hpp"
 #include "tests/support/log_capture.hpp"
@@ -61,6 +63,17 @@ class MountTest : public ::testing::Test {
     static int try_write(const std::filesystem::path& path) {
         const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         return fd ? 0 : errno;
+    }
+
+    /// Whether the kernel knows id-mapped mounts of what the tests lie on.
+    bool can_map_tmpfs() const {
+        try {
+            DetachedMount(dir.path(), false)
+                .set_id_map(make_user_namespace({{{0, 1, 1}}, {{0, 1, 1}}}).get(), false);
+            return true;
+        } catch (const Error&) {
+            return false;
+        }
     }
 
     static std::size_t mounts_at(const std::filesystem::path& path) {

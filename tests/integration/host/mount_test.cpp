@@ -228,5 +228,85 @@ TEST_F(MountTest, UnmountsWhatIsInUse) {
     EXPECT_EQ(read_all(fd.get(), "file", 10), "text");
 }
 
+class IdMappedMountTest : public MountTest {
+  protected:
+    void SetUp() override {
+        MountTest::SetUp();
+        if (!IsSkipped() && !can_map_tmpfs()) {
+            GTEST_SKIP() << "needs a kernel that can id-map tmpfs (Linux 6.3)";
+        }
+    }
+
+    static uid_t owner(const std::filesystem::path& path) {
+        struct stat status{};
+        EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+        return status.st_uid;
+    }
+
+    const std::string uids = "uidmap=0:100000:5,5:200000:10";
+    const std::string gids = "gidmap=0:100000:65536";
+};
+
+TEST_F(IdMappedMountTest, MapsTheLayersOfAnOverlay) {
+    dir.write("lower1/a", "1");
+    dir.write("lower2/b", "2");
+    EXPECT_EQ(::chown((dir / "lower2/b").c_str(), 6, 6), 0);
+    const std::string upper = make_dir("upper");
+    EXPECT_EQ(::chown(upper.c_str(), 100000, 100000), 0);
+    const std::string target = make_dir("rootfs");
+    const std::size_t before = read_mountinfo().size();
+    mount(
+        {{"overlay",
+          "overlay",
+          "",
+          {"workdir=" + make_dir("work"),
+           "upperdir=" + upper,
+           "lowerdir=" + (dir / "lower1").native() + ":" + (dir / "lower2").native(),
+           uids,
+           gids}}},
+        target
+    );
+    EXPECT_EQ(owner(target), 100000U);
+    EXPECT_EQ(owner(target + "/a"), 100000U);
+    EXPECT_EQ(owner(target + "/b"), 200001U);
+    EXPECT_EQ(::chown((target + "/b").c_str(), 100000, 100000), 0);
+    EXPECT_EQ(owner(dir / "upper/b"), 100000U);
+    EXPECT_EQ(owner(dir / "lower2/b"), 6U);
+    EXPECT_EQ(read_mountinfo().size(), before + 1);
+    unmount_all(target);
+    EXPECT_TRUE(std::filesystem::is_empty(target));
+}
+
+TEST_F(IdMappedMountTest, MapsBindsAndOtherFileSystems) {
+    dir.write("data/file", "text");
+    const std::string target = make_dir("rootfs");
+    mount(
+        {{"tmpfs", "tmpfs", "", {"mode=0755", uids, gids}},
+         {"bind", dir / "data", "", {"ro", "rbind", uids, gids}}},
+        target
+    );
+    EXPECT_EQ(owner(target + "/file"), 100000U);
+    EXPECT_EQ(try_write(target + "/new"), EROFS);
+    EXPECT_EQ(owner(dir / "data/file"), 0U);
+    EXPECT_EQ(mounts_at(target), 2U);
+}
+
+TEST_F(IdMappedMountTest, LeavesNothingWhereALayerCannotBeMapped) {
+    dir.write("lower1/a", "1");
+    const std::string target = make_dir("rootfs");
+    const std::string text = error_of([&] {
+        mount(
+            {{"overlay",
+              "overlay",
+              "",
+              {"lowerdir=" + (dir / "lower1").native() + ":/proc/sys", uids, gids}}},
+            target
+        );
+    });
+    EXPECT_THAT(text, HasSubstr("id-map /proc/sys: the host's kernel cannot do that"));
+    EXPECT_EQ(mounts_at(target), 0U);
+    EXPECT_TRUE(std::filesystem::is_empty(target));
+}
+
 } // namespace
 } // namespace cppvm::storage

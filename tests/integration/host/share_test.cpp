@@ -358,5 +358,83 @@ TEST_F(ShareTest, FailsWithoutATraceWhereItCannotBe) {
     EXPECT_EQ(content(file), "text");
 }
 
+/// The owner of a file.
+uid_t owner(const std::filesystem::path& path) {
+    struct stat status{};
+    EXPECT_EQ(::stat(path.c_str(), &status), 0) << path;
+    return status.st_uid;
+}
+
+class IdMappedShareTest : public ShareTest {
+  protected:
+    void SetUp() override {
+        ShareTest::SetUp();
+        if (!IsSkipped() && !can_map_tmpfs()) {
+            GTEST_SKIP() << "needs a kernel that can id-map tmpfs (Linux 6.3)";
+        }
+    }
+
+    VolumeSpec mapped(bool recursive) const {
+        return {
+            .source = dir / "volume",
+            .id_map = {{{0, 100000, 10}}, {{0, 200000, 10}}},
+            .recursive_id_map = recursive
+        };
+    }
+};
+
+TEST_F(IdMappedShareTest, ShowsOwnersByTheMappingsOfEachVolume) {
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        EXPECT_EQ(::chown((dir / "volume/file").c_str(), 5, 5), 0);
+        ContainerStorage storage = container("box");
+        storage.volumes = {mapped(false), {dir / "volume"}, mapped(false)};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_NE(names.volumes.at(0), names.volumes.at(1));
+        EXPECT_EQ(names.volumes.at(0), names.volumes.at(2));
+        EXPECT_EQ(owner(s.volumes.view(names.volumes.at(0))), 100000U);
+        EXPECT_EQ(owner(s.volumes.view(names.volumes.at(0)) / "file"), 100005U);
+        EXPECT_EQ(owner(s.volumes.view(names.volumes.at(1)) / "file"), 5U);
+        // Another container has the same one, and what it owns there is its root's on the host.
+        storage = container("other");
+        storage.volumes = {mapped(false)};
+        const SharedNames others = co_await s.share.add_container(storage, soon());
+        EXPECT_EQ(others.volumes.at(0), names.volumes.at(0));
+        const auto file = s.volumes.view(others.volumes.at(0)) / "file";
+        EXPECT_EQ(::chown(file.c_str(), 100000, 200000), 0);
+        EXPECT_EQ(owner(dir / "volume/file"), 0U);
+        co_await s.share.remove_container("box", soon());
+        EXPECT_EQ(owner(file), 100000U);
+        co_await s.share.remove_container("other", soon());
+        EXPECT_TRUE(std::filesystem::is_empty(s.volumes.view("")));
+    });
+}
+
+TEST_F(IdMappedShareTest, MapsMountsBelowOnlyWhereAskedTo) {
+    mount_tmpfs(dir / "volume/below");
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {mapped(false), mapped(true)};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_NE(names.volumes.at(0), names.volumes.at(1));
+        EXPECT_EQ(owner(s.volumes.view(names.volumes.at(0)) / "below"), 0U);
+        EXPECT_EQ(owner(s.volumes.view(names.volumes.at(1)) / "below"), 100000U);
+        co_await s.share.remove_container("box", soon());
+    });
+}
+
+TEST_F(IdMappedShareTest, SaysWhichVolumeCannotBeMapped) {
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {mapped(false)};
+        storage.volumes[0].source = "/proc/sys";
+        const std::string text = co_await failure_of(s.share.add_container(storage, soon()));
+        EXPECT_THAT(
+            text,
+            AllOf(HasSubstr("box"), HasSubstr("id-map /proc/sys: the host's kernel cannot do that"))
+        );
+        EXPECT_TRUE(std::filesystem::is_empty(s.volumes.view("")));
+    });
+}
+
 } // namespace
 } // namespace cppvm::storage

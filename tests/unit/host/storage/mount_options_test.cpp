@@ -1,3 +1,4 @@
+#include "common/base/error.hpp"
 #include "host/storage/mount_options.hpp"
 
 #include <gtest/gtest.h>
@@ -61,6 +62,40 @@ TEST(MountOptionsTest, KnowsPropagationLoopAndWhatIsForUserSpace) {
 TEST(MountOptionsTest, DoesNotTakeOrdinaryWordsForRecursiveOnes) {
     EXPECT_EQ(parse({"relatime"}).recursive_set, 0u);
     EXPECT_EQ(parse({"remount", "redirect_dir=on", "rsync"}).data, "remount,redirect_dir=on,rsync");
+}
+
+TEST(MountOptionsTest, ReadsTheMappingsOfContainerd) {
+    const std::vector<std::string> options{
+        "uidmap=0:100000:5,5:200000:10", "gidmap=0:1:2", "index=off"
+    };
+    const MountOptions parsed = parse_mount_options(options);
+    EXPECT_EQ(parsed.data, "index=off");
+    const oci::IdMap expected{{{0, 100000, 5}, {5, 200000, 10}}, {{0, 1, 2}}};
+    EXPECT_EQ(parsed.id_map, expected);
+}
+
+TEST(MountOptionsTest, RefusesMappingsThatMakeNoSense) {
+    const auto failure = [](std::vector<std::string> options) -> std::string {
+        try {
+            parse_mount_options(options);
+        } catch (const Error& error) {
+            return error.message();
+        }
+        return "was taken";
+    };
+    EXPECT_EQ(
+        failure({"uidmap=0:0:1"}), "mount options 'uidmap' and 'gidmap': one without the other"
+    );
+    for (const char* option : {"uidmap=0:1", "uidmap=a:1:1", "uidmap=0:1:1:1", "uidmap=0:1:-1"}) {
+        EXPECT_EQ(
+            failure({option, "gidmap=0:0:1"}),
+            "mount option '" + std::string(option) + "' must be of the form container:host:size"
+        );
+    }
+    EXPECT_EQ(
+        failure({"uidmap=0:1:0", "gidmap=0:0:1"}),
+        "mount option 'uidmap=0:1:0' the size must not be 0"
+    );
 }
 
 } // namespace

@@ -45,5 +45,18 @@ TEST(OverlayOptionsTest, RefusesWhatStaysTooLongOrHasNothingInCommon) {
     EXPECT_THROW(shorten_overlay_options("index=off"), Error);
 }
 
+TEST(OverlayOptionsTest, RenamesLowerLayersAlone) {
+    std::string asked;
+    const std::string renamed = rename_lower_layers(
+        "index=off,lowerdir=/a:/b\\:c::/d,upperdir=/a",
+        [&](const std::string& path) {
+            asked += path + " ";
+            return "/new" + path.substr(0, 2);
+        }
+    );
+    EXPECT_EQ(asked, "/a /b:c /d ");
+    EXPECT_EQ(renamed, "index=off,lowerdir=/new/a:/new/b::/new/d,upperdir=/a");
+}
+
 } // namespace
 } // namespace cppvm::storage

@@ -143,5 +143,71 @@ TEST(StoragePlanTest, BoundsTheNumberOfVolumes) {
     EXPECT_EQ(failure_of(spec).message, "mounts[1024]: more than 1024 bind mounts");
 }
 
+class IdMapPlanTest : public ::testing::Test {
+  protected:
+    static oci::Spec spec(oci::Mount mount, bool user_namespace) {
+        oci::Spec made = spec_with({std::move(mount)});
+        if (user_namespace) {
+            made.linux_part.uid_mappings = containers.uids;
+            made.linux_part.gid_mappings = containers.gids;
+        }
+        return made;
+    }
+
+    static VolumeSpec volume_of(oci::Mount mount, bool user_namespace) {
+        return plan(spec(std::move(mount), user_namespace)).volumes.at(0);
+    }
+
+    inline static const oci::IdMap own{{{0, 1000, 1}}, {{0, 2000, 1}}};
+    inline static const oci::IdMap containers{{{0, 3000, 1}}, {{0, 4000, 1}}};
+};
+
+TEST_F(IdMapPlanTest, TakesMappingsOfTheMountFirst) {
+    const oci::Mount mount{"/a", "bind", "/s", {"rbind"}, own.uids, own.gids};
+    for (const bool user_namespace : {false, true}) {
+        EXPECT_EQ(volume_of(mount, user_namespace).id_map, own);
+        EXPECT_FALSE(volume_of(mount, user_namespace).recursive_id_map);
+    }
+}
+
+TEST_F(IdMapPlanTest, TakesTheContainersWhereTheOptionsSay) {
+    EXPECT_EQ(volume_of({"/a", "bind", "/s", {"idmap"}}, true).id_map, containers);
+    EXPECT_FALSE(volume_of({"/a", "bind", "/s", {"idmap"}}, true).recursive_id_map);
+    EXPECT_TRUE(volume_of({"/a", "bind", "/s", {"ridmap"}}, true).recursive_id_map);
+    EXPECT_TRUE(volume_of({"/a", "bind", "/s", {}}, true).id_map.is_empty());
+}
+
+TEST_F(IdMapPlanTest, LeavesNothingOfItToTheGuest) {
+    const StoragePlan made =
+        plan(spec({"/a", "bind", "/s", {"ridmap", "ro"}, own.uids, own.gids}, false));
+    EXPECT_EQ(made.mounts.at(0), (oci::Mount{"/a", "bind", "", {"ro"}}));
+}
+
+TEST_F(IdMapPlanTest, RefusesWhatCannotBeMapped) {
+    const auto failure = [](oci::Mount mount, const DeviceAt& device_at = no_device) {
+        return failure_of(spec(std::move(mount), false), device_at).message;
+    };
+    EXPECT_EQ(
+        failure({"/a", "bind", "/s", {}, own.uids, {}}),
+        "mounts[0].gidMappings: is missing: owners and groups are mapped together"
+    );
+    EXPECT_EQ(
+        failure({"/a", "bind", "/s", {}, {}, own.gids}),
+        "mounts[0].uidMappings: is missing: owners and groups are mapped together"
+    );
+    EXPECT_THAT(
+        failure({"/a", "bind", "/s", {"idmap"}}),
+        ::testing::StartsWith("mounts[0].options: ask for an id-mapped mount, but neither")
+    );
+    EXPECT_EQ(
+        failure({"/a", "tmpfs", "", {}, own.uids, own.gids}),
+        "mounts[0]: cannot be id-mapped: only bind mounts can"
+    );
+    EXPECT_EQ(
+        failure({"/a", "bind", "/dev/null", {"idmap"}}, [](const auto&) { return makedev(1, 3); }),
+        "mounts[0]: cannot be id-mapped: a device has no owners to map"
+    );
+}
+
 } // namespace
 } // namespace cppvm::storage

@@ -97,5 +97,20 @@ TEST(VolumeTable, TellsFilesFromDirectories) {
     EXPECT_FALSE(table.contains("b"));
 }
 
+TEST(VolumeTable, ShowsASourceOnceForEachMapping) {
+    VolumeTable table;
+    VolumeSpec mapped = volume(false);
+    mapped.id_map = {{{0, 1000, 1}}, {{0, 1000, 1}}};
+    VolumeSpec below = mapped;
+    below.recursive_id_map = true;
+    const std::array volumes{volume(false), mapped, below, mapped};
+    const std::array sources{directory(1), directory(1), directory(1), directory(1)};
+    const auto plans = table.add("a", volumes, sources).second;
+    EXPECT_NE(plans[0].number, plans[1].number);
+    EXPECT_NE(plans[1].number, plans[2].number);
+    EXPECT_EQ(plans[1].number, plans[3].number);
+    EXPECT_EQ(table.remove("a")->detach.size(), 3u);
+}
+
 } // namespace
 } // namespace cppvm::storage

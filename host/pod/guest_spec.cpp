@@ -45,19 +45,19 @@ bool keep_namespace(
     if (entry.path.empty()) {
         return true;
     }
-    if (entry.type == "mount" || entry.type == "user") {
-        throw Error(
-            Code::unimplemented, path + ": a shared " + entry.type + " namespace is not supported"
-        );
+    if (entry.type == "mount") {
+        throw Error(Code::unimplemented, path + ": a shared mount namespace is not supported");
     }
-    const pid_t pid = process_of(entry.path);
-    const std::string container = pid > 0 && find_container ? find_container(pid) : "";
-    if (!container.empty() && entry.type != "time") {
+    const bool sharable = entry.type != "time" && entry.type != "user";
+    const pid_t pid = sharable && find_container ? process_of(entry.path) : 0;
+    const std::string container = pid > 0 ? find_container(pid) : "";
+    if (!container.empty()) {
         entry.path = std::string(wire::container_prefix) + container;
         return true;
     }
-    if (entry.type == "pid" || entry.type == "time") {
-        // The machine's own holds the agent; the container gets one of its own instead.
+    if (entry.type == "pid" || !sharable) {
+        // The machine's own holds the agent; the container gets one of its own instead, of users
+        // with the same mappings, so that the files of a pod have the same owners.
         entry.path.clear();
         result.unsupported.push_back(path);
         return true;

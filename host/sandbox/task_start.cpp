@@ -4,6 +4,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/oci/id_map.hpp"
 #include "common/oci/spec_json.hpp"
 #include "host/sandbox/task.hpp"
 
@@ -209,11 +210,18 @@ void Task::start_stand_in(const ProcessHandle& process, const oci::Process& show
     spec.arguments = shown.args;
     spec.environment = shown.env;
     spec.working_directory = shown.cwd;
-    spec.user = {
-        shown.user.uid,
-        shown.user.gid,
-        {shown.user.additional_gids.begin(), shown.user.additional_gids.end()}
+    const oci::Linux& container = guest_spec_.spec.linux_part;
+    const auto outside = [](const std::vector<oci::IdMapping>& mappings, std::uint32_t id) {
+        return oci::to_host_id(mappings, id).value_or(id);
     };
+    spec.user = {
+        outside(container.uid_mappings, shown.user.uid),
+        outside(container.gid_mappings, shown.user.gid),
+        {}
+    };
+    for (const std::uint32_t gid : shown.user.additional_gids) {
+        spec.user.groups.push_back(outside(container.gid_mappings, gid));
+    }
     process->stand_in = std::make_unique<StandIn>(environment_.executor, spec);
     process->pid = process->stand_in->pid();
     coroutines_.spawn(

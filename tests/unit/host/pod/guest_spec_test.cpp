@@ -217,6 +217,20 @@ TEST(GuestSpecTest, NamesWhatHasNoEffectInAVm) {
     );
 }
 
+TEST(GuestSpecTest, GivesAUserNamespaceOfItsOwnForASharedOne) {
+    auto config = minimal();
+    config["linux"] = json::parse(R"({
+        "namespaces": [{"type": "mount"}, {"type": "user", "path": "/proc/1/ns/user"}],
+        "uidMappings": [{"containerID": 0, "hostID": 65536, "size": 65536}],
+        "gidMappings": [{"containerID": 0, "hostID": 65536, "size": 65536}]})");
+    const GuestSpec guest = translate(config);
+    EXPECT_EQ(
+        guest.spec.linux_part.namespaces, (std::vector<oci::Namespace>{{"mount", ""}, {"user", ""}})
+    );
+    EXPECT_EQ(guest.spec.linux_part.uid_mappings, (std::vector<oci::IdMapping>{{0, 65536, 65536}}));
+    EXPECT_THAT(guest.unsupported, ElementsAre("linux.namespaces[1].path"));
+}
+
 TEST(GuestSpecTest, RefusesWhatItCannotTranslate) {
     auto config = minimal();
     config["mounts"] = json::parse(R"([{"destination": "/a", "type": "nfs", "source": "h:/"}])");

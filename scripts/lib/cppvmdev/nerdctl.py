@@ -3,15 +3,11 @@ in a mount namespace, where the product's configuration is at its usual place: n
 
 from pathlib import Path
 
-from . import config, images, releases
+from . import configured, images, releases
 from .containerd import Containerd
 from .engine import Engine
 from .shell import run
 
-_CONFIGURED = """
-mkdir -p "$0/up/cppvm" "$0/work" && cp "$0/cppvm.toml" "$0/up/cppvm/config.toml" &&
-mount -t overlay -o "lowerdir=/etc,upperdir=$0/up,workdir=$0/work" none /etc && exec "$@"
-"""
 _NAMESPACE = "nerdctl"
 
 
@@ -29,16 +25,12 @@ class Nerdctl(Engine):
     def __init__(self, base, namespace, stage, runtime):
         self.base, self.runtime = Path(base), runtime
         self._program = program()
-        config.write(self.base / "cppvm.toml", stage)
         self.containerd = Containerd(
             releases.distribution(),
             self.base / "containerd",
             [stage / "bin", stage / "libexec/cppvm"],
-            prefix=(
-                "nsenter", f"--net={namespace.path}", "unshare", "--mount",
-                "sh", "-c", _CONFIGURED, self.base,
-            ),
-        )  # fmt: skip
+            prefix=("nsenter", f"--net={namespace.path}", *configured.prefix(self.base, stage)),
+        )
 
     def start(self):
         self.containerd.start()

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <filesystem>
 #include <string>
+#include <sys/types.h>
 #include <variant>
 
 namespace cppvm::vm {
@@ -9,13 +9,16 @@ namespace cppvm::vm {
 // What a machine can be given while it runs. Plain data; a device is called by a name of letters,
 // digits and '-' that no other of the machine has.
 
-/// A raw image or block device of the host, as a virtio disk. QEMU's user must be able to open it:
-/// no owner is changed.
+/// A block device of the host, as a virtio disk. The guest finds it by its serial number, which is
+/// the name: at most `max_disk_name` characters.
 struct Disk {
     std::string name;
-    std::filesystem::path file;
+    dev_t device = 0;
     bool read_only = false;
 };
+
+/// Of a virtio disk's serial number (VIRTIO_BLK_ID_BYTES).
+inline constexpr std::size_t max_disk_name = 20;
 
 /// A virtio network card on a tap of the host, which is made with it and goes with it; its user
 /// may move the tap into another network namespace.

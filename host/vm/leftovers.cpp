@@ -4,6 +4,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "host/config/programs.hpp"
+#include "host/vm/disk_node.hpp"
 #include "host/vm/helper_users.hpp"
 #include "host/vm/libvirt/libvirt_client.hpp"
 #include "host/vm/libvirt/libvirt_log.hpp"
@@ -86,6 +87,7 @@ void remove_machine_files(const std::string& name, const std::filesystem::path& 
         }
         std::filesystem::remove_all(user_vsock_directory(run_dir));
         std::filesystem::remove_all(user_network_directory(run_dir));
+        remove_disk_nodes(name);
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): only these files may stay
     }
     remove_libvirt_log(name);

@@ -13,24 +13,6 @@ std::string alias_of(const std::string& device_name) {
     return "ua-" + device_name;
 }
 
-void add_device(pugi::xml_node parent, const Disk& disk, unsigned index) {
-    auto node = set(set(add(parent, "disk"), "type", "file"), "device", "disk");
-    set(set(add(node, "driver"), "name", "qemu"), "type", "raw");
-    set(add(node, "source"), "file", disk.file);
-    // What libvirt calls it; the guest, which counts for itself, knows it by its serial.
-    const std::string target = std::string("vd") + static_cast<char>('a' + index);
-    set(set(add(node, "target"), "dev", target), "bus", "virtio");
-    if (disk.read_only) {
-        add(node, "readonly");
-    }
-    add_text(node, "serial", disk.name);
-    set(add(node, "alias"), "name", alias_of(disk.name));
-}
-
-void add_device(pugi::xml_node parent, const Nic& nic, unsigned /*index*/) {
-    add_nic(parent, nic);
-}
-
 } // namespace
 
 // libvirt takes vhost-net where the host has it. Nothing boots from it.
@@ -46,9 +28,28 @@ void add_nic(pugi::xml_node parent, const Nic& nic) {
     set(add(node, "alias"), "name", alias_of(nic.name));
 }
 
-std::string to_device_xml(const Device& device, unsigned index) {
+std::string to_nic_xml(const Nic& nic) {
     pugi::xml_document document;
-    std::visit([&](const auto& one) { add_device(document.root(), one, index); }, device);
+    add_nic(document.root(), nic);
+    return to_text(document);
+}
+
+std::string
+to_disk_xml(const Disk& disk, const std::filesystem::path& block_device, unsigned index) {
+    pugi::xml_document document;
+    auto node = set(set(add(document.root(), "disk"), "type", "block"), "device", "disk");
+    // What the guest discards is the host's again: a file under a loop device shrinks.
+    auto driver = set(set(add(node, "driver"), "name", "qemu"), "type", "raw");
+    set(driver, "discard", "unmap");
+    set(add(node, "source"), "dev", block_device);
+    // What libvirt calls it; the guest, which counts for itself, knows it by its serial.
+    const std::string target = std::string("vd") + static_cast<char>('a' + index);
+    set(set(add(node, "target"), "dev", target), "bus", "virtio");
+    if (disk.read_only) {
+        add(node, "readonly");
+    }
+    add_text(node, "serial", disk.name);
+    set(add(node, "alias"), "name", alias_of(disk.name));
     return to_text(document);
 }
 

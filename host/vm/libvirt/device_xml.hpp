@@ -4,14 +4,19 @@
 
 #include <pugixml.hpp>
 
+#include <filesystem>
 #include <string>
 
 namespace cppvm::vm {
 
-/// A device as libvirt wants it, for a domain that runs. Its alias, by which it goes again, follows
-/// from its name. `index`: below 26, and that of no other device of the domain. Pure.
-std::string to_device_xml(const Device& device, unsigned index);
-/// As much of it as is needed for it to go.
+/// Devices as libvirt wants them, for a domain that runs. The alias, by which one goes again,
+/// follows from its name. Pure.
+std::string to_nic_xml(const Nic& nic);
+/// `block_device`: a node of the disk's that QEMU can open. `index`: below 26, and that of no other
+/// device of the domain.
+std::string
+to_disk_xml(const Disk& disk, const std::filesystem::path& block_device, unsigned index);
+/// As much of a device as is needed for it to go.
 std::string to_alias_xml(const std::string& device_name);
 
 /// A NIC as a part of a domain's devices.

@@ -10,6 +10,7 @@
 #include "host/check/host_checks.hpp"
 #include "host/config/firmware.hpp"
 #include "host/config/programs.hpp"
+#include "host/vm/disk_node.hpp"
 #include "host/vm/helper_users.hpp"
 #include "host/vm/leftovers.hpp"
 #include "host/vm/libvirt/device_xml.hpp"
@@ -33,6 +34,7 @@ namespace {
 // QEMU connects before libvirt reports success, so that this only bounds a fault.
 constexpr std::chrono::seconds console_timeout{2};
 constexpr std::chrono::seconds kill_timeout{2};
+constexpr std::chrono::seconds undo_attach_timeout{3};
 constexpr std::chrono::seconds forget_timeout{1};
 constexpr std::chrono::seconds destroy_timeout{4};
 constexpr std::chrono::seconds qemu_end_grace{1};
@@ -88,6 +90,9 @@ struct LibvirtMachine::Parts {
     Awaitable<> kill_qemu();
     Awaitable<> undo_domain();
     Awaitable<> kill_and_let_libvirt_notice();
+    Awaitable<> attach(const Disk& disk, unsigned index, Deadline deadline);
+    Awaitable<> attach(const Nic& nic, unsigned index, Deadline deadline);
+    Awaitable<> detach_quietly(const std::string& name);
     std::string console_tail() const;
 
     Logger logger;
@@ -397,13 +402,31 @@ Awaitable<> LibvirtMachine::attach(Device device, Deadline deadline) {
     if (!parts_->devices.emplace(name, index).second) {
         throw Error(Code::already_exists, "attach device " + name + ": the name is in use");
     }
-    co_await with_undo(
-        parts_->client.attach(parts_->spec.uuid, to_device_xml(device, index), deadline),
-        [&]() -> Awaitable<> {
-            parts_->devices.erase(name);
-            co_return;
-        }
-    );
+    auto attached =
+        std::visit([&](const auto& one) { return parts_->attach(one, index, deadline); }, device);
+    co_await with_undo(std::move(attached), [&]() -> Awaitable<> {
+        co_await parts_->detach_quietly(name);
+        parts_->devices.erase(name);
+    });
+}
+
+Awaitable<> LibvirtMachine::Parts::attach(const Disk& disk, unsigned index, Deadline deadline) {
+    const gid_t group = qemu_group(config.hypervisor.acceleration, users.qemu);
+    const DiskNode node(spec.name, disk, qemu.pid, users.qemu, group);
+    co_await client.attach(spec.uuid, to_disk_xml(disk, node.path(), index), deadline);
+}
+
+Awaitable<> LibvirtMachine::Parts::attach(const Nic& nic, unsigned /*index*/, Deadline deadline) {
+    co_await client.attach(spec.uuid, to_nic_xml(nic), deadline);
+}
+
+// libvirt may have gone on with what nobody waited for any more; as a rule there is no such device.
+Awaitable<> LibvirtMachine::Parts::detach_quietly(const std::string& name) {
+    try {
+        co_await client.detach(spec.uuid, to_alias_xml(name), deadline_in(undo_attach_timeout));
+    } catch (const Error& error) {
+        logger.debug("Nothing to detach", {{"device", name}, {"reason", error.message()}});
+    }
 }
 
 Awaitable<> LibvirtMachine::detach(std::string name, Deadline deadline) {

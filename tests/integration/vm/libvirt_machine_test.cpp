@@ -11,6 +11,7 @@
 #include "tests/integration/vm/vm_fixture.hpp"
 #include "tests/support/co_test.hpp"
 #include "tests/support/failure_of.hpp"
+#include "tests/support/loop_disk.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/read.hpp>
@@ -22,6 +23,7 @@
 #include <fcntl.h>
 #include <net/if.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace cppvm::vm {
@@ -91,15 +93,17 @@ TEST_F(LibvirtMachineTest, BootsAnswersAndLeavesNothing) {
 
 TEST_F(LibvirtMachineTest, GivesAndTakesDevices) {
     const testing::TempDir directory;
-    std::filesystem::permissions(directory.path(), std::filesystem::perms(0755));
-    const auto image = directory.write("disk", std::string(1UL * 1024 * 1024, '\0'));
-    std::filesystem::permissions(image, std::filesystem::perms(0644));
-    auto body = [](LibvirtMachineTest& test, std::filesystem::path file) -> Awaitable<> {
+    const testing::LoopDisk loop(testing::make_image(directory / "disk", 1UL * 1024 * 1024));
+    struct stat before{};
+    ASSERT_EQ(::stat(loop.path().c_str(), &before), 0);
+    auto body = [](LibvirtMachineTest& test, dev_t device) -> Awaitable<> {
         VmSpec spec = test.spec();
         spec.hotplug_slots = 2;
         auto machine = co_await test.start(std::move(spec));
         co_await machine->wait_hello(deadline_in(seconds(30)));
-        const Disk disk{"data", std::move(file), true};
+        const Disk disk{"data", device, false};
+        const std::string node = "/dev/" + test.name_ + ".data";
+        const std::string qemus = "/proc/" + std::to_string(machine->pid()) + "/root" + node;
         // Such an address other interfaces of the kernel's making have, too.
         const std::string tap = "cvt" + std::to_string(::getpid());
         const Nic nic{"eth1", tap, "fe:00:00:00:00:01"};
@@ -107,6 +111,9 @@ TEST_F(LibvirtMachineTest, GivesAndTakesDevices) {
             co_await machine->attach(disk, deadline_in(seconds(10)));
             co_await machine->attach(nic, deadline_in(seconds(10)));
             EXPECT_NE(::if_nametoindex(tap.c_str()), 0U);
+            // Neither in the host's /dev nor in QEMU's own.
+            EXPECT_NE(::access(node.c_str(), F_OK), 0);
+            EXPECT_NE(::access(qemus.c_str(), F_OK), 0);
             const std::string twice =
                 co_await failure_of(machine->attach(disk, deadline_in(seconds(10))));
             EXPECT_THAT(twice, HasSubstr("attach device data: the name is in use"));
@@ -120,7 +127,31 @@ TEST_F(LibvirtMachineTest, GivesAndTakesDevices) {
         EXPECT_THAT(none, HasSubstr("detach device data: the machine has none"));
         co_await machine->stop();
     };
-    run(body(*this, image));
+    run(body(*this, loop.number()));
+    struct stat after{};
+    ASSERT_EQ(::stat(loop.path().c_str(), &after), 0);
+    EXPECT_EQ(after.st_uid, before.st_uid);
+    EXPECT_EQ(after.st_mode, before.st_mode);
+}
+
+TEST_F(LibvirtMachineTest, SaysWhyADiskDoesNotCome) {
+    auto body = [](LibvirtMachineTest& test) -> Awaitable<> {
+        VmSpec spec = test.spec();
+        spec.hotplug_slots = 1;
+        auto machine = co_await test.start(std::move(spec));
+        co_await machine->wait_hello(deadline_in(seconds(30)));
+        // A disk of a controller that the host has not.
+        const std::string failure = co_await failure_of(
+            machine->attach(Disk{"data", ::makedev(8, 240), false}, deadline_in(seconds(10)))
+        );
+        EXPECT_THAT(failure, HasSubstr("No such device or address"));
+        const std::string none =
+            co_await failure_of(machine->detach("data", deadline_in(seconds(10))));
+        EXPECT_THAT(none, HasSubstr("the machine has none"));
+        EXPECT_NE(::access(("/dev/" + test.name_ + ".data").c_str(), F_OK), 0);
+        co_await machine->stop();
+    };
+    run(body(*this));
 }
 
 TEST_F(LibvirtMachineTest, PausesAndResumes) {

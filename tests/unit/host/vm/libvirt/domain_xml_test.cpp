@@ -233,24 +233,26 @@ std::string at(const std::string& xml, const char* path) {
 }
 
 TEST(DeviceXmlTest, DescribesADisk) {
-    const std::string xml = to_device_xml(Disk{"data", "/srv/a & b.img", true}, 3);
-    EXPECT_EQ(at(xml, "/disk/source/@file"), "/srv/a & b.img");
+    const std::string xml = to_disk_xml({"data", 0, true}, "/dev/a & b", 3);
+    EXPECT_EQ(at(xml, "/disk/@type"), "block");
+    EXPECT_EQ(at(xml, "/disk/source/@dev"), "/dev/a & b");
+    EXPECT_EQ(at(xml, "/disk/driver/@discard"), "unmap");
     EXPECT_EQ(at(xml, "/disk/driver/@type"), "raw") << "what is in it must not choose the format";
     EXPECT_EQ(at(xml, "/disk/target/@dev"), "vdd");
     EXPECT_EQ(at(xml, "/disk/serial"), "data");
     EXPECT_EQ(at(xml, "/disk/alias/@name"), "ua-data");
     EXPECT_THAT(xml, HasSubstr("<readonly"));
-    EXPECT_THAT(to_device_xml(Disk{"data", "/x", false}, 0), Not(HasSubstr("readonly")));
+    EXPECT_THAT(to_disk_xml({"data", 0, false}, "/dev/x", 0), Not(HasSubstr("readonly")));
 }
 
 TEST(DeviceXmlTest, DescribesANic) {
-    const std::string xml = to_device_xml(Nic{"eth1", "tap7", "02:00:00:00:00:01"}, 0);
+    const std::string xml = to_nic_xml({"eth1", "tap7", "02:00:00:00:00:01"});
     EXPECT_EQ(at(xml, "/interface/@type"), "ethernet");
     EXPECT_EQ(at(xml, "/interface/target/@dev"), "tap7");
     EXPECT_THAT(xml, Not(HasSubstr("queues")));
     EXPECT_EQ(at(xml, "/interface/mac/@address"), "02:00:00:00:00:01");
     EXPECT_EQ(at(xml, "/interface/alias/@name"), "ua-eth1");
-    const std::string many = to_device_xml(Nic{"eth1", "tap7", "02:00:00:00:00:01", 4}, 0);
+    const std::string many = to_nic_xml({"eth1", "tap7", "02:00:00:00:00:01", 4});
     EXPECT_EQ(at(many, "/interface/driver/@queues"), "4");
 }
 

@@ -6,6 +6,7 @@
 #include "vmimage/kernel_modules.hpp"
 
 #include <elf.h>
+#include <map>
 #include <set>
 
 namespace cppvm::vmimage {
@@ -68,18 +69,21 @@ std::string module_list(const Modules& modules) {
     return list;
 }
 
-std::string
-make_initramfs(std::string_view agent, const Modules& modules, const Modules& network_modules) {
+/// By the names of the lists in the image.
+using ModuleLists = std::map<std::string, Modules>;
+
+std::string make_initramfs(std::string_view agent, const ModuleLists& lists) {
     CpioWriter archive;
     archive.add_directory("dev");
     archive.add_directory("etc");
-    archive.add_file("etc/cppvm-modules", module_list(modules));
-    archive.add_file("etc/cppvm-network-modules", module_list(network_modules));
+    std::set<std::filesystem::path> files;
+    for (const auto& [name, modules] : lists) {
+        archive.add_file("etc/" + name, module_list(modules));
+        files.insert(modules.begin(), modules.end());
+    }
     archive.add_file("init", agent, 0755);
     archive.add_directory("lib");
     archive.add_directory("lib/modules");
-    std::set<std::filesystem::path> files(modules.begin(), modules.end());
-    files.insert(network_modules.begin(), network_modules.end());
     for (const auto& module : files) {
         archive.add_file(
             "lib/modules/" + module.filename().native(), read_file(module, max_file_bytes)
@@ -101,6 +105,10 @@ std::vector<std::string> guest_network_modules() {
     return {"virtio_net"};
 }
 
+std::vector<std::string> guest_disk_modules() {
+    return {"virtio_blk"};
+}
+
 ImageFiles build_image(const ImageSpec& spec) {
     const auto release_dir = only_entry(spec.kernel_tree / "lib/modules", "the kernel's modules");
     ImageFiles files;
@@ -111,7 +119,10 @@ ImageFiles build_image(const ImageSpec& spec) {
     check_static(agent, spec.agent);
     const KernelModules modules(release_dir);
     const std::string initramfs = make_initramfs(
-        agent, modules.in_load_order(spec.modules), modules.in_load_order(spec.network_modules)
+        agent,
+        {{"cppvm-modules", modules.in_load_order(spec.modules)},
+         {"cppvm-network-modules", modules.in_load_order(spec.network_modules)},
+         {"cppvm-disk-modules", modules.in_load_order(spec.disk_modules)}}
     );
 
     std::error_code error;

@@ -15,6 +15,9 @@ std::vector<std::string> guest_modules();
 /// What it needs besides where it has network interfaces; loaded when it is given the first.
 std::vector<std::string> guest_network_modules();
 
+/// And where it has disks; loaded when it is given the first. ext4 is built in.
+std::vector<std::string> guest_disk_modules();
+
 /// What an image is made of. Plain data.
 struct ImageSpec {
     std::filesystem::path kernel_tree; ///< an unpacked kernel package: boot/, lib/modules/; or
@@ -23,6 +26,7 @@ struct ImageSpec {
     std::filesystem::path output;      ///< directory; gets the two files
     std::vector<std::string> modules = guest_modules();
     std::vector<std::string> network_modules = guest_network_modules();
+    std::vector<std::string> disk_modules = guest_disk_modules();
 };
 
 /// What was built. Plain data.

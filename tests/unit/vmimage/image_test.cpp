@@ -101,7 +101,9 @@ class ImageTest : public ::testing::Test {
         spec_.output = tree_ / "out/image";
         tree_.write(modules + "kernel/virtio_net.ko", testing::make_module_needing("virtio"));
         spec_.modules = {"virtio_pci", "virtiofs"};
+        tree_.write(modules + "kernel/virtio_blk.ko", testing::make_module_needing("virtio"));
         spec_.network_modules = {"virtio_net"};
+        spec_.disk_modules = {"virtio_blk"};
     }
 
     std::string error() const {
@@ -130,6 +132,9 @@ TEST_F(ImageTest, PutsAgentAndModulesIntoTheInitramfs) {
         if (entry.name == "etc/cppvm-network-modules") {
             EXPECT_EQ(entry.content, "/lib/modules/virtio.ko\n/lib/modules/virtio_net.ko\n");
         }
+        if (entry.name == "etc/cppvm-disk-modules") {
+            EXPECT_EQ(entry.content, "/lib/modules/virtio.ko\n/lib/modules/virtio_blk.ko\n");
+        }
         if (entry.name == "init") {
             EXPECT_EQ(entry.mode, 0100755U);
             EXPECT_EQ(entry.content, read_file(spec_.agent, max_bytes));
@@ -140,12 +145,14 @@ TEST_F(ImageTest, PutsAgentAndModulesIntoTheInitramfs) {
         ElementsAre(
             "dev",
             "etc",
+            "etc/cppvm-disk-modules",
             "etc/cppvm-modules",
             "etc/cppvm-network-modules",
             "init",
             "lib",
             "lib/modules",
             "lib/modules/virtio.ko",
+            "lib/modules/virtio_blk.ko",
             "lib/modules/virtio_net.ko",
             "lib/modules/virtio_pci.ko",
             "proc",
@@ -163,7 +170,7 @@ TEST_F(ImageTest, PutsNoModulesIntoTheInitramfsOfAKernelThatHasAllBuiltIn) {
     tree_.write(
         modules + "modules.builtin",
         "kernel/drivers/virtio/virtio_pci.ko\nkernel/fs/fuse/virtiofs.ko\n"
-        "kernel/drivers/net/virtio_net.ko\n"
+        "kernel/drivers/net/virtio_net.ko\nkernel/drivers/block/virtio_blk.ko\n"
     );
     std::filesystem::create_directory(tree_ / (modules + "kernel"));
     spec_.kernel_tree = tree_ / "builtin";

@@ -25,6 +25,10 @@ inline constexpr const char* guest_roots_path = "/run/cppvm/share/roots";
 inline constexpr const char* volumes_tag = "cppvm-volumes";
 inline constexpr const char* guest_volumes_path = "/run/cppvm/share/volumes";
 
+/// Where the guest mounts root file systems that are disks of its own, each under its disk's serial
+/// number.
+inline constexpr const char* guest_disks_path = "/run/cppvm/share/disks";
+
 /// Type of a mount whose source is a character device of the host: `source` is its number ("1:3"),
 /// and the guest binds a node of that number.
 inline constexpr const char* device_mount_type = "cppvm-device";

@@ -7,6 +7,7 @@
 #include "guest-agent/boot/inherited_pages.hpp"
 #include "guest-agent/boot/limits.hpp"
 #include "guest-agent/boot/modules.hpp"
+#include "guest-agent/disks/find_disk.hpp"
 #include "guest-agent/network/configure.hpp"
 #include "guest-agent/network/loopback.hpp"
 
@@ -32,6 +33,7 @@ namespace {
 
 constexpr const char* modules_list = "/etc/cppvm-modules";
 constexpr const char* network_modules_list = "/etc/cppvm-network-modules";
+constexpr const char* disk_modules_list = "/etc/cppvm-disk-modules";
 constexpr const char* cgroup_path = "/sys/fs/cgroup";
 constexpr std::size_t max_command_line = 64UL * 1024;
 
@@ -243,6 +245,12 @@ Awaitable<std::vector<std::string>> Machine::set_network(network::State wanted, 
         load_modules(network_modules_list);
     }
     co_return co_await configure_network(std::move(wanted), deadline);
+}
+
+// The module likewise.
+Awaitable<Disk> Machine::find_disk(std::string serial, Deadline deadline) {
+    load_modules(disk_modules_list);
+    co_return co_await guest::find_disk(std::move(serial), deadline);
 }
 
 Awaitable<std::set<network::ListeningPort>> Machine::next_listeners() {

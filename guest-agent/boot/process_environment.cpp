@@ -44,6 +44,14 @@ Awaitable<std::optional<StreamSocket>> ProcessEnvironment::dial_host() {
     co_return socket;
 }
 
+Awaitable<Disk> ProcessEnvironment::find_disk(std::string serial, Deadline /*deadline*/) {
+    const auto found = disk_at(std::filesystem::path("/dev") / serial);
+    if (!found) {
+        throw Error(Code::not_found, "there is no block device " + serial);
+    }
+    co_return *found;
+}
+
 Awaitable<std::set<network::ListeningPort>> ProcessEnvironment::next_listeners() {
     Event never(co_await asio::this_coro::executor);
     co_await never.wait();

@@ -28,6 +28,7 @@ class ProcessEnvironment : public Environment {
     Awaitable<std::vector<std::string>> set_network(network::State, Deadline) override {
         co_return std::vector<std::string>();
     }
+    Awaitable<Disk> find_disk(std::string serial, Deadline deadline) override;
     Awaitable<std::set<network::ListeningPort>> next_listeners() override;
     /// SIGTERM or SIGINT.
     Awaitable<> wait_end(asio::any_io_executor executor) override;

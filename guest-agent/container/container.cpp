@@ -6,6 +6,7 @@
 #include "common/oci/container_state.hpp"
 #include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
+#include "guest-agent/disks/device_numbers.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/namespaces.hpp"
 
@@ -25,6 +26,10 @@ namespace {
 
 // Generous: the machine may be emulated, and the share's server busy.
 constexpr auto set_up_limit = std::chrono::seconds(60);
+// The host gives a disk before it asks for the container.
+constexpr auto disk_limit = std::chrono::seconds(15);
+// What was written last goes to the disk.
+constexpr auto unmount_limit = std::chrono::seconds(7);
 // A process that does not die of SIGKILL hangs in the kernel, in I/O as a rule.
 constexpr auto kill_limit = std::chrono::seconds(10);
 // A process that is in the middle of a system call stops after it.
@@ -35,7 +40,8 @@ constexpr auto kill_report_interval = std::chrono::seconds(1);
 
 Container::Container(const ContainerContext& context, ContainerSpec spec)
     : context_(context), id_(std::move(spec.id)), spec_(std::move(spec.oci)),
-      bundle_(std::move(spec.bundle)), joined_(std::move(spec.joined)),
+      disks_(std::move(spec.disks)), bundle_(std::move(spec.bundle)),
+      joined_(std::move(spec.joined)),
       namespaces_(namespace_flags(spec_.linux_part)),
       owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
@@ -72,7 +78,25 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
     return spec;
 }
 
+Awaitable<> Container::set_up_disks() {
+    std::vector<DiskNumbers> numbers;
+    for (const auto& [serial, host_device] : disks_.devices) {
+        const Disk disk = co_await context_.find_disk(serial, deadline_in(disk_limit));
+        numbers.push_back({host_device, disk.device});
+    }
+    use_guest_numbers(spec_.linux_part, numbers);
+    if (disks_.root) {
+        const Disk disk = co_await context_.find_disk(disks_.root->serial, deadline_in(disk_limit));
+        root_disk_.emplace(
+            *disks_.root,
+            disk,
+            std::filesystem::path(context_.share) / "disks" / disks_.root->serial
+        );
+    }
+}
+
 Awaitable<> Container::set_up(StdioRequest request) {
+    co_await set_up_disks();
     const oci::Resources& resources = spec_.linux_part.resources;
     const std::vector<CgroupWrite> limits = cgroup_writes(resources);
     DeviceProgram device_rules = load_device_rules(resources.devices);
@@ -424,6 +448,19 @@ Awaitable<> Container::undo() {
     }
     co_await tasks_.join();
     execs_.clear();
+    co_await close_root_disk();
+}
+
+// After the last process: none is left in a mount namespace that has it.
+Awaitable<> Container::close_root_disk() {
+    if (!root_disk_) {
+        co_return;
+    }
+    try {
+        co_await root_disk_->close(deadline_in(unmount_limit));
+    } catch (const std::exception& error) {
+        context_.logger.error("Cannot unmount a disk", {{"error", error.what()}});
+    }
 }
 
 } // namespace cppvm::guest

@@ -8,6 +8,7 @@
 #include "guest-agent/cgroup/stats.hpp"
 #include "guest-agent/container/container_state.hpp"
 #include "guest-agent/container/process.hpp"
+#include "guest-agent/disks/root_disk.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -30,6 +31,8 @@ struct ContainerContext {
     /// Called when the kernel has killed a process of that container for a memory limit; once for
     /// those of a moment.
     std::function<void(const std::string& container_id)> on_out_of_memory;
+    /// Until the machine has that disk. Throws: Error.
+    std::function<Awaitable<Disk>(std::string serial, Deadline)> find_disk;
     Logger logger;
 };
 
@@ -37,6 +40,7 @@ struct ContainerContext {
 struct ContainerSpec {
     std::string id;
     oci::Spec oci;
+    DiskRequest disks;
     std::string bundle;                  ///< as the host calls it, for hooks
     std::vector<JoinedNamespace> joined; ///< other containers' that it lives in
 };
@@ -114,6 +118,8 @@ class Container : public std::enable_shared_from_this<Container> {
 
   private:
     Awaitable<> set_up(StdioRequest stdio);
+    Awaitable<> set_up_disks();
+    Awaitable<> close_root_disk();
     ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) const;
     void watch_memory(const oci::Resources& resources);
     Awaitable<> watch_kills();
@@ -130,6 +136,8 @@ class Container : public std::enable_shared_from_this<Container> {
     ContainerContext context_;
     std::string id_;
     oci::Spec spec_;
+    DiskRequest disks_;
+    std::optional<RootDisk> root_disk_;
     std::string bundle_;
     std::vector<JoinedNamespace> joined_; ///< until it has been made
     std::uint64_t namespaces_ = 0;        ///< those that its init does not share with the agent

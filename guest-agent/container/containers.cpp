@@ -84,11 +84,13 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     shared_.look_at(parsed.value);
     ContainerContext context = context_;
     context.logger = context_.logger.with({{"container", id}});
-    std::vector<JoinedNamespace> joined = join(parsed.value.linux_part);
-    const auto container = std::make_shared<Container>(
-        context,
-        ContainerSpec{id, std::move(parsed.value), std::string(spec.bundle), std::move(joined)}
-    );
+    ContainerSpec parts;
+    parts.id = id;
+    parts.joined = join(parsed.value.linux_part);
+    parts.oci = std::move(parsed.value);
+    parts.disks = std::move(spec.disks);
+    parts.bundle = spec.bundle;
+    const auto container = std::make_shared<Container>(context, std::move(parts));
     containers_.emplace(id, container); // from now on the id is taken
     try {
         co_await container->create(stdio);

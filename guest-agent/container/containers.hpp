@@ -21,6 +21,7 @@ struct ProcessName {
 struct CreateSpec {
     std::string_view oci;    ///< config.json, as the host prepared it
     std::string_view bundle; ///< what its hooks are told
+    DiskRequest disks;
 };
 
 /// What a container or exec was made as.

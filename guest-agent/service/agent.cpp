@@ -87,6 +87,9 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
            .share = environment.share(),
            .cgroup_root = environment.cgroup_root(),
            .on_out_of_memory = [this](const std::string& id) { service_.report_out_of_memory(id); },
+           .find_disk = [&environment](
+                            std::string serial, Deadline deadline
+                        ) { return environment.find_disk(std::move(serial), deadline); },
            .logger = logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),

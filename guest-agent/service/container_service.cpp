@@ -5,6 +5,7 @@
 #include "guest-agent/network/counters.hpp"
 
 #include <chrono>
+#include <sys/sysmacros.h>
 
 namespace cppvm::guest {
 
@@ -22,6 +23,18 @@ StdioRequest to_request(const agent::v2::Stdio& stdio) {
     request.console_width = stdio.console_width();
     request.console_height = stdio.console_height();
     return request;
+}
+
+DiskRequest to_disks(const agent::v2::CreateContainerRequest& request) {
+    DiskRequest disks;
+    for (const auto& disk : request.disks()) {
+        disks.devices.push_back({disk.serial(), ::makedev(disk.host_major(), disk.host_minor())});
+    }
+    if (request.has_root_disk()) {
+        const auto& root = request.root_disk();
+        disks.root = {root.serial(), root.type(), {root.options().begin(), root.options().end()}};
+    }
+    return disks;
 }
 
 ProcessName to_name(const agent::v2::ProcessRef& reference) {
@@ -121,7 +134,9 @@ Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container
 ) {
     log_.confirm(request.events_seen());
     const CreateResult result = co_await containers_.create(
-        request.container_id(), {request.spec(), request.bundle()}, to_request(request.stdio())
+        request.container_id(),
+        {request.spec(), request.bundle(), to_disks(request)},
+        to_request(request.stdio())
     );
     watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));
     co_return to_response<agent::v2::CreateContainerResponse>(result);

@@ -3,6 +3,7 @@
 #include "common/async/asio.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/network/state.hpp"
+#include "guest-agent/disks/disk.hpp"
 #include "guest-agent/network/listeners.hpp"
 #include "guest-agent/service/clock.hpp"
 
@@ -53,6 +54,10 @@ class Environment {
     /// where there is no machine, nothing happens. Throws: Error; deadline_exceeded.
     virtual Awaitable<std::vector<std::string>>
     set_network(network::State wanted, Deadline deadline) = 0;
+
+    /// Until the machine has a disk of this serial number; where there is no machine, it is the
+    /// block device of that name. Throws: Error; deadline_exceeded.
+    virtual Awaitable<Disk> find_disk(std::string serial, Deadline deadline) = 0;
 
     /// The TCP ports that somebody listens on: the first time at once, then when they have changed.
     /// Where there is no machine: never. Throws: Error where this cannot be known. Cancels: nothing

@@ -46,9 +46,9 @@ Awaitable<std::pair<std::uint64_t, StreamSocket>> HostSide::open_stream() {
     co_return std::pair(id, std::move(socket));
 }
 
-Awaitable<agent::v2::CreateContainerResponse>
-HostSide::create(std::string id, Json spec, agent::v2::Stdio stdio) {
-    agent::v2::CreateContainerRequest request;
+Awaitable<agent::v2::CreateContainerResponse> HostSide::create(
+    std::string id, Json spec, agent::v2::Stdio stdio, agent::v2::CreateContainerRequest request
+) {
     request.set_container_id(id);
     request.set_spec(spec.dump());
     request.set_bundle(bundle);
@@ -175,7 +175,9 @@ Awaitable<> exchange(Streams& streams, std::string input, RunResult& result) {
 
 } // namespace
 
-Awaitable<RunResult> HostSide::run(std::string id, Json spec, std::string input) {
+Awaitable<RunResult> HostSide::run(
+    std::string id, Json spec, std::string input, agent::v2::CreateContainerRequest request
+) {
     auto [input_id, input_stream] = co_await open_stream();
     auto [output_id, output_stream] = co_await open_stream();
     auto [errors_id, errors_stream] = co_await open_stream();
@@ -185,7 +187,7 @@ Awaitable<RunResult> HostSide::run(std::string id, Json spec, std::string input)
     stdio.set_stderr_stream(errors_id);
     Streams streams{std::move(input_stream), std::move(output_stream), std::move(errors_stream)};
     RunResult result;
-    const auto created = co_await create(id, std::move(spec), stdio);
+    const auto created = co_await create(id, std::move(spec), stdio, std::move(request));
     result.unsupported.assign(created.unsupported().begin(), created.unsupported().end());
     std::exception_ptr failure;
     try {

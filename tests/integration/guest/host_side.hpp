@@ -66,13 +66,22 @@ class HostSide {
     Awaitable<std::pair<std::uint64_t, StreamSocket>> open_stream();
 
     /// Create, start, feed, read everything, wait, delete. The rootfs of the id must be there.
-    Awaitable<RunResult> run(std::string id, Json spec, std::string input = "");
+    /// `request`: what CreateContainer has beside that.
+    Awaitable<RunResult>
+    run(std::string id,
+        Json spec,
+        std::string input = "",
+        agent::v2::CreateContainerRequest request = {});
     /// The same for an exec.
     Awaitable<RunResult>
     run_exec(std::string id, std::string exec_id, Json process, std::string input = "");
 
-    Awaitable<agent::v2::CreateContainerResponse>
-    create(std::string id, Json spec, agent::v2::Stdio stdio = {});
+    Awaitable<agent::v2::CreateContainerResponse> create(
+        std::string id,
+        Json spec,
+        agent::v2::Stdio stdio = {},
+        agent::v2::CreateContainerRequest request = {}
+    );
     /// What `create` tells hooks.
     static constexpr const char* bundle = "/bundle/of/the/host";
     Awaitable<> start(std::string id);

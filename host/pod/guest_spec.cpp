@@ -143,6 +143,7 @@ source_of(const std::filesystem::path& destination, const storage::StoragePlan& 
 GuestSpec make_guest_spec(
     std::string_view config,
     const std::filesystem::path& bundle,
+    std::vector<storage::MountSpec> rootfs,
     const FindContainer& find_container
 ) {
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(config);
@@ -150,7 +151,8 @@ GuestSpec make_guest_spec(
     result.unsupported = std::move(parsed.unsupported);
     refuse_parts_of_the_host(result.unsupported);
     oci::Spec& spec = parsed.value;
-    result.storage = storage::plan_storage(spec, bundle, storage::character_device_at);
+    result.storage =
+        storage::plan_storage(spec, std::move(rootfs), bundle, storage::host_device_at);
     result.unsupported.insert(
         result.unsupported.end(),
         result.storage.unsupported.begin(),
@@ -159,6 +161,7 @@ GuestSpec make_guest_spec(
     result.resolv_conf = source_of("/etc/resolv.conf", result.storage);
     spec.root.path.clear();
     spec.mounts.clear();
+    spec.linux_part.devices = result.storage.devices;
     translate_hooks(spec, result);
     // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
     spec.linux_part.cgroups_path.clear();
@@ -179,8 +182,11 @@ bool has_guest_hooks(const oci::Spec& spec) noexcept {
     return !spec.hooks.create_container.empty() || !spec.hooks.start_container.empty();
 }
 
-GuestSpec
-load_guest_spec(const std::filesystem::path& bundle, const FindContainer& find_container) {
+GuestSpec load_guest_spec(
+    const std::filesystem::path& bundle,
+    std::vector<storage::MountSpec> rootfs,
+    const FindContainer& find_container
+) {
     const auto path = bundle / "config.json";
     std::string config;
     try {
@@ -192,7 +198,7 @@ load_guest_spec(const std::filesystem::path& bundle, const FindContainer& find_c
         throw;
     }
     try {
-        return make_guest_spec(config, bundle, find_container);
+        return make_guest_spec(config, bundle, std::move(rootfs), find_container);
     } catch (...) {
         rethrow_with_context("read " + path.native());
     }

@@ -34,17 +34,21 @@ struct GuestSpec {
 /// it does.
 using FindContainer = std::function<std::string(pid_t)>;
 
-/// Reads and translates `<bundle>/config.json`.
+/// Reads and translates `<bundle>/config.json`. `rootfs`: Create's.
 /// Throws: Error (failed_precondition if it is not there, invalid_argument for what is in it,
 /// resource_exhausted if it is too large) that names the file.
-GuestSpec
-load_guest_spec(const std::filesystem::path& bundle, const FindContainer& find_container = {});
+GuestSpec load_guest_spec(
+    const std::filesystem::path& bundle,
+    std::vector<storage::MountSpec> rootfs = {},
+    const FindContainer& find_container = {}
+);
 
 /// The translation alone. Throws: Error (invalid_argument, failed_precondition, unimplemented) with
 /// the JSON path.
 GuestSpec make_guest_spec(
     std::string_view config,
     const std::filesystem::path& bundle,
+    std::vector<storage::MountSpec> rootfs = {},
     const FindContainer& find_container = {}
 );
 

@@ -19,6 +19,7 @@ constexpr std::chrono::seconds machine_start_timeout{30};
 constexpr std::chrono::seconds agent_connect_timeout{10};
 constexpr std::chrono::seconds set_clock_timeout{5};
 constexpr std::chrono::seconds network_timeout{20};
+constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
@@ -42,8 +43,8 @@ Sandbox::Sandbox(
                                                     "cv" + spec_.identity.short_id().substr(0, 9),
                                                     spec_.config
                                                 ),
-      state_(spec_.identity.sandbox_id()), share_ready_(executor), booted_(executor),
-      machine_gone_(executor), creates_ended_(executor), stopped_(executor),
+      disks_(executor), state_(spec_.identity.sandbox_id()), share_ready_(executor),
+      booted_(executor), machine_gone_(executor), creates_ended_(executor), stopped_(executor),
       coroutines_(executor, logger_) {
     creates_ended_.set();
 }
@@ -94,7 +95,7 @@ Awaitable<> Sandbox::start_machine() {
     machine.share_dir = share_dir;
     machine.nics = co_await network_.boot_nics();
     machine.user_nic = network_.user_nic();
-    machine.hotplug_slots = network_.later_nics();
+    machine.hotplug_slots = network_.later_nics() + max_disks;
     const std::vector<vm::Nic> nics = machine.nics;
     // A host that needs more time for the boot needs more time for this too.
     const auto start_timeout = std::max(machine_start_timeout, spec_.config.vm.boot_timeout);
@@ -253,6 +254,32 @@ Awaitable<AgentHandle> Sandbox::wait_agent() {
     co_return state_.agent();
 }
 
+Awaitable<std::string> Sandbox::attach_disk(std::string container_id, storage::DiskSpec disk) {
+    const AgentHandle agent = co_await wait_agent(); // or the guest would not take notice of it
+    const auto machine = machine_;
+    co_return co_await disks_.add(
+        *machine, std::move(container_id), std::move(disk), deadline_in(attach_disk_timeout)
+    );
+}
+
+// What the guest does not give back, it loses with its machine: it may soon be another's.
+Awaitable<> Sandbox::detach_disks(std::string container_id) {
+    const auto machine = machine_;
+    std::string failure;
+    if (machine && !machine_gone_.is_set()) {
+        try {
+            co_await disks_.remove(
+                *machine, container_id, deadline_in(spec_.timeouts.detach_disks)
+            );
+            co_return;
+        } catch (const Error& error) {
+            failure = error.message();
+        }
+        co_await end_machine("container " + container_id + " keeps a disk: " + failure);
+    }
+    disks_.forget(container_id);
+}
+
 TaskEnvironment Sandbox::task_environment() {
     return {
         executor_,
@@ -266,6 +293,10 @@ TaskEnvironment Sandbox::task_environment() {
         [this](pid_t pid) { return find_container(pid); },
         [this] { return wait_share(); },
         [this] { return wait_agent(); },
+        [this](std::string id, storage::DiskSpec disk) {
+            return attach_disk(std::move(id), std::move(disk));
+        },
+        [this](std::string id) { return detach_disks(std::move(id)); },
         [this](std::string reason) { return end_machine(std::move(reason)); },
         [this] { return machine_gone_.wait(); },
         spec_.timeouts,

@@ -4,6 +4,7 @@
 #include "host/pod/pod_spec.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
+#include "host/sandbox/disk_keeper.hpp"
 #include "host/sandbox/network_keeper.hpp"
 #include "host/sandbox/report.hpp"
 #include "host/sandbox/sandbox_state.hpp"
@@ -87,6 +88,8 @@ class Sandbox {
     Awaitable<storage::Share*> wait_share();
     Awaitable<> sync_network(std::filesystem::path resolv_conf);
     Awaitable<AgentHandle> wait_agent();
+    Awaitable<std::string> attach_disk(std::string container_id, storage::DiskSpec disk);
+    Awaitable<> detach_disks(std::string container_id);
     TaskEnvironment task_environment();
     std::string find_container(pid_t stand_in) const;
     void note_boot(const vm::AgentHello& hello);
@@ -100,6 +103,7 @@ class Sandbox {
     std::chrono::steady_clock::time_point boot_began_;
     std::vector<BootPhase> boot_phases_;
     NetworkKeeper network_;
+    DiskKeeper disks_;
     SandboxState state_;
     Event share_ready_; ///< share_ is open, or state_ says why not
     Event booted_;      ///< state_ is no longer booting

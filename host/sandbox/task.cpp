@@ -5,7 +5,9 @@
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
+#include "common/wire/ports.hpp"
 
+#include <sys/sysmacros.h>
 #include <utility>
 
 namespace cppvm::sandbox {
@@ -38,7 +40,8 @@ Awaitable<pid_t> Task::create() {
 
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
 Awaitable<> Task::prepare() {
-    guest_spec_ = pod::load_guest_spec(spec_.bundle, environment_.find_container);
+    guest_spec_ =
+        pod::load_guest_spec(spec_.bundle, spec_.rootfs, environment_.find_container);
     if (!guest_spec_.network_path.empty() &&
         guest_spec_.network_path != environment_.network_path) {
         guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
@@ -102,10 +105,37 @@ Awaitable<> Task::run_poststop_hooks() {
     hooks::clear_poststop_due(spec_.bundle);
 }
 
+Awaitable<> Task::attach_disks(agent::v2::CreateContainerRequest& request) {
+    const storage::StoragePlan& plan = guest_spec_.storage;
+    if (!plan.root_disk && plan.disks.empty()) {
+        co_return;
+    }
+    undo_.add(UndoStep::detach_disks);
+    if (plan.root_disk) {
+        const std::string serial =
+            co_await environment_.attach_disk(spec_.id, plan.root_disk->disk);
+        auto* const root = request.mutable_root_disk();
+        root->set_serial(serial);
+        root->set_type(plan.root_disk->type);
+        for (const std::string& option : plan.root_disk->options) {
+            root->add_options(option);
+        }
+        guest_spec_.spec.root.path = std::string(wire::guest_disks_path) + "/" + serial;
+    }
+    for (const storage::DiskSpec& disk : plan.disks) {
+        const std::string serial = co_await environment_.attach_disk(spec_.id, disk);
+        auto* const entry = request.add_disks();
+        entry->set_serial(serial);
+        entry->set_host_major(major(disk.device));
+        entry->set_host_minor(minor(disk.device));
+    }
+}
+
 Awaitable<> Task::create_in_guest() {
     const AgentHandle agent = co_await environment_.agent();
     agent::v2::CreateContainerRequest request;
     request.set_container_id(spec_.id);
+    co_await attach_disks(request);
     request.set_spec(oci::write_spec(guest_spec_.spec));
     *request.mutable_stdio() = co_await open_stdio(init_, agent);
     init_->in_guest = agent->new_process();
@@ -133,7 +163,10 @@ Awaitable<storage::SharedNames> Task::prepare_storage() {
     share_ = co_await environment_.share();
     undo_.add(UndoStep::detach_storage);
     storage::ContainerStorage storage = {
-        spec_.id, spec_.rootfs, guest_spec_.storage.rootfs_source, guest_spec_.storage.volumes
+        spec_.id,
+        guest_spec_.storage.rootfs_mounts,
+        guest_spec_.storage.rootfs_source,
+        guest_spec_.storage.volumes
     };
     co_return co_await share_->add_container(std::move(storage), deadline_in(storage_timeout));
 }
@@ -179,6 +212,9 @@ Awaitable<> Task::undo(UndoStep step) {
         break;
     case UndoStep::delete_in_guest:
         co_await delete_in_guest(init_);
+        break;
+    case UndoStep::detach_disks:
+        co_await environment_.detach_disks(spec_.id);
         break;
     case UndoStep::run_poststop_hooks:
         co_await run_poststop_hooks();
@@ -227,12 +263,16 @@ Awaitable<> Task::do_abandon() {
 
 // The guest may be gone or silent: then there is nothing left in it that could be deleted.
 Awaitable<> Task::delete_in_guest(ProcessHandle process) {
+    const Timeouts& timeouts = environment_.timeouts;
+    const bool unmounts = process->is_init() && guest_spec_.storage.root_disk;
+    const auto timeout =
+        timeouts.delete_in_guest + (unmounts ? timeouts.unmount : Timeouts::Duration());
     try {
         const AgentHandle agent = co_await environment_.agent();
         co_await agent->call(
             &agent::v2::AgentClient::delete_process,
             process->reference(),
-            deadline_in(environment_.timeouts.delete_in_guest),
+            deadline_in(timeout),
             agent::Repeat::yes
         );
     } catch (...) {

@@ -48,6 +48,10 @@ struct TaskEnvironment {
     std::function<Awaitable<storage::Share*>()> share;
     /// The agent, once the guest is up; throws why not.
     std::function<Awaitable<AgentHandle>()> agent;
+    /// Gives the guest a disk for a container; its serial number. Throws: Error.
+    std::function<Awaitable<std::string>(std::string id, storage::DiskSpec disk)> attach_disk;
+    /// Takes a container's disks away, and the machine with them if need be.
+    std::function<Awaitable<>(std::string id)> detach_disks;
     /// Destroys the VM, the last resort against its guest. Returns when nothing runs in it.
     std::function<Awaitable<>(std::string reason)> end_machine;
     /// Until nothing runs in the VM, which the sandbox ensures if the connection to it is lost.
@@ -144,6 +148,7 @@ class Task {
     oci::ContainerState hook_state(std::string status) const;
     Awaitable<> run_create_hooks();
     Awaitable<> run_poststop_hooks();
+    Awaitable<> attach_disks(agent::v2::CreateContainerRequest& request);
     Awaitable<> create_in_guest();
     Awaitable<> open_view(storage::SharedNames names);
     Awaitable<> run_undo();

@@ -21,6 +21,10 @@ struct Timeouts {
     Duration freeze{15'000};
     Duration update{5'000};
     Duration delete_in_guest{3'000};
+    /// As much again where a root file system is to be unmounted, which writes what is left of it.
+    Duration unmount{5'000};
+    /// The guest's kernel lets go of disks that nothing uses.
+    Duration detach_disks{5'000};
     /// From SIGKILL until the host stops to wait for the guest. By configuration.
     Duration kill{10'000};
     /// For the answer to a start once the guest has reported the exit.

@@ -12,10 +12,11 @@ enum class UndoStep : unsigned {
     close_stdio,
     detach_storage,
     delete_in_guest, ///< after it: the guest asks then whether it is gone, and lets go of it
+    detach_disks,    ///< once the guest has unmounted them
     run_poststop_hooks,
 };
 
-inline constexpr unsigned undo_step_count = 5;
+inline constexpr unsigned undo_step_count = 6;
 
 /// For logs.
 std::string_view to_text(UndoStep step) noexcept;

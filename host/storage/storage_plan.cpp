@@ -3,13 +3,16 @@
 #include "common/base/error.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
+#include "host/storage/device_access.hpp"
 #include "host/storage/mount_options.hpp"
 
 #include <algorithm>
 #include <array>
 #include <string_view>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <utility>
 
 namespace cppvm::storage {
 
@@ -21,6 +24,10 @@ using oci::refuse;
 constexpr std::array<std::string_view, 8> guest_types = {
     "proc", "sysfs", "tmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "ramfs"
 };
+
+// File systems on disks that every kernel of the guest has built in (vmimage/kernel/config, and
+// Debian's cloud kernel, which has ext4 alone). Others are mounted on the host.
+constexpr std::array<std::string_view, 1> disk_types = {"ext4"};
 
 // Each is a mount on the host, a file descriptor of virtiofsd and an inode in the guest.
 constexpr std::size_t max_volumes = 1024;
@@ -38,8 +45,96 @@ std::string to_text(dev_t number) {
     return std::to_string(major(number)) + ":" + std::to_string(minor(number));
 }
 
-bool has(const oci::Mount& mount, std::string_view option) {
+bool has(const auto& mount, std::string_view option) {
     return std::ranges::find(mount.options, option) != mount.options.end();
+}
+
+/// What mount(8) keeps to itself.
+bool is_for_the_host(const std::string& option) {
+    return option == "loop" || option.starts_with("x-") || option.starts_with("X-");
+}
+
+std::optional<DiskSpec> to_root_disk(const MountSpec& mount, const DeviceAt& device_at) {
+    DiskSpec disk{.read_only = has(mount, "ro"), .exclusive = true};
+    if (has(mount, "loop")) {
+        disk.image = mount.source;
+        return disk;
+    }
+    const auto device = device_at(mount.source);
+    if (!device || !S_ISBLK(device->mode)) {
+        return std::nullopt;
+    }
+    disk.device = device->number;
+    return disk;
+}
+
+std::optional<RootDisk>
+plan_root_disk(std::span<const MountSpec> rootfs, const DeviceAt& device_at) {
+    if (rootfs.size() != 1 || !rootfs[0].target.empty() ||
+        std::ranges::find(disk_types, rootfs[0].type) == disk_types.end()) {
+        return std::nullopt;
+    }
+    const auto disk = to_root_disk(rootfs[0], device_at);
+    if (!disk) {
+        return std::nullopt;
+    }
+    RootDisk root{*disk, rootfs[0].type, rootfs[0].options};
+    std::erase_if(root.options, is_for_the_host);
+    return root;
+}
+
+// Volumes find their places in it, for those who look at the container's files by its pid.
+MountSpec empty_rootfs() {
+    return {"tmpfs", "tmpfs", "", {"size=64k", "mode=0755"}};
+}
+
+void add_disk(StoragePlan& plan, dev_t device, bool read_only) {
+    const DiskSpec disk{.device = device, .read_only = read_only};
+    if (std::ranges::find(plan.disks, disk) == plan.disks.end()) {
+        plan.disks.push_back(disk);
+    }
+}
+
+void plan_devices(const oci::Linux& spec, StoragePlan& plan) {
+    for (std::size_t i = 0; i < spec.devices.size(); ++i) {
+        const oci::Device& device = spec.devices[i];
+        if (device.type == "b") {
+            const dev_t number =
+                makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+            const DeviceAccess access = block_device_access(spec.resources.devices, number);
+            if (!access.by_number || (!access.read && !access.write)) {
+                plan.unsupported.push_back("linux.devices[" + std::to_string(i) + "]");
+                continue;
+            }
+            add_disk(plan, number, !access.write);
+        }
+        plan.devices.push_back(device);
+    }
+}
+
+/// Whether it is one of the container's devices from now on. Else it is only a name, as for runc's
+/// containers, which cannot open it either.
+bool bind_block_device(
+    const oci::Mount& mount,
+    const HostDevice& device,
+    std::span<const oci::DeviceRule> rules,
+    StoragePlan& plan
+) {
+    const DeviceAccess access = block_device_access(rules, device.number);
+    if (!access.read && !access.write) {
+        return false;
+    }
+    add_disk(plan, device.number, !access.write);
+    plan.devices.push_back(
+        {mount.destination,
+         "b",
+         major(device.number),
+         minor(device.number),
+         device.mode & 07777U,
+         device.uid,
+         device.gid}
+    );
+    return true;
 }
 
 bool is_bind(const oci::Mount& mount) {
@@ -140,10 +235,16 @@ oci::Mount make_in_guest(oci::Mount mount, const std::string& path) {
 } // namespace
 
 StoragePlan plan_storage(
-    const oci::Spec& spec, const std::filesystem::path& bundle, const DeviceAt& device_at
+    const oci::Spec& spec,
+    std::vector<MountSpec> rootfs,
+    const std::filesystem::path& bundle,
+    const DeviceAt& device_at
 ) {
     StoragePlan plan;
     plan.rootfs_source = bundle / spec.root.path;
+    plan.root_disk = plan_root_disk(rootfs, device_at);
+    plan.rootfs_mounts = plan.root_disk ? std::vector{empty_rootfs()} : std::move(rootfs);
+    plan_devices(spec.linux_part, plan);
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
         oci::Mount mount = spec.mounts[i];
         const std::string path = "mounts[" + std::to_string(i) + "]";
@@ -154,8 +255,12 @@ StoragePlan plan_storage(
         if (mount.source.empty()) {
             refuse(path + ".source", "must not be empty");
         }
-        if (const auto number = device_at(mount.source)) {
-            plan.mounts.push_back(bind_device(std::move(mount), *number, path));
+        const auto device = device_at(mount.source);
+        if (device && S_ISCHR(device->mode)) {
+            plan.mounts.push_back(bind_device(std::move(mount), device->number, path));
+            continue;
+        }
+        if (device && bind_block_device(mount, *device, spec.linux_part.resources.devices, plan)) {
             continue;
         }
         if (plan.volumes.size() == max_volumes) {
@@ -167,7 +272,7 @@ StoragePlan plan_storage(
         }
         plan.volumes.push_back(to_volume(mount, bundle, id_map_of(mount, spec.linux_part, path)));
         take_id_map_out(mount);
-        plan.volume_mounts.push_back(i);
+        plan.volume_mounts.push_back(plan.mounts.size());
         mount.source.clear();
         plan.mounts.push_back(std::move(mount));
     }

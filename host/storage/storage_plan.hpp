@@ -1,22 +1,39 @@
 #pragma once
 
 #include "common/oci/spec.hpp"
+#include "host/storage/disk_source.hpp"
+#include "host/storage/host_device.hpp"
 #include "host/storage/share.hpp"
 
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace cppvm::storage {
+
+/// A root file system on a disk that the guest mounts. Plain data.
+struct RootDisk {
+    DiskSpec disk;
+    std::string type;                 ///< "ext4"
+    std::vector<std::string> options; ///< as of mount(8)
+};
 
 /// What the root file system and the mounts of an OCI spec come to: what the share has to show, and
 /// what the guest mounts. Plain data.
 struct StoragePlan {
     /// root.path as the bundle has it, for a container without rootfs mounts. Absolute.
     std::filesystem::path rootfs_source;
+    /// For the share: containerd's, or with a root disk an empty file system, for two mounts of one
+    /// disk would ruin what is on it.
+    std::vector<MountSpec> rootfs_mounts;
+    std::optional<RootDisk> root_disk;
+    /// linux.devices as the guest has them; block devices by the host's numbers.
+    std::vector<oci::Device> devices;
+    /// The block devices among them, each once.
+    std::vector<DiskSpec> disks;
     /// The bind mounts, in the order of the spec.
     std::vector<VolumeSpec> volumes;
     /// The spec's mounts, as the guest mounts them. Those of volumes have no source before
@@ -27,15 +44,24 @@ struct StoragePlan {
     std::vector<std::string> unsupported; ///< JSON paths
 };
 
-/// The number of the character device at a path of the host; nothing where there is no such device.
-using DeviceAt = std::function<std::optional<dev_t>(const std::filesystem::path&)>;
+/// host_device_at, or a test's.
+using DeviceAt = std::function<std::optional<HostDevice>(const std::filesystem::path&)>;
 
-/// Decides how each mount gets into the guest; does nothing itself but ask `device_at` about the
-/// sources of bind mounts. Relative paths are the bundle's.
+/// Decides how each mount and block device gets into the guest; does nothing itself but ask
+/// `device_at` about the sources of mounts. `rootfs`: Create's. Relative paths are the bundle's.
+///
+/// A block device becomes a disk where the rules of linux.resources.devices let the container read
+/// or write it, and it is asked for: by a rule of its very number, or by a bind mount. Of all the
+/// host's devices, which a privileged container's spec lists, none is given away so.
+///
 /// Throws: Error (invalid_argument, failed_precondition for a device that the guest cannot have,
 /// unimplemented for a file system that it has not) that starts with the JSON path.
-StoragePlan
-plan_storage(const oci::Spec& spec, const std::filesystem::path& bundle, const DeviceAt& device_at);
+StoragePlan plan_storage(
+    const oci::Spec& spec,
+    std::vector<MountSpec> rootfs,
+    const std::filesystem::path& bundle,
+    const DeviceAt& device_at
+);
 
 /// Points the root and the mounts of `spec`, whose storage was planned, at their places in the
 /// guest.

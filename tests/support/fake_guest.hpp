@@ -245,6 +245,8 @@ class FakeHypervisor : public vm::Hypervisor {
     std::function<void()> on_dial = [] {};  ///< may throw: the agent cannot be dialled
     /// A device comes while the machine runs; may throw: it does not.
     std::function<void(const vm::Device&)> on_attach = [](const vm::Device&) {};
+    /// One goes; may throw: the guest keeps it.
+    std::function<void(const std::string&)> on_detach = [](const std::string&) {};
     std::vector<std::string> detached; ///< names of devices that went
     std::string build_id = std::string(cppvm::build_id());
     std::uint32_t protocol_version = wire::protocol_version;
@@ -333,6 +335,7 @@ class FakeHypervisor : public vm::Hypervisor {
             co_return;
         }
         Awaitable<> detach(std::string name, Deadline) override {
+            owner_.on_detach(name);
             owner_.detached.push_back(std::move(name));
             co_return;
         }

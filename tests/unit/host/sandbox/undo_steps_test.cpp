@@ -19,6 +19,7 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
     UndoSteps steps;
     EXPECT_TRUE(take_all(steps).empty());
     steps.add(UndoStep::run_poststop_hooks);
+    steps.add(UndoStep::detach_disks);
     steps.add(UndoStep::delete_in_guest);
     steps.add(UndoStep::detach_storage);
     steps.add(UndoStep::stop_stand_ins);
@@ -30,6 +31,7 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
             UndoStep::close_stdio,
             UndoStep::detach_storage,
             UndoStep::delete_in_guest,
+            UndoStep::detach_disks,
             UndoStep::run_poststop_hooks
         })
     );

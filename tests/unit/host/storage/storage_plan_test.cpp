@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 
 namespace cppvm::storage {
@@ -13,6 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+using oci::DeviceRule;
+
 oci::Spec spec_with(std::vector<oci::Mount> mounts) {
     oci::Spec spec;
     spec.root.path = "rootfs";
@@ -20,12 +23,21 @@ oci::Spec spec_with(std::vector<oci::Mount> mounts) {
     return spec;
 }
 
-std::optional<dev_t> no_device(const std::filesystem::path& /*path*/) {
+std::optional<HostDevice> no_device(const std::filesystem::path& /*path*/) {
     return std::nullopt;
 }
 
+/// A host on which each path is that device.
+DeviceAt always(mode_t mode, dev_t number) {
+    return [=](const auto&) { return HostDevice{number, mode, 1, 2}; };
+}
+
 StoragePlan plan(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
-    return plan_storage(spec, "/bundle", device_at);
+    return plan_storage(spec, {}, "/bundle", device_at);
+}
+
+StoragePlan plan_root(const MountSpec& rootfs, const DeviceAt& device_at = no_device) {
+    return plan_storage(spec_with({}), {rootfs}, "/bundle", device_at);
 }
 
 Status failure_of(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
@@ -102,7 +114,8 @@ TEST(StoragePlanTest, ReportsThatMountsOfTheGuestDoNotShowOnTheHost) {
 TEST(StoragePlanTest, NamesDevicesOfTheHostByNumber) {
     const oci::Spec spec = spec_with({{"/etc/passwd", "bind", "/dev/null", {"rbind", "ro"}}});
     const StoragePlan made = plan(spec, [](const std::filesystem::path& path) {
-        return path == "/dev/null" ? std::optional(makedev(1, 3)) : std::nullopt;
+        return path == "/dev/null" ? std::optional(HostDevice{makedev(1, 3), S_IFCHR, 0, 0})
+                                   : std::nullopt;
     });
     EXPECT_THAT(made.volumes, IsEmpty());
     EXPECT_THAT(made.mounts, ElementsAre(oci::Mount{"/etc/passwd", "cppvm-device", "1:3", {"ro"}}));
@@ -112,14 +125,12 @@ TEST(StoragePlanTest, RefusesDevicesThatAreTheHostsAlone) {
     const oci::Spec spec = spec_with({{"/dev/x", "bind", "/dev/x", {}}});
     // Numbers for local use, and those that misc devices are handed out at run time.
     for (const dev_t number : {makedev(240, 0), makedev(10, 60), makedev(10, 256)}) {
-        const Status failure = failure_of(spec, [&](const auto&) { return std::optional(number); });
+        const Status failure = failure_of(spec, always(S_IFCHR, number));
         EXPECT_EQ(failure.code, Code::failed_precondition);
         EXPECT_EQ(failure.message.find("mounts[0].source: the device /dev/x ("), 0U);
     }
     for (const dev_t number : {makedev(1, 5), makedev(10, 200), makedev(226, 128)}) {
-        EXPECT_EQ(
-            failure_of(spec, [&](const auto&) { return std::optional(number); }).code, Code::ok
-        );
+        EXPECT_EQ(failure_of(spec, always(S_IFCHR, number)).code, Code::ok);
     }
 }
 
@@ -204,9 +215,133 @@ TEST_F(IdMapPlanTest, RefusesWhatCannotBeMapped) {
         "mounts[0]: cannot be id-mapped: only bind mounts can"
     );
     EXPECT_EQ(
-        failure({"/a", "bind", "/dev/null", {"idmap"}}, [](const auto&) { return makedev(1, 3); }),
+        failure({"/a", "bind", "/dev/null", {"idmap"}}, always(S_IFCHR | 0666, makedev(1, 3))),
         "mounts[0]: cannot be id-mapped: a device has no owners to map"
     );
+}
+
+oci::Device device(std::string path, std::string type, int major, int minor) {
+    return {std::move(path), std::move(type), major, minor, {}, 0, 0};
+}
+
+oci::Spec spec_with_devices(std::vector<oci::Device> devices, std::vector<DeviceRule> rules) {
+    oci::Spec spec = spec_with({});
+    spec.linux_part.devices = std::move(devices);
+    spec.linux_part.resources.devices = std::move(rules);
+    return spec;
+}
+
+TEST(StoragePlanTest, MakesDisksOfBlockDevicesThatRulesName) {
+    const StoragePlan made = plan(spec_with_devices(
+        {device("/dev/a", "b", 7, 1), device("/dev/c", "c", 1, 3), device("/dev/ro", "b", 8, 0)},
+        {{false, "a", {}, {}, "rwm"}, {true, "b", 7, 1, "rwm"}, {true, "b", 8, 0, "rm"}}
+    ));
+    EXPECT_THAT(made.devices, SizeIs(3));
+    EXPECT_THAT(
+        made.disks,
+        ElementsAre(
+            DiskSpec{.device = makedev(7, 1)}, DiskSpec{.device = makedev(8, 0), .read_only = true}
+        )
+    );
+    EXPECT_THAT(made.unsupported, IsEmpty());
+}
+
+TEST(StoragePlanTest, MakesOneDiskOfADeviceWithTwoNames) {
+    const StoragePlan made = plan(spec_with_devices(
+        {device("/dev/a", "b", 7, 1), device("/dev/b", "b", 7, 1)}, {{true, "b", 7, 1, "rw"}}
+    ));
+    EXPECT_THAT(made.devices, SizeIs(2));
+    EXPECT_THAT(made.disks, SizeIs(1));
+}
+
+// A privileged container's spec lists all that the host has.
+TEST(StoragePlanTest, GivesNoBlockDeviceAwayThatNoRuleNames) {
+    const StoragePlan made = plan(spec_with_devices(
+        {device("/dev/null", "c", 1, 3),
+         device("/dev/sda", "b", 8, 0),
+         device("/dev/sdb", "b", 8, 16)},
+        {{true, "a", {}, {}, "rwm"}, {true, "b", 8, {}, "rw"}, {true, "b", 8, 16, "m"}}
+    ));
+    EXPECT_THAT(made.disks, IsEmpty());
+    EXPECT_THAT(made.unsupported, ElementsAre("linux.devices[1]", "linux.devices[2]"));
+    EXPECT_THAT(made.devices, SizeIs(1));
+    const StoragePlan denied = plan(spec_with_devices(
+        {device("/dev/sda", "b", 8, 0)}, {{true, "b", 8, 0, "rw"}, {false, "a", {}, {}, "rwm"}}
+    ));
+    EXPECT_THAT(denied.disks, IsEmpty());
+    EXPECT_THAT(denied.unsupported, ElementsAre("linux.devices[0]"));
+}
+
+TEST(StoragePlanTest, MakesADeviceOfABlockDeviceThatIsBound) {
+    oci::Spec spec = spec_with(
+        {{"/data", "bind", "/host", {}}, {"/x", "bind", "/dev/sda", {"ro"}}, {"/y", "tmpfs", "", {}}
+        }
+    );
+    spec.linux_part.resources.devices = {{true, "b", 8, 0, "r"}};
+    const StoragePlan made = plan(spec, [](const std::filesystem::path& path) {
+        return path == "/dev/sda" ? std::optional(HostDevice{makedev(8, 0), S_IFBLK | 0640, 1, 2})
+                                  : std::nullopt;
+    });
+    EXPECT_THAT(made.devices, ElementsAre(oci::Device{"/x", "b", 8, 0, 0640, 1, 2}));
+    EXPECT_THAT(made.disks, ElementsAre(DiskSpec{.device = makedev(8, 0), .read_only = true}));
+    EXPECT_THAT(made.volume_mounts, ElementsAre(0U));
+    ASSERT_THAT(made.mounts, SizeIs(2));
+    EXPECT_EQ(made.mounts[1].destination, "/y");
+    // Its volumes still find their mounts.
+    spec.mounts = {spec.mounts[1], spec.mounts[0]};
+    const StoragePlan turned = plan(spec, [](const std::filesystem::path& path) {
+        return path == "/dev/sda" ? std::optional(HostDevice{makedev(8, 0), S_IFBLK, 0, 0})
+                                  : std::nullopt;
+    });
+    set_sources(spec, turned, {.rootfs = "1", .volumes = {"2"}});
+    ASSERT_THAT(spec.mounts, SizeIs(1));
+    EXPECT_EQ(spec.mounts[0].source, "/run/cppvm/share/volumes/2");
+}
+
+TEST(StoragePlanTest, BindsABlockDeviceThatMayNotBeOpenedAsAName) {
+    const StoragePlan made =
+        plan(spec_with({{"/x", "bind", "/dev/sda", {}}}), always(S_IFBLK, makedev(8, 0)));
+    EXPECT_THAT(made.disks, IsEmpty());
+    EXPECT_THAT(made.volumes, SizeIs(1));
+}
+
+TEST(StoragePlanTest, LeavesAnOrdinaryRootToTheShare) {
+    const MountSpec overlay{"overlay", "overlay", "", {"lowerdir=/a:/b"}};
+    const StoragePlan made = plan_root(overlay, always(S_IFBLK, makedev(8, 0)));
+    EXPECT_FALSE(made.root_disk);
+    ASSERT_THAT(made.rootfs_mounts, SizeIs(1));
+    EXPECT_EQ(made.rootfs_mounts[0].type, "overlay");
+}
+
+// As the blockfile snapshotter has it, and the device mapper's.
+TEST(StoragePlanTest, MakesADiskOfARootOnAnImageOrABlockDevice) {
+    const StoragePlan image =
+        plan_root({"ext4", "/snapshots/7", "", {"loop", "x-a", "discard", "rw"}});
+    ASSERT_TRUE(image.root_disk);
+    EXPECT_EQ(image.root_disk->disk, (DiskSpec{.image = "/snapshots/7", .exclusive = true}));
+    EXPECT_EQ(image.root_disk->type, "ext4");
+    EXPECT_THAT(image.root_disk->options, ElementsAre("discard", "rw"));
+    ASSERT_THAT(image.rootfs_mounts, SizeIs(1));
+    EXPECT_EQ(image.rootfs_mounts[0].type, "tmpfs");
+
+    const StoragePlan device =
+        plan_root({"ext4", "/dev/mapper/snap-7", "", {"ro"}}, always(S_IFBLK, makedev(253, 7)));
+    ASSERT_TRUE(device.root_disk);
+    EXPECT_EQ(
+        device.root_disk->disk,
+        (DiskSpec{.device = makedev(253, 7), .read_only = true, .exclusive = true})
+    );
+}
+
+TEST(StoragePlanTest, MountsOnTheHostWhatNotEveryGuestKnows) {
+    for (const char* type : {"xfs", "btrfs", "erofs"}) {
+        const StoragePlan made =
+            plan_root({type, "/dev/mapper/x", "", {}}, always(S_IFBLK, makedev(253, 7)));
+        EXPECT_FALSE(made.root_disk) << type;
+        EXPECT_EQ(made.rootfs_mounts.at(0).type, type);
+    }
+    EXPECT_FALSE(plan_root({"ext4", "/a/file", "", {}}).root_disk) << "not a device, and no loop";
+    EXPECT_FALSE(plan_root({"ext4", "/a/file", "sub", {"loop"}}).root_disk);
 }
 
 } // namespace

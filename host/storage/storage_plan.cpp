@@ -71,7 +71,8 @@ std::optional<DiskSpec> to_root_disk(const MountSpec& mount, const DeviceAt& dev
 std::optional<RootDisk>
 plan_root_disk(std::span<const MountSpec> rootfs, const DeviceAt& device_at) {
     if (rootfs.size() != 1 || !rootfs[0].target.empty() ||
-        std::ranges::find(disk_types, rootfs[0].type) == disk_types.end()) {
+        std::ranges::find(disk_types, rootfs[0].type) == disk_types.end() ||
+        !parse_mount_options(rootfs[0].options).id_map.is_empty()) { // which the host does
         return std::nullopt;
     }
     const auto disk = to_root_disk(rootfs[0], device_at);

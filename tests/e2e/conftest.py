@@ -9,11 +9,14 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scr
 
 # pylint: disable=wrong-import-position
 from cppvmdev import config, releases  # noqa: E402
+from cppvmdev.ctr import unique_id  # noqa: E402
 from cppvmdev.invariants import Invariants  # noqa: E402
-from cppvmdev.leftovers import Leftovers  # noqa: E402
+from cppvmdev.leftovers import Gone, Leftovers  # noqa: E402
 from cppvmdev.namespaces import Namespace  # noqa: E402
+from cppvmdev.waiting import wait_until  # noqa: E402
 from harness import session, settings  # noqa: E402
 from harness.runner import Runner  # noqa: E402
+from harness.shim import ShimBundle  # noqa: E402
 
 
 def both_versions(test):
@@ -92,6 +95,24 @@ def runner_fixture(containerd):
         raise
     runner.clean()
     leftovers.wait_none(namespace=session.NAMESPACE, known=known)
+
+
+@pytest.fixture(name="bundle")
+def bundle_fixture(containerd, tmp_path):
+    """A bundle; afterwards nothing of its container may be left."""
+    _ = containerd.release  # set up with it: libvirt, the configuration
+    bundle = ShimBundle(tmp_path, unique_id("raw"), session.config_file() if settings.IS_VM else None)
+    yield bundle
+    print(bundle.log_text())  # shown where the test failed
+    bundle.close()
+    if bundle.daemons() and bundle.path.exists():
+        bundle.delete()
+    # A daemon that was shut down ends by itself; delete left a process behind that makes sure of it.
+    try:
+        wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
+    finally:
+        bundle.kill_daemon()
+    Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
 
 
 @pytest.fixture(name="configured")

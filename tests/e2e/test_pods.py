@@ -1,12 +1,14 @@
 """Several containers of one pod share a shim and a VM."""
 
+import os
+
 import pytest
 
 from cppvmdev.ctr import unique_id
 from cppvmdev.identity import Identity
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
-from harness import session
+from harness import disks, session
 from harness.shim import NAMESPACE, ShimBundle, Task, spec
 
 pytestmark = pytest.mark.vm
@@ -144,3 +146,46 @@ def test_container_of_a_dead_pod(pod):
     assert sandbox.name in result.error
     assert not sandbox.daemons()
     assert Identity(first.containerd_address, NAMESPACE, sandbox.name) == sandbox.identity
+
+
+def _with_device(document, device):
+    number = os.stat(device).st_rdev
+    numbers = {"type": "b", "major": os.major(number), "minor": os.minor(number)}
+    document["linux"]["devices"] = [{"path": "/dev/data", **numbers}]
+    document["linux"]["resources"] = {"devices": [{"allow": True, "access": "rw", **numbers}]}
+    return document
+
+
+def _exec_status(task, name, script):
+    task.exec(name, spec("sh", "-c", script)["process"])
+    task.call("Start", exec_id=name)
+    status = task.call("Wait", exec_id=name).exit_status
+    task.call("Delete", exec_id=name)
+    return status
+
+
+def test_one_disk_for_all(pod, tmp_path):
+    """What one container writes the other reads, and the disk goes with the last of them."""
+    sandbox, first, second = pod
+    document = _spec(sandbox.name, "sandbox")
+    document["mounts"].append({"destination": "/sys", "type": "sysfs", "source": "sysfs"})
+    sandbox.write_spec(document)
+    with disks.loop_device(disks.make_image(tmp_path / "disk.img")) as device:
+        for bundle in (first, second):
+            bundle.write_spec(_with_device(_spec(sandbox.name, "container"), device))
+        address = sandbox.start()
+        for bundle in (first, second):
+            bundle.start()
+        with Task(sandbox, address) as a, Task(first, address) as b, Task(second, address) as c:
+            for task in (a, b, c):
+                task.create()
+                task.call("Start")
+            assert _exec_status(b, "write", "echo hello >/dev/data") == 0
+            assert _exec_status(c, "read", "read word </dev/data; test $word = hello") == 0
+            for task, remains in ((b, 0), (c, 1)):
+                task.call("Kill", signal=9)
+                task.call("Wait")
+                task.call("Delete")
+                assert _exec_status(a, f"look-{remains}", "test -d /sys/block/vda") == remains
+            assert a.end() == 137
+        wait_until(lambda: not sandbox.daemons(), "end of the pod's daemon")

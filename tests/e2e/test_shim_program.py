@@ -7,30 +7,11 @@ import os
 import pytest
 
 from cppvmdev import config, messages, wire
-from cppvmdev.ctr import unique_id
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
 from cppvmdev.wire import Refused
-from harness import session, settings
-from harness.shim import ShimBundle, Task, spec
-
-
-@pytest.fixture(name="bundle")
-def bundle_fixture(containerd, tmp_path):
-    """A bundle; afterwards nothing of its container may be left."""
-    _ = containerd.release  # set up with it: libvirt, the configuration
-    bundle = ShimBundle(tmp_path, unique_id("raw"), session.config_file() if settings.IS_VM else None)
-    yield bundle
-    print(bundle.log_text())  # shown where the test failed
-    bundle.close()
-    if bundle.daemons() and bundle.path.exists():
-        bundle.delete()
-    # A daemon that was shut down ends by itself; delete left a process behind that makes sure of it.
-    try:
-        wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
-    finally:
-        bundle.kill_daemon()
-    Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
+from harness import settings
+from harness.shim import Task, spec
 
 
 @pytest.fixture(name="task")

@@ -17,6 +17,8 @@ from .waiting import WaitTimeout, wait_until
 # CRI wants a CNI configuration and the others work on devices or file systems that are not there.
 _DISABLED = ["cri", "aufs", "btrfs", "devmapper", "zfs"]
 
+_SCRATCH_BYTES = 32 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Release:
@@ -31,8 +33,9 @@ class Containerd:
     """One daemon below `base`. It outlives this object and this process: another object made with
     the same arguments finds it again, so set-up, tests and tear-down may be separate processes."""
 
-    def __init__(self, release, base, shim_dirs=(), environ=None, prefix=()):
-        """`prefix`: a command that executes the daemon, such as nsenter's."""
+    def __init__(self, release, base, shim_dirs=(), environ=None, prefix=(), block_files=False):
+        """`prefix`: a command that executes the daemon, such as nsenter's. `block_files`: with the
+        snapshotter blockfile, which releases before 1.7 do not have: images as ext4 files."""
         self.release = release
         self.base = Path(base)
         self.root = self.base / "root"
@@ -45,6 +48,7 @@ class Containerd:
         self._shim_dirs = [str(path) for path in shim_dirs]
         self._environ = environ or {}
         self._prefix = prefix
+        self._block_files = block_files
 
     # Life of the daemon
 
@@ -183,6 +187,20 @@ class Containerd:
     def bundle(self, namespace, container):
         return self.state / "io.containerd.runtime.v2.task" / namespace / container
 
+    def _block_file_section(self):
+        if not self._block_files:
+            return ""
+        scratch = self.base / "scratch.ext4"
+        if not scratch.exists():
+            with open(scratch, "wb") as file:
+                file.truncate(_SCRATCH_BYTES)
+            subprocess.run(["mkfs.ext4", "-q", "-F", scratch], check=True)
+        return (
+            '[plugins."io.containerd.snapshotter.v1.blockfile"]\n'
+            f"scratch_file = {json.dumps(str(scratch))}\n"
+            'fs_type = "ext4"\nmount_options = ["loop"]\nrecreate_scratch = true\n'
+        )
+
     def _write_config(self):
         plugins = [f"io.containerd.grpc.v1.{_DISABLED[0]}"]
         plugins += [f"io.containerd.snapshotter.v1.{name}" for name in _DISABLED[1:]]
@@ -194,7 +212,7 @@ class Containerd:
             f"state = {json.dumps(str(self.state))}\ndisabled_plugins = {json.dumps(plugins)}\n"
             f"[grpc]\naddress = {json.dumps(self.address)}\n"
             f"[ttrpc]\naddress = {json.dumps(self.address + '.ttrpc')}\n"
-            '[debug]\nlevel = "debug"\n'
+            '[debug]\nlevel = "debug"\n' + self._block_file_section()
         )
         return config
 

@@ -6,6 +6,7 @@ one of those on its command line or the mark that its containerd gave it in its 
 machine where others work too.
 """
 
+import glob
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,8 @@ class Leftovers:
         found += [f"domain {d}" for d in libvirt.domains() & {i.domain for i in identities}]
         found += self._mounts(shorts)
         found += self._files(identities)
+        nodes = (glob.glob(f"/dev/{identity.domain}.*") for identity in identities)
+        found += [f"device node {path}" for paths in nodes for path in paths]
         found += self._cgroups(shorts | {identity.group for identity in identities})
         new = set(os.listdir("/sys/class/net")) - self._links
         found += [f"network interface {name}" for name in sorted(new) if _ours(name)]

@@ -93,7 +93,7 @@ def _occupy():
 def _containerd(release):
     if release.name == "system":
         return SystemContainerd(release, settings.BASE)
-    return Containerd(release, settings.BASE / release.name, settings.PROGRAMS)
+    return Containerd(release, settings.BASE / release.name, settings.PROGRAMS, block_files=True)
 
 
 def libvirt_daemons():

@@ -2,9 +2,9 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/unix_connection.hpp"
 #include "host/api/event_encoding.hpp"
 
-#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -86,24 +86,13 @@ Awaitable<> EventPublisher::run() {
     }
 }
 
-namespace {
-
-Awaitable<StreamSocket> connect(std::string path) {
-    auto executor = co_await asio::this_coro::executor;
-    StreamSocket socket(executor);
-    co_await socket.async_connect(
-        asio::local::stream_protocol::endpoint(path), asio::use_awaitable
-    );
-    co_return socket;
-}
-
-} // namespace
-
 Awaitable<> EventPublisher::run_connection() {
-    StreamSocket socket = co_await with_timeout(
-        connect(address_), deadline_in(call_timeout), "connect to containerd"
+    auto socket = co_await with_timeout(
+        connect_unix(address_, SymbolicLinks::follow),
+        deadline_in(call_timeout),
+        "connect to containerd"
     );
-    ttrpc::Client client(std::move(socket), logger_);
+    ttrpc::Client client(StreamSocket(std::move(socket)), logger_);
     TaskGroup connection(executor_, logger_);
     connection.spawn("event connection", client.run());
     std::exception_ptr failure;

@@ -5,8 +5,8 @@
 #include "common/async/timeout.hpp"
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
+#include "common/os/unix_connection.hpp"
 #include "common/ttrpc/client.hpp"
-#include "host/vm/unix_socket.hpp"
 #include "proto/cppvm/control.ttrpc.hpp"
 
 #include <algorithm>
@@ -21,7 +21,7 @@ constexpr std::chrono::seconds ask_limit{5};
 
 Awaitable<control::v1::ExplainResponse> call(std::filesystem::path run_dir, Deadline deadline) {
     const auto executor = co_await asio::this_coro::executor;
-    auto socket = co_await vm::connect_unix(control_socket_path(run_dir));
+    auto socket = co_await connect_unix(control_socket_path(run_dir));
     ttrpc::Client client(StreamSocket(std::move(socket)), Logger());
     TaskGroup running(executor, Logger());
     running.spawn("connection", client.run());

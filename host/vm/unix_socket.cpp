@@ -1,12 +1,9 @@
 #include "host/vm/unix_socket.hpp"
 
 #include "common/base/error.hpp"
-#include "common/base/unique_fd.hpp"
-#include "common/os/file.hpp"
 #include "common/os/unix_address.hpp"
 
 #include <cerrno>
-#include <fcntl.h>
 #include <string>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -41,21 +38,6 @@ listen_unix(const asio::any_io_executor& executor, const std::filesystem::path& 
         throw_errno("listen on", path.native(), error.value());
     }
     return acceptor;
-}
-
-Awaitable<stream_protocol::socket> connect_unix(const std::filesystem::path& path) {
-    auto executor = co_await asio::this_coro::executor;
-    const UniqueFd file = open_file(path, O_PATH | O_NOFOLLOW);
-    const std::string name = "/proc/self/fd/" + std::to_string(file.get());
-    stream_protocol::socket socket(executor);
-    auto [error] = co_await socket.async_connect(stream_protocol::endpoint(name), use_tuple);
-    if (error == asio::error::operation_aborted) {
-        throw boost::system::system_error(error);
-    }
-    if (error) {
-        throw_errno("connect to", path.native(), error.value());
-    }
-    co_return socket;
 }
 
 ucred peer_of(stream_protocol::socket& socket) {

@@ -14,10 +14,6 @@ namespace cppvm::vm {
 asio::local::stream_protocol::acceptor
 listen_unix(const asio::any_io_executor& executor, const std::filesystem::path& path);
 
-/// Connects; a symbolic link is not followed, because the directory may be another's. Throws: Error
-/// naming the path. Cancels: the attempt.
-Awaitable<asio::local::stream_protocol::socket> connect_unix(const std::filesystem::path& path);
-
 /// Who connected, as the kernel noted it then (SO_PEERCRED, unix(7)). Throws: Error.
 ucred peer_of(asio::local::stream_protocol::socket& socket);
 

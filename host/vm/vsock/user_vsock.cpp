@@ -1,6 +1,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/os/unix_connection.hpp"
 #include "host/vm/directory_watch.hpp"
 #include "host/vm/helper_confinement.hpp"
 #include "host/vm/helper_directory.hpp"

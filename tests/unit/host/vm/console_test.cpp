@@ -1,5 +1,6 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "common/os/unix_connection.hpp"
 #include "host/vm/console.hpp"
 #include "host/vm/unix_socket.hpp"
 #include "tests/support/co_test.hpp"

@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
+#include "common/os/unix_connection.hpp"
 #include "host/vm/unix_socket.hpp"
 #include "host/vm/vsock/vsock.hpp"
 #include "tests/support/co_test.hpp"

@@ -25,7 +25,8 @@ Error closed_error() {
 }
 
 Connection::Connection(StreamSocket socket)
-    : socket_(std::move(socket)), more_(socket_.get_executor()), room_(socket_.get_executor()) {
+    : socket_(std::move(socket)), more_(socket_.get_executor()), room_(socket_.get_executor()),
+      flushed_(socket_.get_executor()) {
     room_.set();
 }
 
@@ -60,6 +61,16 @@ Awaitable<> Connection::room() {
     }
 }
 
+Awaitable<> Connection::flush() {
+    while (!closed_ && queued_bytes_ > 0) {
+        flushed_.clear();
+        co_await flushed_.wait();
+    }
+    if (closed_) {
+        throw closed_error();
+    }
+}
+
 void Connection::push(std::string frame, Written written) {
     if (closed_) {
         if (written) {
@@ -80,6 +91,7 @@ void Connection::close() noexcept {
     socket_.close(ignored);
     more_.set();
     room_.set();
+    flushed_.set();
     // The bytes stay: an operation on the socket that is on its way out may still point at them.
     std::vector<Written> waiting;
     for (auto* batch : {&writing_, &queue_}) {
@@ -142,6 +154,9 @@ Awaitable<> Connection::write_loop() {
         }
         queued_bytes_ -= size;
         room_.set();
+        if (queued_bytes_ == 0) {
+            flushed_.set();
+        }
         for (auto& frame : std::exchange(writing_, {})) {
             if (frame.written) {
                 frame.written();

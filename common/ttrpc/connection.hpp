@@ -45,6 +45,9 @@ class Connection {
     /// read holds its own calls up and nothing else. Throws: Error "ttrpc: closed".
     Awaitable<> room();
 
+    /// Returns once the kernel has every frame that was pushed. Throws: Error "ttrpc: closed".
+    Awaitable<> flush();
+
     /// Queues a frame. `written` is called when the kernel has it, or the connection ended; at once
     /// if it has ended already.
     void push(std::string frame, Written written = {});
@@ -73,6 +76,7 @@ class Connection {
     std::size_t queued_bytes_ = 0;  // of both
     Event more_;                    // the queue is not empty
     Event room_;                    // the queue is below its limit
+    Event flushed_;                 // there is none
     boost::system::error_code end_;
     bool closed_ = false;
 };

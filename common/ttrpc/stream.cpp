@@ -57,9 +57,22 @@ Awaitable<> Stream::send(std::string message) {
     connection_.push(encode_frame(id_, FrameType::data, 0, message));
 }
 
+void Stream::post(const std::string& message) {
+    if (!send_closed_ && !is_over()) {
+        connection_.push(encode_frame(id_, FrameType::data, 0, message));
+    }
+}
+
+Awaitable<> Stream::flush() {
+    return connection_.flush();
+}
+
+bool Stream::is_over() const noexcept {
+    return failure_ || (peer_ended_ && side_ == Side::client);
+}
+
 void Stream::close_send() {
-    const bool over = failure_ || (peer_ended_ && side_ == Side::client);
-    if (std::exchange(send_closed_, true) || over) {
+    if (std::exchange(send_closed_, true) || is_over()) {
         return;
     }
     connection_.push(encode_frame(id_, FrameType::data, flag_remote_closed | flag_no_data, {}));
@@ -159,7 +172,7 @@ bool Stream::fail(Code code, const std::string& why) {
 }
 
 void Stream::on_failure(const Error& error) {
-    if (!failure_ && !(peer_ended_ && side_ == Side::client)) {
+    if (!is_over()) {
         failure_.emplace(error);
     }
     changed_.set();

@@ -43,6 +43,13 @@ class Stream : private Receiver {
     /// deadline_exceeded.
     Awaitable<> send(std::string message);
 
+    /// The same without a wait, for messages whose number something else bounds. Nothing happens on
+    /// a stream that takes no more.
+    void post(const std::string& message);
+
+    /// Returns once the kernel has what was sent so far. Throws: Error "ttrpc: closed".
+    Awaitable<> flush();
+
     /// Client: the peer gets end of input. Idempotent; nothing happens on an ended stream.
     void close_send();
 
@@ -62,6 +69,7 @@ class Stream : private Receiver {
     void start_input(std::string payload, bool open);
     bool on_response(const Frame& frame);
     bool on_data(Frame frame);
+    bool is_over() const noexcept;                // nothing that is sent would arrive
     bool end();                                   // false: no frame may follow
     bool fail(Code code, const std::string& why); // whether the table keeps the stream
 

@@ -1,12 +1,12 @@
 #pragma once
 
 #include "common/base/unique_fd.hpp"
+#include "host/io/input_source.hpp"
 #include "host/io/output_sink.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
-#include <optional>
 #include <string>
 #include <sys/stat.h>
 
@@ -59,28 +59,19 @@ class DescriptorSink : public OutputSink {
     std::string name_;
 };
 
-/// The fifo (or device) that a process's input comes from.
-/// Thread: the loop's only.
-class InputFifo {
+/// The fifo (or device) that a process's input comes from. It ends once CloseIO (`drop_write_end`)
+/// has come and no client holds the fifo.
+class InputFifo : public InputSource {
   public:
     /// Does not wait for a writer; holds a write end, so that a client that goes does not look like
     /// the end of input.
     /// Throws: Error naming the path; invalid_argument if it is neither fifo nor device.
     InputFifo(const asio::any_io_executor& executor, const PathHandle& path);
 
-    /// Until there is something to read (or the end).
-    /// Throws: boost::system::system_error when closed.
-    Awaitable<> wait_readable();
-
-    /// Reads what is there. 0: the end, every writer is gone. Nothing: not readable after all.
-    /// Throws: Error; boost::system::system_error when closed.
-    std::optional<std::size_t> read_some(std::span<std::byte> buffer);
-
-    /// Lets the end of input come once no client holds the fifo. Idempotent.
-    void drop_write_end() noexcept { write_end_.reset(); }
-
-    /// Closes both ends; `wait_readable` and `read_some` throw from then on. Idempotent.
-    void close() noexcept;
+    Awaitable<> wait_readable() override;
+    std::optional<std::size_t> read_some(std::span<std::byte> buffer) override;
+    void drop_write_end() noexcept override { write_end_.reset(); }
+    void close() noexcept override;
 
   private:
     asio::posix::stream_descriptor read_end_;

@@ -1,10 +1,10 @@
 #include "host/io/process_io.hpp"
 
 #include "common/async/timeout.hpp"
+#include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/stream/read_some.hpp"
-#include "host/io/file_sink.hpp"
-#include "host/io/stdio_target.hpp"
+#include "host/io/streaming/stream_input.hpp"
 
 #include <utility>
 
@@ -15,38 +15,17 @@ namespace {
 // Of an input stream: what may be on its way to the guest.
 constexpr std::size_t input_capacity = 128UL * 1024;
 
-// A plain path of an output stream: its sink, by what the path is. `other` is the file that the
-// other stream writes to, if it does; the same file is opened once.
-std::unique_ptr<OutputSink> open_path_sink(
-    const asio::any_io_executor& executor,
-    std::string_view stream,
-    const std::string& path,
-    std::shared_ptr<LogFile>& file,
-    std::optional<std::pair<dev_t, ino_t>>& file_identity
-) {
-    const PathHandle handle(stream, path);
-    if (handle.is_fifo() || handle.is_character_device()) {
-        return std::make_unique<DescriptorSink>(executor, handle);
-    }
-    if (!handle.is_regular()) {
-        throw Error(
-            Code::invalid_argument,
-            "open " + std::string(stream) + " " + path + ": neither a fifo, a file nor a device"
-        );
-    }
-    const std::pair identity(handle.status().st_dev, handle.status().st_ino);
-    if (file_identity != identity) {
-        file = std::make_shared<LogFile>(handle);
-        file_identity = identity;
-    }
-    return std::make_unique<FileSink>(file);
-}
-
 } // namespace
 
-ProcessIo::ProcessIo(const asio::any_io_executor& executor, Logger logger)
-    : executor_(executor), logger_(std::move(logger)), outputs_ended_(executor), stopped_(executor),
-      tasks_(executor, logger_) {}
+ProcessIo::ProcessIo(
+    const asio::any_io_executor& executor,
+    Logger logger,
+    std::string containerd_namespace,
+    std::string container_id
+)
+    : executor_(executor), logger_(std::move(logger)), namespace_(std::move(containerd_namespace)),
+      targets_(executor, logger_, namespace_, std::move(container_id)), outputs_ended_(executor),
+      stopped_(executor), tasks_(executor, logger_) {}
 
 ProcessIo::~ProcessIo() = default;
 
@@ -57,64 +36,45 @@ Awaitable<std::unique_ptr<ProcessIo>> ProcessIo::open(
     std::string containerd_namespace,
     std::string container_id
 ) {
-    std::unique_ptr<ProcessIo> io(new ProcessIo(executor, std::move(logger)));
-    io->open_input(spec.stdin_uri);
-    co_await io->open_outputs(
-        std::move(spec), std::move(containerd_namespace), std::move(container_id)
-    );
+    std::unique_ptr<ProcessIo> io(new ProcessIo(
+        executor, std::move(logger), std::move(containerd_namespace), std::move(container_id)
+    ));
+    co_await with_undo(io->open_all(std::move(spec)), [&io] { return io->stop(); });
     co_return io;
 }
 
-void ProcessIo::open_input(const std::string& uri) {
-    const StdioTarget target = parse_stdio_target("stdin", uri);
-    if (std::holds_alternative<NullTarget>(target)) {
-        return;
-    }
-    const auto* const path = std::get_if<PathTarget>(&target);
-    if (path == nullptr) {
-        throw Error(
-            Code::invalid_argument, "open stdin '" + uri + "': input comes from fifos only"
-        );
-    }
-    input_ = std::make_unique<InputFifo>(executor_, PathHandle("stdin", path->path));
-}
-
-Awaitable<>
-ProcessIo::open_outputs(StdioSpec spec, std::string containerd_namespace, std::string id) {
-    StdioTarget out = parse_stdio_target("stdout", spec.stdout_uri);
+Awaitable<> ProcessIo::open_all(StdioSpec spec) {
+    co_await open_input(spec.stdin_uri);
+    const StdioTarget out = parse_stdio_target("stdout", spec.stdout_uri);
     StdioTarget err;
-    if (std::holds_alternative<LogFileTarget>(out) || std::holds_alternative<LoggerTarget>(out)) {
-        err = out;
-    } else if (!spec.terminal) {
-        err = parse_stdio_target("stderr", spec.stderr_uri);
-    }
     if (spec.terminal) {
         err = NullTarget{};
+    } else if (std::holds_alternative<LogFileTarget>(out) ||
+               std::holds_alternative<LoggerTarget>(out)) {
+        err = out;
+    } else {
+        err = parse_stdio_target("stderr", spec.stderr_uri);
     }
+    outputs_[0].sink = co_await targets_.open("stdout", out);
+    outputs_[1].sink = co_await targets_.open("stderr", err);
+    for (Output& output : outputs_) {
+        output.wanted = output.sink != nullptr;
+    }
+}
 
-    std::shared_ptr<LogFile> file;
-    std::optional<std::pair<dev_t, ino_t>> file_identity;
-    outputs_[0].wanted = !std::holds_alternative<NullTarget>(out);
-    outputs_[1].wanted = !std::holds_alternative<NullTarget>(err);
-    const std::pair<const char*, StdioTarget*> streams[] = {{"stdout", &out}, {"stderr", &err}};
-    for (std::size_t i = 0; i < std::size(streams); ++i) {
-        const auto& [stream, target] = streams[i];
-        if (const auto* const path = std::get_if<PathTarget>(target)) {
-            outputs_[i].sink = open_path_sink(executor_, stream, path->path, file, file_identity);
-        } else if (const auto* const log = std::get_if<LogFileTarget>(target)) {
-            if (i == 0 || out != *target) {
-                file = std::make_shared<LogFile>(log->path);
-            }
-            outputs_[i].sink = std::make_unique<FileSink>(file);
-        } else if (const auto* const logger = std::get_if<LoggerTarget>(target)) {
-            if (!logging_process_) {
-                logging_process_ = co_await LoggingProcess::start(
-                    executor_, *logger, containerd_namespace, id, LoggingProcess::Limits()
-                );
-            }
-            outputs_[i].sink =
-                i == 0 ? logging_process_->take_stdout() : logging_process_->take_stderr();
-        }
+Awaitable<> ProcessIo::open_input(std::string uri) {
+    const StdioTarget target = parse_stdio_target("stdin", uri);
+    if (const auto* const stream = std::get_if<StreamTarget>(&target)) {
+        input_ = co_await streaming::StreamInput::open(
+            logger_.with({{"stream", "stdin"}}), *stream, namespace_
+        );
+    } else if (const auto* const path = std::get_if<PathTarget>(&target)) {
+        input_ = std::make_unique<InputFifo>(executor_, PathHandle("stdin", path->path));
+    } else if (!std::holds_alternative<NullTarget>(target)) {
+        throw Error(
+            Code::invalid_argument,
+            "open stdin '" + uri + "': input comes from fifos and ttrpc+unix:// only"
+        );
     }
 }
 
@@ -219,19 +179,14 @@ Awaitable<> ProcessIo::stop() {
 
 Awaitable<> ProcessIo::do_stop() {
     co_await tasks_.stop();
-    end_input();
+    if (input_) {
+        co_await input_->stop();
+    }
     for (Output& output : outputs_) {
         output.sink.reset();
         output.pump.reset();
     }
-    if (logging_process_) {
-        try {
-            co_await logging_process_->stop(logger_);
-        } catch (const std::exception& error) {
-            logger_.warn("Cannot end the logging program", {{"error", error.what()}});
-        }
-        logging_process_.reset();
-    }
+    co_await targets_.stop();
 }
 
 } // namespace cppvm::io

@@ -7,9 +7,9 @@
 #include "common/log/logger.hpp"
 #include "host/io/fifo.hpp"
 #include "host/io/guest_stream.hpp"
-#include "host/io/logging_process.hpp"
 #include "host/io/output_pump.hpp"
 #include "host/io/output_sink.hpp"
+#include "host/io/output_targets.hpp"
 
 #include <memory>
 #include <optional>
@@ -18,7 +18,7 @@
 namespace cppvm::io {
 
 /// Stdio of a process as containerd asked for it: empty (none), a path (fifo, device, existing
-/// file), `file://`, `binary://` or `binary-v2://`.
+/// file), `file://`, `binary://`, `binary-v2://` or `ttrpc+unix://`.
 struct StdioSpec {
     std::string stdin_uri;
     std::string stdout_uri;
@@ -39,12 +39,13 @@ struct StdioSpec {
 /// dropped with a warning).
 class ProcessIo {
   public:
-    /// Opens and checks everything; never waits for a reader or writer of a fifo. The kind of
-    /// stdout's address decides for stderr too where it is not a path: one file or one logging
-    /// program takes both.
-    /// `container_id` and `containerd_namespace` go to the logging program's environment.
-    /// Throws: Error naming the stream and its path; invalid_argument and unimplemented as
-    /// parse_stdio_target. Nothing is left then, nor when cancelled.
+    /// Opens and checks everything; never waits for a reader or writer of a fifo, and no longer for
+    /// a streaming server than streaming::Session::Limits say. A file or a logging program of
+    /// stdout's takes stderr, too; one stream of both is opened once.
+    /// `container_id` and `containerd_namespace` go to the logging program's environment, the
+    /// latter to a streaming server as well. Throws: Error naming the stream and its path;
+    /// invalid_argument and unimplemented as parse_stdio_target. Nothing is left then, nor when
+    /// cancelled.
     static Awaitable<std::unique_ptr<ProcessIo>> open(
         asio::any_io_executor executor,
         Logger logger,
@@ -55,7 +56,7 @@ class ProcessIo {
 
     ProcessIo(const ProcessIo&) = delete;
     ProcessIo& operator=(const ProcessIo&) = delete;
-    /// If anything was attached, `stop` was awaited.
+    /// `stop` was awaited.
     ~ProcessIo();
 
     /// Which streams the guest has to be given; the others are /dev/null there.
@@ -94,11 +95,16 @@ class ProcessIo {
         std::unique_ptr<OutputPump> pump;
     };
 
-    ProcessIo(const asio::any_io_executor& executor, Logger logger);
+    ProcessIo(
+        const asio::any_io_executor& executor,
+        Logger logger,
+        std::string containerd_namespace,
+        std::string container_id
+    );
 
+    Awaitable<> open_all(StdioSpec spec);
+    Awaitable<> open_input(std::string uri);
     void attach_output(Output& output, std::optional<GuestStream> stream, const char* name);
-    Awaitable<> open_outputs(StdioSpec spec, std::string containerd_namespace, std::string id);
-    void open_input(const std::string& uri);
     Awaitable<> run_input(GuestStream stream);
     Awaitable<bool> read_input(stream::SentBytes& bytes);
     Awaitable<> run_output(Output& output);
@@ -107,9 +113,10 @@ class ProcessIo {
 
     asio::any_io_executor executor_;
     Logger logger_;
-    std::unique_ptr<InputFifo> input_;
-    Output outputs_[2]; // stdout, stderr
-    std::unique_ptr<LoggingProcess> logging_process_;
+    std::string namespace_;
+    std::unique_ptr<InputSource> input_;
+    Output outputs_[2];     // stdout, stderr
+    OutputTargets targets_; ///< of the sinks
     int running_outputs_ = 0;
     Event outputs_ended_;
     RunOnce stopped_;

@@ -81,6 +81,17 @@ UriParts split(std::string_view stream, std::string_view uri, std::string_view r
     return parts;
 }
 
+// `query`: as in UriParts.
+std::string
+streaming_id(std::string_view stream, std::string_view uri, const std::vector<std::string>& query) {
+    for (std::size_t i = 0; i < query.size(); i += 2) {
+        if (query[i] == "streaming_id" && !query[i + 1].empty()) {
+            return query[i + 1];
+        }
+    }
+    refuse(Code::invalid_argument, stream, uri, "no streaming_id in the address");
+}
+
 } // namespace
 
 StdioTarget parse_stdio_target(std::string_view stream, std::string_view uri) {
@@ -110,19 +121,23 @@ StdioTarget parse_stdio_target(std::string_view stream, std::string_view uri) {
         target.must_report_ready = scheme == "binary-v2";
         return target;
     }
-    if (scheme == "ttrpc+unix" || scheme == "grpc+unix" || scheme == "stream") {
+    if (scheme == "ttrpc+unix") {
+        UriParts parts = split(stream, uri, rest);
+        return StreamTarget{std::move(parts.path), streaming_id(stream, uri, parts.query)};
+    }
+    if (scheme.starts_with("ttrpc+") || scheme.starts_with("grpc+") || scheme == "stream") {
         refuse(
             Code::unimplemented,
             stream,
             uri,
-            "streaming stdio is not supported yet; set io_type = \"fifo\" for the runtime"
+            "of streaming addresses only ttrpc+unix:// is supported"
         );
     }
     refuse(
         Code::invalid_argument,
         stream,
         uri,
-        "unknown scheme; a path, file://, binary:// and binary-v2:// are supported"
+        "unknown scheme; a path, file://, binary://, binary-v2:// and ttrpc+unix:// are supported"
     );
 }
 

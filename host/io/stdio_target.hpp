@@ -1,5 +1,7 @@
 #pragma once
 
+#include "host/io/streaming/address.hpp"
+
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -35,7 +37,10 @@ struct LoggerTarget {
     friend bool operator==(const LoggerTarget&, const LoggerTarget&) = default;
 };
 
-using StdioTarget = std::variant<NullTarget, PathTarget, LogFileTarget, LoggerTarget>;
+/// `ttrpc+unix:///socket?streaming_id=id`: a stream at a streaming server.
+using StreamTarget = streaming::Address;
+
+using StdioTarget = std::variant<NullTarget, PathTarget, LogFileTarget, LoggerTarget, StreamTarget>;
 
 /// Longest stdio address that is accepted, in bytes.
 inline constexpr std::size_t max_stdio_uri = std::size_t{16} * 1024;
@@ -44,7 +49,7 @@ inline constexpr std::size_t max_stdio_uri = std::size_t{16} * 1024;
 /// decoded (and '+' in a query is a space), plain paths are taken as they are. Of a key given
 /// twice, the first value counts, as in containerd's own shim.
 /// Throws: Error naming stream and address: invalid_argument for a scheme that no containerd uses
-/// or a path that is not absolute, unimplemented for `ttrpc+unix` and other streaming addresses.
+/// or a path that is not absolute, unimplemented for streaming addresses other than `ttrpc+unix`.
 StdioTarget parse_stdio_target(std::string_view stream, std::string_view uri);
 
 } // namespace cppvm::io

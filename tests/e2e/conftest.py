@@ -16,7 +16,7 @@ from cppvmdev.namespaces import Namespace  # noqa: E402
 from cppvmdev.waiting import wait_until  # noqa: E402
 from harness import session, settings  # noqa: E402
 from harness.runner import Runner  # noqa: E402
-from harness.shim import ShimBundle  # noqa: E402
+from harness.shim import ShimBundle, Task  # noqa: E402
 
 
 def both_versions(test):
@@ -142,3 +142,28 @@ def world_fixture():
     namespace = Namespace()
     yield namespace
     namespace.close()
+
+
+@pytest.fixture(name="bundle")
+def bundle_fixture(containerd, tmp_path):
+    """A bundle; afterwards nothing of its container may be left."""
+    _ = containerd.release  # set up with it: libvirt, the configuration
+    bundle = ShimBundle(tmp_path, unique_id("raw"), session.config_file() if settings.IS_VM else None)
+    yield bundle
+    print(bundle.log_text())  # shown where the test failed
+    bundle.close()
+    if bundle.daemons() and bundle.path.exists():
+        bundle.delete()
+    # A daemon that was shut down ends by itself; delete left a process behind that makes sure of it.
+    try:
+        wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
+    finally:
+        bundle.kill_daemon()
+    Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
+
+
+@pytest.fixture(name="task")
+def task_fixture(bundle):
+    """The Task service of a started shim that has no container yet."""
+    with Task(bundle, bundle.start()) as task:
+        yield task

@@ -14,13 +14,6 @@ from harness import settings
 from harness.shim import Task, spec
 
 
-@pytest.fixture(name="task")
-def task_fixture(bundle):
-    """The Task service of a started shim that has no container yet."""
-    with Task(bundle, bundle.start()) as task:
-        yield task
-
-
 @pytest.fixture(name="running")
 def running_fixture(task):
     task.create()

@@ -29,6 +29,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         } else if (const auto* const logger = std::get_if<LoggerTarget>(&target)) {
             check_path(logger->arguments.at(0));
             CPPVM_ASSERT(logger->arguments.size() % 2 == 1);
+        } else if (const auto* const stream = std::get_if<StreamTarget>(&target)) {
+            check_path(stream->socket);
+            CPPVM_ASSERT(!stream->id.empty() && stream->text().find('\n') == std::string::npos);
         }
     } catch (const cppvm::Error& error) {
         CPPVM_ASSERT(error.message().find('\n') == std::string::npos);

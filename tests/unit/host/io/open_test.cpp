@@ -65,7 +65,7 @@ TEST_F(OpenTest, NamesWhatItCannotOpenAndLeavesNothing) {
         {{good_in, directory, good_err, false}, {"stdout", directory, "neither a fifo"}},
         {{good_in, good_out, socket_path, false}, {"stderr", socket_path, "neither a fifo"}},
         {{file, good_out, good_err, false}, {"stdin", file, "not a fifo"}},
-        {{"file://" + file, good_out, "", false}, {"stdin", "fifos only"}},
+        {{"file://" + file, good_out, "", false}, {"stdin", "fifos and ttrpc+unix:// only"}},
         {{good_in, "http://x", good_err, false}, {"stdout", "http://x", "unknown scheme"}},
         {{good_in, "file:///dev/full/x", "", false}, {"/dev/full/x", "Not a directory"}},
         {{good_in, "file://" + good_out, "", false}, {good_out}},

@@ -31,6 +31,10 @@ TEST(StdioTargetTest, ReadsWhatContainerdSends) {
         parse_stdio_target("stdout", "binary-v2:///l?id=a+b&flag&id=second&x=%2F&&y=#frag"),
         StdioTarget(LoggerTarget{{"/l", "id", "a b", "flag", "", "x", "/", "y", ""}, true})
     );
+    EXPECT_EQ(
+        parse_stdio_target("stdin", "ttrpc+unix:///run/c%20d.sock?x=y&streaming_id=a-1%2Bz"),
+        StdioTarget(StreamTarget{"/run/c d.sock", "a-1+z"})
+    );
 }
 
 struct Refusal {
@@ -66,9 +70,11 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"file:///a%zz", Code::invalid_argument, "percent"},
         Refusal{"file:///a%00b", Code::invalid_argument, "percent"},
         Refusal{"binary:///l?a=%f", Code::invalid_argument, "percent"},
-        Refusal{
-            "ttrpc+unix:///run/c.sock?streaming_id=x", Code::unimplemented, "io_type = \"fifo\""
-        },
+        Refusal{"ttrpc+unix:///run/c.sock", Code::invalid_argument, "no streaming_id"},
+        Refusal{"ttrpc+unix:///c?streaming_id=", Code::invalid_argument, "no streaming_id"},
+        Refusal{"ttrpc+unix://c?streaming_id=x", Code::invalid_argument, "must be absolute"},
+        Refusal{"grpc+unix:///c?streaming_id=x", Code::unimplemented, "only ttrpc+unix://"},
+        Refusal{"ttrpc+vsock://3:1024?streaming_id=x", Code::unimplemented, "only ttrpc+unix://"},
         Refusal{"new\nline", Code::invalid_argument, "'new?line'"}
     )
 );

@@ -29,6 +29,16 @@ inline constexpr const char* guest_volumes_path = "/run/cppvm/share/volumes";
 /// number.
 inline constexpr const char* guest_disks_path = "/run/cppvm/share/disks";
 
+/// Where the agent listens in the place of sockets of the host's, by their numbers
+/// (CreateContainerRequest.sockets): what containers bind-mount then.
+inline constexpr const char* guest_sockets_path = "/run/cppvm/share/sockets";
+/// The same below the place of the share.
+inline constexpr const char* sockets_directory = "sockets";
+
+/// Type of a bind mount of one of them over a socket in a directory that is mounted: only if that
+/// is still there, or the mount would leave a file of this name in the host's directory.
+inline constexpr const char* socket_mount_type = "cppvm-socket";
+
 /// Type of a mount whose source is a character device of the host: `source` is its number ("1:3"),
 /// and the guest binds a node of that number.
 inline constexpr const char* device_mount_type = "cppvm-device";

@@ -24,6 +24,7 @@ bool is_known(ConnectionKind kind) {
     case ConnectionKind::resume:
     case ConnectionKind::tcp:
     case ConnectionKind::names:
+    case ConnectionKind::socket:
         return true;
     }
     return false;

@@ -21,6 +21,11 @@ enum class ConnectionKind : std::uint8_t {
     /// frames of NameMessages. `received` is the family, 4 or 6; `stream` the address of IPv4,
     /// while IPv6 has but one. Refused where somebody in the guest has the port.
     names = 5,
+    /// To a connection that a container has made to a socket of the host's; `stream` is its number
+    /// (Event.SocketConnection), `received` 1 if the host's socket has taken it, 0 if it cannot be
+    /// reached: then it is closed. Refused if there is no such connection any more. Then frames in
+    /// both directions (common/stream/relay.hpp).
+    socket = 6,
 };
 
 /// The first 24 bytes of each connection that the host opens to the agent: "CPVM", version (u8),

@@ -40,8 +40,8 @@ constexpr auto kill_report_interval = std::chrono::seconds(1);
 
 Container::Container(const ContainerContext& context, ContainerSpec spec)
     : context_(context), id_(std::move(spec.id)), spec_(std::move(spec.oci)),
-      disks_(std::move(spec.disks)), bundle_(std::move(spec.bundle)),
-      joined_(std::move(spec.joined)),
+      disks_(std::move(spec.disks)), socket_specs_(std::move(spec.sockets)),
+      bundle_(std::move(spec.bundle)), joined_(std::move(spec.joined)),
       namespaces_(namespace_flags(spec_.linux_part)),
       owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
@@ -104,6 +104,9 @@ Awaitable<> Container::set_up(StdioRequest request) {
         seccomp_ = compile_seccomp(*spec_.linux_part.seccomp);
     }
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
+    for (const HostSocketSpec& socket : socket_specs_) {
+        sockets_.push_back(context_.sockets.listen(socket));
+    }
     cgroup_ = std::make_unique<CgroupDir>(context_.executor, context_.cgroup_root / id_);
     unsupported_ = cgroup_->apply(limits);
     if (const auto owner = cgroup_owner(spec_)) {
@@ -448,6 +451,7 @@ Awaitable<> Container::undo() {
     }
     co_await tasks_.join();
     execs_.clear();
+    sockets_.clear();
     co_await close_root_disk();
 }
 

@@ -9,6 +9,7 @@
 #include "guest-agent/container/container_state.hpp"
 #include "guest-agent/container/process.hpp"
 #include "guest-agent/disks/root_disk.hpp"
+#include "guest-agent/sockets/host_sockets.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -26,6 +27,7 @@ struct ContainerContext {
     asio::any_io_executor executor;
     Reaper& reaper;
     StdioTable& stdio;
+    HostSockets& sockets;
     std::string share;                 ///< where the host's files are
     std::filesystem::path cgroup_root; ///< cgroup v2
     /// Called when the kernel has killed a process of that container for a memory limit; once for
@@ -41,6 +43,7 @@ struct ContainerSpec {
     std::string id;
     oci::Spec oci;
     DiskRequest disks;
+    std::vector<HostSocketSpec> sockets; ///< of the host's, that its spec mounts
     std::string bundle;                  ///< as the host calls it, for hooks
     std::vector<JoinedNamespace> joined; ///< other containers' that it lives in
 };
@@ -137,6 +140,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::string id_;
     oci::Spec spec_;
     DiskRequest disks_;
+    std::vector<HostSocketSpec> socket_specs_;
     std::optional<RootDisk> root_disk_;
     std::string bundle_;
     std::vector<JoinedNamespace> joined_; ///< until it has been made
@@ -144,6 +148,7 @@ class Container : public std::enable_shared_from_this<Container> {
     bool owns_pid_namespace_ = false;
     std::vector<std::string> unsupported_;
     SeccompFilter seccomp_;
+    std::vector<HostSockets::Listening> sockets_;
     std::unique_ptr<CgroupDir> cgroup_;
     DeviceProgram device_program_;           ///< attached to the cgroup
     std::optional<EventFile> memory_events_; ///< nothing where the kernel has no limits of memory

@@ -89,6 +89,7 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     parts.joined = join(parsed.value.linux_part);
     parts.oci = std::move(parsed.value);
     parts.disks = std::move(spec.disks);
+    parts.sockets = std::move(spec.sockets);
     parts.bundle = spec.bundle;
     const auto container = std::make_shared<Container>(context, std::move(parts));
     containers_.emplace(id, container); // from now on the id is taken

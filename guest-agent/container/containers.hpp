@@ -22,6 +22,7 @@ struct CreateSpec {
     std::string_view oci;    ///< config.json, as the host prepared it
     std::string_view bundle; ///< what its hooks are told
     DiskRequest disks;
+    std::vector<HostSocketSpec> sockets;
 };
 
 /// What a container or exec was made as.

@@ -80,10 +80,14 @@ Awaitable<> exchange_hello(StreamSocket socket, std::string message) {
 Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Logger logger)
     : executor_(executor), environment_(environment), logger_(logger), reaper_(executor),
       stdio_(executor, logger),
+      sockets_(
+          executor, logger, std::filesystem::path(environment.share()) / wire::sockets_directory
+      ),
       containers_(
           {.executor = executor,
            .reaper = reaper_,
            .stdio = stdio_,
+           .sockets = sockets_,
            .share = environment.share(),
            .cgroup_root = environment.cgroup_root(),
            .on_out_of_memory = [this](const std::string& id) { service_.report_out_of_memory(id); },
@@ -93,8 +97,8 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
            .logger = logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
-      service_(executor, containers_, clock_, environment, logger), server_(executor, logger),
-      reaping_(executor, logger), tasks_(executor, std::move(logger)) {
+      service_(executor, containers_, sockets_, clock_, environment, logger),
+      server_(executor, logger), reaping_(executor, logger), tasks_(executor, std::move(logger)) {
     server_.add(service_);
 }
 
@@ -112,6 +116,7 @@ Awaitable<> Agent::stop() {
     co_await tasks_.stop();
     co_await containers_.stop();
     co_await service_.stop();
+    co_await sockets_.stop();
     co_await stdio_.stop();
     co_await reaping_.stop();
 }
@@ -228,6 +233,9 @@ Awaitable<> Agent::serve(StreamSocket socket) {
     case wire::ConnectionKind::names:
         co_await serve_names(*preamble, std::move(socket));
         break;
+    case wire::ConnectionKind::socket:
+        co_await serve_socket(*preamble, std::move(socket));
+        break;
     }
 }
 
@@ -266,6 +274,14 @@ Awaitable<> Agent::serve_names(wire::Preamble preamble, StreamSocket socket) {
     }
     if (answer(socket, {true, 0})) {
         co_await server->run(std::move(socket));
+    }
+}
+
+Awaitable<> Agent::serve_socket(wire::Preamble preamble, StreamSocket socket) {
+    auto client = sockets_.take(preamble.stream);
+    const bool is_taken = preamble.received == 1;
+    if (answer(socket, {client.has_value(), 0}) && client && is_taken) {
+        co_await stream::relay(socket, *client);
     }
 }
 

@@ -6,6 +6,7 @@
 #include "guest-agent/container/containers.hpp"
 #include "guest-agent/service/container_service.hpp"
 #include "guest-agent/service/environment.hpp"
+#include "guest-agent/sockets/host_sockets.hpp"
 
 namespace cppvm::guest {
 
@@ -25,6 +26,7 @@ class Agent {
     Awaitable<> serve(StreamSocket socket);
     Awaitable<> serve_tcp(wire::Preamble preamble, StreamSocket socket);
     Awaitable<> serve_names(wire::Preamble preamble, StreamSocket socket);
+    Awaitable<> serve_socket(wire::Preamble preamble, StreamSocket socket);
     void park(std::uint64_t id, StreamSocket socket);
     void resume(const wire::Preamble& preamble, StreamSocket socket);
     Awaitable<> say_hello();
@@ -36,6 +38,7 @@ class Agent {
     Logger logger_;
     Reaper reaper_;
     StdioTable stdio_;
+    HostSockets sockets_;
     Containers containers_;
     Clock clock_;
     ContainerService service_;

@@ -37,6 +37,14 @@ DiskRequest to_disks(const agent::v2::CreateContainerRequest& request) {
     return disks;
 }
 
+std::vector<HostSocketSpec> to_sockets(const agent::v2::CreateContainerRequest& request) {
+    std::vector<HostSocketSpec> sockets;
+    for (const auto& socket : request.sockets()) {
+        sockets.push_back({socket.number(), socket.uid(), socket.gid(), socket.mode()});
+    }
+    return sockets;
+}
+
 ProcessName to_name(const agent::v2::ProcessRef& reference) {
     return {reference.container_id(), reference.exec_id()};
 }
@@ -88,13 +96,19 @@ agent::v2::SetClockResponse hear(Clock& clock, const agent::v2::SetClockRequest&
 ContainerService::ContainerService(
     const asio::any_io_executor& executor,
     Containers& containers,
+    HostSockets& sockets,
     Clock& clock,
     Environment& environment,
     Logger logger
 )
-    : containers_(containers), clock_(clock), environment_(environment), logger_(logger),
-      watches_(executor, std::move(logger)) {
+    : containers_(containers), sockets_(sockets), clock_(clock), environment_(environment),
+      logger_(logger), watches_(executor, std::move(logger)) {
     watches_.spawn("watch listeners", watch_listeners());
+    sockets_.set_on_waiting([this] {
+        if (subscription_) {
+            subscription_->wake();
+        }
+    });
 }
 
 // Without it only connections to the host's loopback addresses are missing.
@@ -135,7 +149,7 @@ Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container
     log_.confirm(request.events_seen());
     const CreateResult result = co_await containers_.create(
         request.container_id(),
-        {request.spec(), request.bundle(), to_disks(request)},
+        {request.spec(), request.bundle(), to_disks(request), to_sockets(request)},
         to_request(request.stdio())
     );
     watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));
@@ -198,7 +212,7 @@ Awaitable<> ContainerService::events(
     }
     log_.confirm(request.seen());
     const auto subscription = std::make_shared<EventSubscription>(
-        co_await asio::this_coro::executor, log_, listening_, request.seen()
+        co_await asio::this_coro::executor, log_, listening_, sockets_, request.seen()
     );
     subscription_ = subscription;
     co_await subscription->run(events);

@@ -13,13 +13,14 @@
 namespace cppvm::guest {
 
 /// The RPC service: messages to calls of Containers, and back; exits to events.
-/// Borrows: the containers, the clock and the environment. `stop` must have been awaited before the
-/// destructor. Thread: the loop's only.
+/// Borrows: the containers, the sockets, the clock and the environment. `stop` must have been
+/// awaited before the destructor. Thread: the loop's only.
 class ContainerService : public agent::v2::AgentService {
   public:
     ContainerService(
         const asio::any_io_executor& executor,
         Containers& containers,
+        HostSockets& sockets,
         Clock& clock,
         Environment& environment,
         Logger logger
@@ -77,6 +78,7 @@ class ContainerService : public agent::v2::AgentService {
     void append_exit(std::uint64_t number, unsigned status);
 
     Containers& containers_;
+    HostSockets& sockets_;
     Clock& clock_;
     Environment& environment_;
     Logger logger_;

@@ -21,9 +21,10 @@ EventSubscription::EventSubscription(
     const asio::any_io_executor& executor,
     const EventLog& log,
     const agent::v2::Event::Listening& listening,
+    const HostSockets& sockets,
     std::uint64_t seen
 )
-    : log_(log), listening_(listening), seen_(seen), news_(executor) {}
+    : log_(log), listening_(listening), sockets_(sockets), seen_(seen), news_(executor) {}
 
 void EventSubscription::tell_listening() noexcept {
     listening_changed_ = true;
@@ -51,6 +52,12 @@ Awaitable<> EventSubscription::send(ttrpc::ReplyWriter<agent::v2::Event>& events
             agent::v2::Event listening;
             *listening.mutable_listening() = listening_;
             co_await events.send(listening);
+        } else if (const auto waiting = sockets_.waiting_after(told_connection_)) {
+            told_connection_ = waiting->connection;
+            agent::v2::Event connection;
+            connection.mutable_socket_connection()->set_socket(waiting->socket);
+            connection.mutable_socket_connection()->set_connection(waiting->connection);
+            co_await events.send(connection);
         } else if (std::exchange(clock_wanted_, false)) {
             agent::v2::Event wanted;
             wanted.mutable_clock_wanted();

@@ -126,9 +126,13 @@ UniqueFd make_detached(
     return detached;
 }
 
+/// Empty: there is nothing to mount over, and that is all right.
 /// What a link of the image in the place of /proc or /sys leads to could be moved away, by another
 /// container that shares it, before paths below are masked (CVE-2019-19921).
 UniqueFd make_target(int root, const oci::Mount& mount, NodeKind kind) {
+    if (mount.type == wire::socket_mount_type) {
+        return resolve_in_root(root, mount.destination);
+    }
     if (mount.type == "proc" || mount.type == "sysfs") {
         return make_plain_in_root(root, mount.destination, kind);
     }
@@ -147,6 +151,9 @@ void mount_entry(const MountContext& context, std::size_t index) {
     );
     const NodeKind kind = kind_of(detached.get(), name);
     const UniqueFd target = make_target(context.root, mount, kind);
+    if (!target) {
+        return;
+    }
     refuse_proc_target(target.get(), mount);
     if (kind_of(target.get(), name) != kind) {
         // The kernel only says "invalid argument".

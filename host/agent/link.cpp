@@ -187,6 +187,12 @@ Link::open_names(asio::ip::address address, Deadline deadline) {
 }
 
 Awaitable<std::optional<StreamSocket>>
+Link::open_socket(std::uint64_t connection, bool taken, Deadline deadline) {
+    const std::uint64_t word = taken ? 1 : 0;
+    return open_if_accepted({wire::ConnectionKind::socket, connection, word}, deadline);
+}
+
+Awaitable<std::optional<StreamSocket>>
 Link::open_if_accepted(wire::Preamble preamble, Deadline deadline) {
     const auto self = shared_from_this();
     auto dialled = co_await dial(machine_, preamble, deadline);

@@ -113,6 +113,12 @@ class Link : public std::enable_shared_from_this<Link> {
     /// Throws: Error (unavailable, deadline_exceeded).
     Awaitable<std::optional<StreamSocket>> open_names(asio::ip::address address, Deadline deadline);
 
+    /// The guest's end of a connection to a socket of the host's (Event.SocketConnection), as
+    /// stream::relay takes it; nothing if there is none of that number any more. Not `taken`: the
+    /// guest closes it. Throws: Error (unavailable, deadline_exceeded).
+    Awaitable<std::optional<StreamSocket>>
+    open_socket(std::uint64_t connection, bool taken, Deadline deadline);
+
     /// A further connection for a stream that has lost its own. `received`: the bytes of it that
     /// have arrived here. Nothing if the agent knows no such stream any more, or if no connection
     /// can be had within `Limits::resume`.

@@ -147,6 +147,19 @@ class Value {
         return path;
     }
 
+    /// A list of absolute paths.
+    std::vector<std::filesystem::path> absolute_paths() const {
+        const auto* array = node_.as_array();
+        if (array == nullptr) {
+            wrong_type("an array");
+        }
+        std::vector<std::filesystem::path> paths;
+        for (const auto& entry : *array) {
+            paths.push_back(Value(source_, key_, place_, entry).absolute_path());
+        }
+        return paths;
+    }
+
     /// For programs that are searched for when the value is empty.
     std::filesystem::path optional_path() const {
         return text().empty() ? std::filesystem::path() : absolute_path();
@@ -176,7 +189,7 @@ class Value {
 };
 
 /// What a key can hold.
-using Setting = std::variant<std::string, std::int64_t>;
+using Setting = std::variant<std::string, std::int64_t, std::vector<std::filesystem::path>>;
 
 struct Key {
     std::string_view table; // empty: the top level
@@ -280,6 +293,10 @@ constexpr Key keys[] = {
      "passt",
      [](const Value& v, Config& c) { c.network.passt = v.optional_path(); },
      [](const Config& c) -> Setting { return c.network.passt.native(); }},
+    {"sockets",
+     "host_to_guest",
+     [](const Value& v, Config& c) { c.sockets.host_to_guest = v.absolute_paths(); },
+     [](const Config& c) -> Setting { return c.sockets.host_to_guest; }},
     {"isolation",
      "first_uid",
      [](const Value& v, Config& c) {
@@ -442,6 +459,25 @@ Config parse(std::string_view text, std::string_view name) {
     return config;
 }
 
+namespace {
+
+template <class T>
+void insert(toml::table& table, std::string_view key, const T& value) {
+    table.insert(key, value);
+}
+
+void insert(
+    toml::table& table, std::string_view key, const std::vector<std::filesystem::path>& paths
+) {
+    toml::array array;
+    for (const auto& path : paths) {
+        array.push_back(path.native());
+    }
+    table.insert(key, std::move(array));
+}
+
+} // namespace
+
 std::string to_toml(const Config& config) {
     toml::table document;
     for (const Key& key : keys) {
@@ -450,7 +486,7 @@ std::string to_toml(const Config& config) {
             document.insert(key.table, toml::table());
             table = document[key.table].as_table();
         }
-        std::visit([&](const auto& value) { table->insert(key.name, value); }, key.get(config));
+        std::visit([&](const auto& value) { insert(*table, key.name, value); }, key.get(config));
     }
     std::ostringstream text;
     text << toml::toml_formatter(document, toml_flags) << '\n';

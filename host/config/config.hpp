@@ -10,7 +10,7 @@ namespace cppvm::config {
 
 /// Everything that can be configured, with the defaults of the product. docs/configuration.md
 /// describes each key; the TOML names are the member names, in the tables named by the structs
-/// ([hypervisor], [vsock], [vm], [network], [isolation], [log]).
+/// ([hypervisor], [vsock], [vm], [network], [sockets], [isolation], [log]).
 struct Hypervisor {
     std::string uri = "qemu:///system";
     /// "kvm", or "emulation" (TCG: tests and demonstrations only, 10 to 30 times slower).
@@ -53,6 +53,13 @@ struct Network {
     std::filesystem::path passt;
 };
 
+/// What crosses the border by unix sockets. Nothing by default.
+struct Sockets {
+    /// Sockets, or directories of sockets, of the host's that containers which bind-mount them can
+    /// connect to.
+    std::vector<std::filesystem::path> host_to_guest;
+};
+
 /// What keeps a sandbox's helpers apart from the host's and from each other's.
 struct Isolation {
     /// User ids that nobody else on the host uses; each sandbox takes three.
@@ -69,6 +76,7 @@ struct Config {
     Vsock vsock;
     Vm vm;
     Network network;
+    Sockets sockets;
     Isolation isolation;
     Log log;
     /// Sockets and shares of the sandboxes live in `<run_dir>/<short id>`.

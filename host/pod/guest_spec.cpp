@@ -144,15 +144,16 @@ GuestSpec make_guest_spec(
     std::string_view config,
     const std::filesystem::path& bundle,
     std::vector<storage::MountSpec> rootfs,
-    const FindContainer& find_container
+    const HostView& host
 ) {
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(config);
     GuestSpec result;
     result.unsupported = std::move(parsed.unsupported);
     refuse_parts_of_the_host(result.unsupported);
     oci::Spec& spec = parsed.value;
-    result.storage =
-        storage::plan_storage(spec, std::move(rootfs), bundle, storage::host_device_at);
+    result.storage = storage::plan_storage(
+        spec, std::move(rootfs), bundle, storage::host_device_at, host.sockets_at
+    );
     result.unsupported.insert(
         result.unsupported.end(),
         result.storage.unsupported.begin(),
@@ -165,7 +166,7 @@ GuestSpec make_guest_spec(
     translate_hooks(spec, result);
     // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
     spec.linux_part.cgroups_path.clear();
-    translate_namespaces(spec.linux_part.namespaces, find_container, result);
+    translate_namespaces(spec.linux_part.namespaces, host.find_container, result);
     translate_resources(spec.linux_part.resources, result.unsupported);
     result.spec = std::move(spec);
     return result;
@@ -183,9 +184,7 @@ bool has_guest_hooks(const oci::Spec& spec) noexcept {
 }
 
 GuestSpec load_guest_spec(
-    const std::filesystem::path& bundle,
-    std::vector<storage::MountSpec> rootfs,
-    const FindContainer& find_container
+    const std::filesystem::path& bundle, std::vector<storage::MountSpec> rootfs, const HostView& host
 ) {
     const auto path = bundle / "config.json";
     std::string config;
@@ -198,7 +197,7 @@ GuestSpec load_guest_spec(
         throw;
     }
     try {
-        return make_guest_spec(config, bundle, std::move(rootfs), find_container);
+        return make_guest_spec(config, bundle, std::move(rootfs), host);
     } catch (...) {
         rethrow_with_context("read " + path.native());
     }

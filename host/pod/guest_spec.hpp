@@ -34,13 +34,20 @@ struct GuestSpec {
 /// it does.
 using FindContainer = std::function<std::string(pid_t)>;
 
+/// What the translation asks about the host.
+struct HostView {
+    FindContainer find_container{};
+    /// The sockets of the host's that the container may connect to.
+    storage::SocketsAt sockets_at = storage::no_sockets;
+};
+
 /// Reads and translates `<bundle>/config.json`. `rootfs`: Create's.
 /// Throws: Error (failed_precondition if it is not there, invalid_argument for what is in it,
 /// resource_exhausted if it is too large) that names the file.
 GuestSpec load_guest_spec(
     const std::filesystem::path& bundle,
     std::vector<storage::MountSpec> rootfs = {},
-    const FindContainer& find_container = {}
+    const HostView& host = {}
 );
 
 /// The translation alone. Throws: Error (invalid_argument, failed_precondition, unimplemented) with
@@ -49,7 +56,7 @@ GuestSpec make_guest_spec(
     std::string_view config,
     const std::filesystem::path& bundle,
     std::vector<storage::MountSpec> rootfs = {},
-    const FindContainer& find_container = {}
+    const HostView& host = {}
 );
 
 /// Whether hooks are to run in the guest. Only those are told the bundle's path and annotations.

@@ -21,6 +21,7 @@ constexpr std::chrono::seconds set_clock_timeout{5};
 constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
+constexpr std::chrono::seconds dial_timeout{10};
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -43,7 +44,8 @@ Sandbox::Sandbox(
                                                     "cv" + spec_.identity.short_id().substr(0, 9),
                                                     spec_.config
                                                 ),
-      disks_(executor), state_(spec_.identity.sandbox_id()), share_ready_(executor),
+      disks_(executor), sockets_(executor, logger_), state_(spec_.identity.sandbox_id()),
+      share_ready_(executor),
       booted_(executor), machine_gone_(executor), creates_ended_(executor), stopped_(executor),
       coroutines_(executor, logger_) {
     creates_ended_.set();
@@ -152,10 +154,24 @@ void Sandbox::hear(const agent::v2::Event& event) {
         clock_keeper_->want();
     } else if (event.has_listening()) {
         network_.set_listening(event.listening());
+    } else if (event.has_socket_connection()) {
+        join_socket(event.socket_connection());
     } else if (event.has_out_of_memory()) {
         if (const auto task = find_task(event.out_of_memory().container_id())) {
             task->report_out_of_memory();
         }
+    }
+}
+
+void Sandbox::join_socket(const agent::v2::Event::SocketConnection& connection) {
+    if (const AgentHandle agent = state_.connection()) {
+        sockets_.connect(
+            connection.socket(),
+            connection.connection(),
+            [agent](std::uint64_t number, bool taken) {
+                return agent->open_socket(number, taken, deadline_in(dial_timeout));
+            }
+        );
     }
 }
 
@@ -300,6 +316,8 @@ TaskEnvironment Sandbox::task_environment() {
         [this](std::string reason) { return end_machine(std::move(reason)); },
         [this] { return machine_gone_.wait(); },
         spec_.timeouts,
+        sockets_,
+        spec_.config.sockets.host_to_guest,
     };
 }
 
@@ -407,6 +425,7 @@ Awaitable<> Sandbox::do_stop() {
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
     co_await abandon_tasks();
+    co_await sockets_.stop();
     co_await network_.stop();
     machine_.reset();
     share_.reset();

@@ -9,6 +9,7 @@
 #include "host/sandbox/report.hpp"
 #include "host/sandbox/sandbox_state.hpp"
 #include "host/sandbox/task.hpp"
+#include "host/sockets/socket_offers.hpp"
 #include "host/vm/virtual_machine.hpp"
 
 #include <filesystem>
@@ -78,6 +79,7 @@ class Sandbox {
     void check_protocol(const vm::AgentHello& hello) const;
     Awaitable<> connect_agent();
     void hear(const agent::v2::Event& event);
+    void join_socket(const agent::v2::Event::SocketConnection& connection);
     Awaitable<> set_clock(AgentHandle agent);
     Awaitable<> watch_machine();
     Awaitable<> watch_agent(AgentHandle agent);
@@ -104,6 +106,7 @@ class Sandbox {
     std::vector<BootPhase> boot_phases_;
     NetworkKeeper network_;
     DiskKeeper disks_;
+    sockets::SocketOffers sockets_;
     SandboxState state_;
     Event share_ready_; ///< share_ is open, or state_ says why not
     Event booted_;      ///< state_ is no longer booting

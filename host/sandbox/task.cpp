@@ -6,6 +6,7 @@
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
 #include "common/wire/ports.hpp"
+#include "host/sockets/offered_sockets.hpp"
 
 #include <sys/sysmacros.h>
 #include <utility>
@@ -40,13 +41,21 @@ Awaitable<pid_t> Task::create() {
 
 // The guest boots meanwhile: everything that does not need it comes before the wait for the agent.
 Awaitable<> Task::prepare() {
-    guest_spec_ =
-        pod::load_guest_spec(spec_.bundle, spec_.rootfs, environment_.find_container);
+    guest_spec_ = pod::load_guest_spec(
+        spec_.bundle,
+        spec_.rootfs,
+        {environment_.find_container,
+         [this](const std::filesystem::path& source) {
+             return sockets::find_offered(environment_.opened_sockets, source);
+         }}
+    );
     if (!guest_spec_.network_path.empty() &&
         guest_spec_.network_path != environment_.network_path) {
         guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
     }
     const storage::SharedNames names = co_await prepare_storage();
+    undo_.add(UndoStep::withdraw_sockets);
+    offer_sockets();
     storage::set_sources(guest_spec_.spec, guest_spec_.storage, names);
 
     undo_.add(UndoStep::close_stdio);
@@ -144,6 +153,7 @@ Awaitable<> Task::create_in_guest() {
     if (pod::has_guest_hooks(guest_spec_.spec)) {
         request.set_bundle(spec_.bundle.native());
     }
+    add_sockets(request);
     undo_.add(UndoStep::delete_in_guest);
     const auto response = co_await agent->call(
         &agent::v2::AgentClient::create_container,
@@ -157,6 +167,31 @@ Awaitable<> Task::create_in_guest() {
         unsupported.end(), response.unsupported().begin(), response.unsupported().end()
     );
     report_unsupported(*init_, unsupported);
+}
+
+void Task::offer_sockets() {
+    storage::StoragePlan& plan = guest_spec_.storage;
+    for (std::size_t i = 0; i < plan.sockets.size(); ++i) {
+        offered_sockets_.push_back(environment_.sockets.offer(plan.sockets[i].path));
+        storage::set_socket_source(plan, i, offered_sockets_.back());
+    }
+}
+
+void Task::add_sockets(agent::v2::CreateContainerRequest& request) const {
+    for (std::size_t i = 0; i < offered_sockets_.size(); ++i) {
+        const storage::HostSocket& socket = guest_spec_.storage.sockets[i];
+        auto* const entry = request.add_sockets();
+        entry->set_number(offered_sockets_[i]);
+        entry->set_uid(socket.uid);
+        entry->set_gid(socket.gid);
+        entry->set_mode(socket.mode);
+    }
+}
+
+Awaitable<> Task::withdraw_sockets() {
+    for (const std::uint64_t number : std::exchange(offered_sockets_, {})) {
+        co_await environment_.sockets.withdraw(number);
+    }
 }
 
 Awaitable<storage::SharedNames> Task::prepare_storage() {
@@ -206,6 +241,9 @@ Awaitable<> Task::undo(UndoStep step) {
         break;
     case UndoStep::close_stdio:
         co_await stop_io(init_, std::chrono::milliseconds(0));
+        break;
+    case UndoStep::withdraw_sockets:
+        co_await withdraw_sockets();
         break;
     case UndoStep::detach_storage:
         co_await share_->remove_container(spec_.id, deadline_in(detach_timeout));

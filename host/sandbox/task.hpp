@@ -9,6 +9,7 @@
 #include "host/sandbox/process.hpp"
 #include "host/sandbox/timeouts.hpp"
 #include "host/sandbox/undo_steps.hpp"
+#include "host/sockets/socket_offers.hpp"
 #include "host/storage/share.hpp"
 
 #include <chrono>
@@ -57,6 +58,8 @@ struct TaskEnvironment {
     /// Until nothing runs in the VM, which the sandbox ensures if the connection to it is lost.
     std::function<Awaitable<>()> machine_gone;
     Timeouts timeouts;
+    sockets::SocketOffers& sockets;
+    std::vector<std::filesystem::path> opened_sockets; ///< [sockets] host_to_guest
 };
 
 /// One process as `Task::processes` lists it.
@@ -146,6 +149,9 @@ class Task {
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage();
     oci::ContainerState hook_state(std::string status) const;
+    void offer_sockets();
+    void add_sockets(agent::v2::CreateContainerRequest& request) const;
+    Awaitable<> withdraw_sockets();
     Awaitable<> run_create_hooks();
     Awaitable<> run_poststop_hooks();
     Awaitable<> attach_disks(agent::v2::CreateContainerRequest& request);
@@ -196,6 +202,7 @@ class Task {
     UniqueFd view_;                   ///< the mount namespace of all stand-ins
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
+    std::vector<std::uint64_t> offered_sockets_; ///< their numbers, as in the storage plan
     std::chrono::steady_clock::time_point last_out_of_memory_; ///< that was reported
     UndoSteps undo_;
     RunOnce abandoned_;

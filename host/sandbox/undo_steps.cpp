@@ -10,6 +10,8 @@ std::string_view to_text(UndoStep step) noexcept {
         return "stop stand-ins";
     case UndoStep::close_stdio:
         return "close stdio";
+    case UndoStep::withdraw_sockets:
+        return "withdraw sockets";
     case UndoStep::detach_storage:
         return "detach storage";
     case UndoStep::delete_in_guest:

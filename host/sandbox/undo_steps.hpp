@@ -10,6 +10,7 @@ namespace cppvm::sandbox {
 enum class UndoStep : unsigned {
     stop_stand_ins,
     close_stdio,
+    withdraw_sockets,
     detach_storage,
     delete_in_guest, ///< after it: the guest asks then whether it is gone, and lets go of it
     detach_disks,    ///< once the guest has unmounted them

@@ -71,7 +71,7 @@ void Share::warn_of_special_files(
         if (const char* const kind = kind_of(sources[i].mode)) {
             logger_.warn(
                 "Volume is neither a file nor a directory: the guest cannot reach what is behind "
-                "it",
+                "it (but for sockets in sockets.host_to_guest of the configuration)",
                 {{"source", storage.volumes[i].source.native()}, {"kind", kind}}
             );
         }

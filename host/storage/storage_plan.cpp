@@ -219,6 +219,22 @@ void take_id_map_out(oci::Mount& mount) {
     });
 }
 
+// Over the dead name that the share shows of a socket in a directory.
+oci::Mount in_directory(const oci::Mount& directory, const HostSocket& socket) {
+    oci::Mount mount;
+    mount.destination = directory.destination + "/" + socket.name;
+    mount.type = wire::socket_mount_type;
+    mount.options = {"bind"};
+    return mount;
+}
+
+void add_socket(StoragePlan& plan, oci::Mount mount, const HostSocket& socket) {
+    mount.source.clear();
+    plan.sockets.push_back(socket);
+    plan.socket_mounts.push_back(plan.mounts.size());
+    plan.mounts.push_back(std::move(mount));
+}
+
 // A file system that the guest makes.
 oci::Mount make_in_guest(oci::Mount mount, const std::string& path) {
     require_no_id_map(mount, path, "only bind mounts can");
@@ -239,7 +255,8 @@ StoragePlan plan_storage(
     const oci::Spec& spec,
     std::vector<MountSpec> rootfs,
     const std::filesystem::path& bundle,
-    const DeviceAt& device_at
+    const DeviceAt& device_at,
+    const SocketsAt& sockets_at
 ) {
     StoragePlan plan;
     plan.rootfs_source = bundle / spec.root.path;
@@ -264,6 +281,11 @@ StoragePlan plan_storage(
         if (device && bind_block_device(mount, *device, spec.linux_part.resources.devices, plan)) {
             continue;
         }
+        const std::vector<HostSocket> sockets = sockets_at(mount.source);
+        if (sockets.size() == 1 && sockets.front().name.empty()) {
+            add_socket(plan, std::move(mount), sockets.front());
+            continue;
+        }
         if (plan.volumes.size() == max_volumes) {
             refuse(path, "more than " + std::to_string(max_volumes) + " bind mounts");
         }
@@ -275,7 +297,10 @@ StoragePlan plan_storage(
         take_id_map_out(mount);
         plan.volume_mounts.push_back(plan.mounts.size());
         mount.source.clear();
-        plan.mounts.push_back(std::move(mount));
+        plan.mounts.push_back(mount);
+        for (const HostSocket& socket : sockets) {
+            add_socket(plan, in_directory(mount, socket), socket);
+        }
     }
     return plan;
 }
@@ -287,6 +312,11 @@ void set_sources(oci::Spec& spec, const StoragePlan& plan, const SharedNames& na
         spec.mounts.at(plan.volume_mounts[i]).source =
             std::string(wire::guest_volumes_path) + "/" + names.volumes.at(i);
     }
+}
+
+void set_socket_source(StoragePlan& plan, std::size_t index, std::uint64_t number) {
+    plan.mounts.at(plan.socket_mounts.at(index)).source =
+        std::string(wire::guest_sockets_path) + "/" + std::to_string(number);
 }
 
 } // namespace cppvm::storage

@@ -3,6 +3,7 @@
 #include "common/oci/spec.hpp"
 #include "host/storage/disk_source.hpp"
 #include "host/storage/host_device.hpp"
+#include "host/storage/host_socket.hpp"
 #include "host/storage/share.hpp"
 
 #include <filesystem>
@@ -41,14 +42,26 @@ struct StoragePlan {
     std::vector<oci::Mount> mounts;
     /// For each volume, which of `mounts` it is.
     std::vector<std::size_t> volume_mounts;
+    /// Sockets of the host's that are mounted, or in a directory that is, and which of `mounts`
+    /// each is. Their sources are `set_socket_source`'s.
+    std::vector<HostSocket> sockets;
+    std::vector<std::size_t> socket_mounts;
     std::vector<std::string> unsupported; ///< JSON paths
 };
 
 /// host_device_at, or a test's.
 using DeviceAt = std::function<std::optional<HostDevice>(const std::filesystem::path&)>;
 
+/// The sockets that a container may connect to at a path of the host, itself or in the directory.
+using SocketsAt = std::function<std::vector<HostSocket>(const std::filesystem::path&)>;
+
+inline std::vector<HostSocket> no_sockets(const std::filesystem::path& /*source*/) {
+    return {};
+}
+
 /// Decides how each mount and block device gets into the guest; does nothing itself but ask
-/// `device_at` about the sources of mounts. `rootfs`: Create's. Relative paths are the bundle's.
+/// `device_at` and `sockets_at` about the sources of mounts. `rootfs`: Create's. Relative paths are
+/// the bundle's.
 ///
 /// A block device becomes a disk where the rules of linux.resources.devices let the container read
 /// or write it, and it is asked for: by a rule of its very number, or by a bind mount. Of all the
@@ -60,8 +73,12 @@ StoragePlan plan_storage(
     const oci::Spec& spec,
     std::vector<MountSpec> rootfs,
     const std::filesystem::path& bundle,
-    const DeviceAt& device_at
+    const DeviceAt& device_at,
+    const SocketsAt& sockets_at
 );
+
+/// Points the mount of `plan.sockets[index]` at what the guest listens at under `number`.
+void set_socket_source(StoragePlan& plan, std::size_t index, std::uint64_t number);
 
 /// Points the root and the mounts of `spec`, whose storage was planned, at their places in the
 /// guest.

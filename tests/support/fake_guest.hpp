@@ -258,7 +258,8 @@ class FakeHypervisor : public vm::Hypervisor {
     int machines = 0; ///< that run now
     vm::VmSpec spec;  ///< of the last start
 
-    /// Stdio streams that the host opened or resumed, by id, until a test takes them.
+    /// What the host has dialled for anything but RPC, by the number in the preamble, until a test
+    /// takes it: stdio streams that it opened or resumed, connections to sockets.
     std::map<std::uint64_t, StreamSocket> streams;
     /// What the agent answers to an attempt to resume a stream.
     std::function<wire::PreambleAnswer(const wire::Preamble&)> on_resume =

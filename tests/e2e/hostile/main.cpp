@@ -92,6 +92,7 @@ void serve(UniqueFd connection, const Behaviour& guest, Processes& processes) {
     case wire::ConnectionKind::resume:
     case wire::ConnectionKind::tcp:
     case wire::ConnectionKind::names:
+    case wire::ConnectionKind::socket:
         answer(socket, false);
         break;
     }

@@ -1,12 +1,15 @@
+#include "common/os/unix_connection.hpp"
 #include "guest-agent/service/event_subscription.hpp"
 #include "proto/cppvm/agent.ttrpc.hpp"
 #include "tests/support/co_test.hpp"
+#include "tests/support/temp_dir.hpp"
 #include "tests/unit/common/ttrpc/link.hpp"
 
 #include <boost/asio/post.hpp>
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <unistd.h>
 
 namespace cppvm::guest {
 namespace {
@@ -22,7 +25,7 @@ class EventService : public agent::v2::AgentService {
         ttrpc::ReplyWriter<agent::v2::Event>& events
     ) override {
         const auto mine = std::make_shared<EventSubscription>(
-            co_await asio::this_coro::executor, log, listening, request.seen()
+            co_await asio::this_coro::executor, log, listening, sockets, request.seen()
         );
         subscription = mine;
         co_await mine->run(events);
@@ -38,13 +41,20 @@ class EventService : public agent::v2::AgentService {
         }
     }
 
+    explicit EventService(const asio::any_io_executor& executor)
+        : sockets(executor, Logger(), dir.path()) {
+        sockets.set_on_waiting([this] { subscription->wake(); });
+    }
+
+    testing::TempDir dir;
+    HostSockets sockets;
     EventLog log;
     agent::v2::Event::Listening listening;
     std::shared_ptr<EventSubscription> subscription;
 };
 
 struct Bench {
-    explicit Bench(const asio::any_io_executor& executor) : link(executor) {
+    explicit Bench(const asio::any_io_executor& executor) : service(executor), link(executor) {
         link.server.add(service);
     }
 
@@ -70,6 +80,31 @@ TEST(EventSubscriptionTest, TellsWhatIsThereAndWhatComes) {
         EXPECT_EQ(event->sequence(), 3U);
         EXPECT_EQ(event->exited().process_number(), 13U);
         co_await bench.link.stop();
+    }());
+}
+
+TEST(EventSubscriptionTest, TellsWhatWaitsForTheHostInEachCall) {
+    co_test([]() -> Awaitable<> {
+        Bench bench(co_await asio::this_coro::executor);
+        HostSockets& sockets = bench.service.sockets;
+        auto first = co_await bench.client.events(agent::v2::EventsRequest());
+        co_await first.receive(); // the ports
+        const auto listening = sockets.listen({5, ::geteuid(), ::getegid(), 0600});
+        auto one = co_await connect_unix(bench.service.dir / "5");
+        auto event = co_await first.receive();
+        EXPECT_EQ(event->socket_connection().socket(), 5U);
+        EXPECT_EQ(event->socket_connection().connection(), 1U);
+        auto two = co_await connect_unix(bench.service.dir / "5");
+        event = co_await first.receive();
+        EXPECT_EQ(event->socket_connection().connection(), 2U);
+
+        sockets.take(1);
+        auto second = co_await bench.client.events(agent::v2::EventsRequest());
+        co_await second.receive();
+        event = co_await second.receive();
+        EXPECT_EQ(event->socket_connection().connection(), 2U);
+        co_await bench.link.stop();
+        co_await sockets.stop();
     }());
 }
 

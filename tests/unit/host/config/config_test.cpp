@@ -60,6 +60,8 @@ kernel_parameters = "quiet"
 boot_timeout = 7
 kill_timeout = 5
 console_log_bytes = 8192
+[sockets]
+host_to_guest = ["/run/docker.sock", "/tmp/.X11-unix"]
 [isolation]
 first_uid = 5000
 uid_count = 200
@@ -84,6 +86,7 @@ level = "debug"
     EXPECT_EQ(config.vm.boot_timeout, std::chrono::seconds(7));
     EXPECT_EQ(config.vm.kill_timeout, std::chrono::seconds(5));
     EXPECT_EQ(config.vm.console_log_bytes, 8192U);
+    EXPECT_THAT(config.sockets.host_to_guest, ElementsAre("/run/docker.sock", "/tmp/.X11-unix"));
     EXPECT_EQ(config.isolation.first_uid, 5000U);
     EXPECT_EQ(config.isolation.uid_count, 200U);
     EXPECT_EQ(config.log.level, "debug");
@@ -210,6 +213,15 @@ constexpr BadCase bad_cases[] = {
      "[vm]\nkernel = \"vmlinuz\"\n",
      "2: vm.kernel is \"vmlinuz\", must be an absolute path"},
     {"EmptyPath", "[vm]\ninitramfs = \"\"\n", "2: vm.initramfs is \"\", must be an absolute path"},
+    {"TextForList",
+     "[sockets]\nhost_to_guest = \"/run\"\n",
+     "2: sockets.host_to_guest must be an array, not a string"},
+    {"RelativePathInList",
+     "[sockets]\nhost_to_guest = [\"/run\", \"x\"]\n",
+     "2: sockets.host_to_guest is \"x\", must be an absolute path"},
+    {"NumberInList",
+     "[sockets]\nhost_to_guest = [3]\n",
+     "2: sockets.host_to_guest must be a string, not an integer"},
     {"LongRunDir",
      "run_dir = \"/0123456789012345678901234567890123456789012345678\"\n",
      "1: run_dir must be at most 48 bytes long"},

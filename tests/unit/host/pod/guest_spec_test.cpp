@@ -122,7 +122,7 @@ TEST(GuestSpecTest, NamesTheContainersThatNamespacesAreSharedWith) {
         {"type": "cgroup", "path": "/run/42/ns/cgroup"}, {"type": "time", "path": "/proc/42/ns/time"}
     ])");
     const FindContainer find = [](pid_t pid) { return pid == 42 ? "sandbox" : ""; };
-    const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, find);
+    const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, {.find_container = find});
     EXPECT_EQ(
         guest.spec.linux_part.namespaces,
         (std::vector<oci::Namespace>{
@@ -145,7 +145,7 @@ TEST(GuestSpecTest, TakesNoPathForAProcessThatNamesNone) {
           "/proc/99999999999999999999/ns/ipc",
           "proc/42/ns/ipc"}) {
         config["linux"]["namespaces"] = {{{"type", "ipc"}, {"path", path}}};
-        const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, find);
+        const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, {.find_container = find});
         EXPECT_TRUE(guest.spec.linux_part.namespaces.empty()) << path;
     }
 }

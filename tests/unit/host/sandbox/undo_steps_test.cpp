@@ -22,6 +22,7 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
     steps.add(UndoStep::detach_disks);
     steps.add(UndoStep::delete_in_guest);
     steps.add(UndoStep::detach_storage);
+    steps.add(UndoStep::withdraw_sockets);
     steps.add(UndoStep::stop_stand_ins);
     steps.add(UndoStep::close_stdio);
     EXPECT_EQ(
@@ -29,6 +30,7 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
         (std::vector{
             UndoStep::stop_stand_ins,
             UndoStep::close_stdio,
+            UndoStep::withdraw_sockets,
             UndoStep::detach_storage,
             UndoStep::delete_in_guest,
             UndoStep::detach_disks,

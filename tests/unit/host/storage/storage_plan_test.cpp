@@ -32,12 +32,16 @@ DeviceAt always(mode_t mode, dev_t number) {
     return [=](const auto&) { return HostDevice{number, mode, 1, 2}; };
 }
 
-StoragePlan plan(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
-    return plan_storage(spec, {}, "/bundle", device_at);
+StoragePlan plan(
+    const oci::Spec& spec,
+    const DeviceAt& device_at = no_device,
+    const SocketsAt& sockets_at = no_sockets
+) {
+    return plan_storage(spec, {}, "/bundle", device_at, sockets_at);
 }
 
 StoragePlan plan_root(const MountSpec& rootfs, const DeviceAt& device_at = no_device) {
-    return plan_storage(spec_with({}), {rootfs}, "/bundle", device_at);
+    return plan_storage(spec_with({}), {rootfs}, "/bundle", device_at, no_sockets);
 }
 
 Status failure_of(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
@@ -132,6 +136,38 @@ TEST(StoragePlanTest, RefusesDevicesThatAreTheHostsAlone) {
     for (const dev_t number : {makedev(1, 5), makedev(10, 200), makedev(226, 128)}) {
         EXPECT_EQ(failure_of(spec, always(S_IFCHR, number)).code, Code::ok);
     }
+}
+
+TEST(StoragePlanTest, PutsOfferedSocketsInThePlaceOfTheirMounts) {
+    const oci::Spec spec = spec_with(
+        {{"/run/docker.sock", "bind", "/host/docker.sock", {"rbind", "ro"}},
+         {"/plugins", "bind", "/host/plugins", {"rbind"}},
+         {"/data", "bind", "/host/data", {"rbind"}}}
+    );
+    StoragePlan made = plan(spec, no_device, [](const std::filesystem::path& path) {
+        std::vector<HostSocket> sockets;
+        if (path == "/host/docker.sock") {
+            sockets.push_back({path, "", 0, 5, 0660});
+        } else if (path == "/host/plugins") {
+            sockets.push_back({path / "csi.sock", "csi.sock", 1, 2, 0600});
+        }
+        return sockets;
+    });
+    EXPECT_THAT(made.volumes, SizeIs(2));
+    EXPECT_THAT(made.volume_mounts, ElementsAre(1, 3));
+    EXPECT_THAT(made.sockets, SizeIs(2));
+    EXPECT_EQ(made.sockets[1].path, "/host/plugins/csi.sock");
+    set_socket_source(made, 0, 7);
+    set_socket_source(made, 1, 8);
+    EXPECT_THAT(
+        made.mounts,
+        ElementsAre(
+            oci::Mount{"/run/docker.sock", "bind", "/run/cppvm/share/sockets/7", {"rbind", "ro"}},
+            oci::Mount{"/plugins", "bind", "", {"rbind"}},
+            oci::Mount{"/plugins/csi.sock", "cppvm-socket", "/run/cppvm/share/sockets/8", {"bind"}},
+            oci::Mount{"/data", "bind", "", {"rbind"}}
+        )
+    );
 }
 
 TEST(StoragePlanTest, RefusesFileSystemsThatTheGuestHasNot) {

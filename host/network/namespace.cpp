@@ -3,11 +3,10 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/forked_child.hpp"
+#include "common/os/namespace_type.hpp"
 
 #include <fcntl.h>
-#include <linux/nsfs.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 
 namespace cppvm::network {
 
@@ -34,7 +33,7 @@ Awaitable<UniqueFd> make_fresh(const asio::any_io_executor& executor, Deadline d
 UniqueFd open_existing(const std::filesystem::path& path) {
     // Not blocking: it may be a fifo.
     UniqueFd file = open_file(path, O_RDONLY | O_NONBLOCK);
-    if (::ioctl(file.get(), NS_GET_NSTYPE) != CLONE_NEWNET) {
+    if (namespace_type(file.get()) != CLONE_NEWNET) {
         throw Error(
             Code::invalid_argument, "network namespace " + path.native() + ": it is not one"
         );

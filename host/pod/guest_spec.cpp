@@ -1,6 +1,8 @@
 #include "host/pod/guest_spec.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/names.hpp"
+#include "common/oci/refuse.hpp"
 #include "common/oci/spec_json.hpp"
 #include "common/os/file.hpp"
 #include "common/wire/ports.hpp"
@@ -31,12 +33,25 @@ pid_t process_of(const std::string& path) noexcept {
     return std::string_view(number.ptr, end).starts_with("/ns/") ? pid : 0;
 }
 
+void require_namespace(const oci::Namespace& entry, const std::string& path, const HostView& host) {
+    const auto* const word = oci::find_namespace_word(entry.type);
+    if (word == nullptr || !host.namespace_type) {
+        return; // the agent refuses what nobody knows
+    }
+    int type = 0;
+    try {
+        type = host.namespace_type(entry.path);
+    } catch (...) {
+        rethrow_with_context(path);
+    }
+    if (static_cast<unsigned long>(type) != word->flag) {
+        oci::refuse(path, "'" + entry.path + "' is not a namespace of type '" + entry.type + "'");
+    }
+}
+
 /// Whether the guest gets a namespace like it. Where not, it has its pod's, which is the machine's.
 bool keep_namespace(
-    oci::Namespace& entry,
-    const std::string& path,
-    const FindContainer& find_container,
-    GuestSpec& result
+    oci::Namespace& entry, const std::string& path, const HostView& host, GuestSpec& result
 ) {
     if (entry.type == "network") {
         result.network_path = entry.path;
@@ -48,9 +63,10 @@ bool keep_namespace(
     if (entry.type == "mount") {
         throw Error(Code::unimplemented, path + ": a shared mount namespace is not supported");
     }
+    require_namespace(entry, path, host);
     const bool sharable = entry.type != "time" && entry.type != "user";
-    const pid_t pid = sharable && find_container ? process_of(entry.path) : 0;
-    const std::string container = pid > 0 ? find_container(pid) : "";
+    const pid_t pid = sharable && host.find_container ? process_of(entry.path) : 0;
+    const std::string container = pid > 0 ? host.find_container(pid) : "";
     if (!container.empty()) {
         entry.path = std::string(wire::container_prefix) + container;
         return true;
@@ -66,12 +82,12 @@ bool keep_namespace(
 }
 
 void translate_namespaces(
-    std::vector<oci::Namespace>& namespaces, const FindContainer& find_container, GuestSpec& result
+    std::vector<oci::Namespace>& namespaces, const HostView& host, GuestSpec& result
 ) {
     std::vector<oci::Namespace> kept;
     for (std::size_t i = 0; i < namespaces.size(); ++i) {
         const std::string path = "linux.namespaces[" + std::to_string(i) + "].path";
-        if (keep_namespace(namespaces[i], path, find_container, result)) {
+        if (keep_namespace(namespaces[i], path, host, result)) {
             kept.push_back(std::move(namespaces[i]));
         }
     }
@@ -81,6 +97,21 @@ void translate_namespaces(
 void drop(std::string& value, const char* path, Paths& unsupported) {
     if (!std::exchange(value, {}).empty()) {
         unsupported.emplace_back(path);
+    }
+}
+
+// With runc they have no effect either, but on mounts that are id-mapped.
+void drop_unused_mappings(oci::Linux& spec, Paths& unsupported) {
+    const bool used =
+        std::ranges::any_of(spec.namespaces, [](const auto& item) { return item.type == "user"; });
+    if (used) {
+        return;
+    }
+    if (!std::exchange(spec.uid_mappings, {}).empty()) {
+        unsupported.emplace_back("linux.uidMappings");
+    }
+    if (!std::exchange(spec.gid_mappings, {}).empty()) {
+        unsupported.emplace_back("linux.gidMappings");
     }
 }
 
@@ -166,7 +197,8 @@ GuestSpec make_guest_spec(
     translate_hooks(spec, result);
     // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
     spec.linux_part.cgroups_path.clear();
-    translate_namespaces(spec.linux_part.namespaces, host.find_container, result);
+    translate_namespaces(spec.linux_part.namespaces, host, result);
+    drop_unused_mappings(spec.linux_part, result.unsupported);
     translate_resources(spec.linux_part.resources, result.unsupported);
     result.spec = std::move(spec);
     return result;
@@ -184,7 +216,9 @@ bool has_guest_hooks(const oci::Spec& spec) noexcept {
 }
 
 GuestSpec load_guest_spec(
-    const std::filesystem::path& bundle, std::vector<storage::MountSpec> rootfs, const HostView& host
+    const std::filesystem::path& bundle,
+    std::vector<storage::MountSpec> rootfs,
+    const HostView& host
 ) {
     const auto path = bundle / "config.json";
     std::string config;

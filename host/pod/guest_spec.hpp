@@ -37,6 +37,8 @@ using FindContainer = std::function<std::string(pid_t)>;
 /// What the translation asks about the host.
 struct HostView {
     FindContainer find_container{};
+    /// namespace_type_at (common/os). Empty: paths of namespaces are not looked at.
+    std::function<int(const std::filesystem::path&)> namespace_type{};
     /// The sockets of the host's that the container may connect to.
     storage::SocketsAt sockets_at = storage::no_sockets;
 };

@@ -5,6 +5,7 @@
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
+#include "common/os/namespace_type.hpp"
 #include "common/wire/ports.hpp"
 #include "host/sockets/offered_sockets.hpp"
 
@@ -45,6 +46,7 @@ Awaitable<> Task::prepare() {
         spec_.bundle,
         spec_.rootfs,
         {environment_.find_container,
+         namespace_type_at,
          [this](const std::filesystem::path& source) {
              return sockets::find_offered(environment_.opened_sockets, source);
          }}

@@ -1,5 +1,6 @@
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
+#include "common/os/namespace_type.hpp"
 #include "host/pod/guest_spec.hpp"
 
 #include <gmock/gmock.h>
@@ -132,6 +133,36 @@ TEST(GuestSpecTest, NamesTheContainersThatNamespacesAreSharedWith) {
     EXPECT_THAT(guest.unsupported, ElementsAre("linux.namespaces[5].path"));
 }
 
+TEST(GuestSpecTest, RefusesPathsThatAreNoNamespaceOfTheType) {
+    auto config = minimal();
+    config["linux"]["namespaces"] = {{{"type", "ipc"}, {"path", "/proc/self/ns/uts"}}};
+    const auto translate_it = [&] {
+        make_guest_spec(config.dump(), "/bundle", {}, {.namespace_type = namespace_type_at});
+    };
+    const auto message = [&]() -> std::string {
+        try {
+            translate_it();
+        } catch (const Error& error) {
+            return error.message();
+        }
+        return "";
+    };
+    EXPECT_THAT(message(), ::testing::HasSubstr("linux.namespaces[0].path: '/proc/self/ns/uts'"));
+    config["linux"]["namespaces"][0]["path"] = "/nowhere";
+    EXPECT_THAT(message(), ::testing::HasSubstr("linux.namespaces[0].path"));
+    EXPECT_THAT(message(), ::testing::HasSubstr("/nowhere"));
+    config["linux"]["namespaces"][0]["path"] = "/proc/self/ns/ipc";
+    EXPECT_EQ(message(), "");
+}
+
+TEST(GuestSpecTest, LeavesOutMappingsWithoutAUserNamespace) {
+    auto config = minimal();
+    config["linux"]["uidMappings"] = {{{"containerID", 0}, {"hostID", 0}, {"size", 1}}};
+    const GuestSpec guest = translate(config);
+    EXPECT_TRUE(guest.spec.linux_part.uid_mappings.empty());
+    EXPECT_THAT(guest.unsupported, ElementsAre("linux.uidMappings"));
+}
+
 TEST(GuestSpecTest, TakesNoPathForAProcessThatNamesNone) {
     auto config = minimal();
     const FindContainer find = [](pid_t) { return "other"; };
@@ -145,7 +176,8 @@ TEST(GuestSpecTest, TakesNoPathForAProcessThatNamesNone) {
           "/proc/99999999999999999999/ns/ipc",
           "proc/42/ns/ipc"}) {
         config["linux"]["namespaces"] = {{{"type", "ipc"}, {"path", path}}};
-        const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, {.find_container = find});
+        const GuestSpec guest =
+            make_guest_spec(config.dump(), "/bundle", {}, {.find_container = find});
         EXPECT_TRUE(guest.spec.linux_part.namespaces.empty()) << path;
     }
 }

@@ -131,9 +131,19 @@ Awaitable<> Container::set_up(StdioRequest request) {
         }
     });
     joined_.clear();
-    co_await init_->prepare(
-        stdio, deadline_in(set_up_limit + oci::time_limit(spec_.hooks.create_container))
-    );
+    try {
+        co_await init_->prepare(
+            stdio, deadline_in(set_up_limit + oci::time_limit(spec_.hooks.create_container))
+        );
+    } catch (const Error&) {
+        if (was_killed_for_memory()) {
+            throw Error(
+                Code::failed_precondition,
+                "linux.resources.memory.limit: too small to set the container up"
+            );
+        }
+        throw;
+    }
 }
 
 void Container::watch_memory(const oci::Resources& resources) {
@@ -161,6 +171,15 @@ Awaitable<> Container::watch_kills() {
         report_kills();
         pause.expires_after(kill_report_interval);
         co_await pause.async_wait(asio::use_awaitable);
+    }
+}
+
+bool Container::was_killed_for_memory() const noexcept {
+    try {
+        const auto file = context_.cgroup_root / id_ / "memory.events";
+        return EventFile(context_.executor, file).value("oom_kill") > 0;
+    } catch (const std::exception&) {
+        return false; // the kernel has no limits of memory
     }
 }
 

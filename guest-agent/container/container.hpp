@@ -126,6 +126,7 @@ class Container : public std::enable_shared_from_this<Container> {
     ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) const;
     void watch_memory(const oci::Resources& resources);
     Awaitable<> watch_kills();
+    bool was_killed_for_memory() const noexcept;
     void report_kills();
     Awaitable<> start_exec(std::shared_ptr<Process> exec, oci::Process process, StdioRequest stdio);
     Launched clone_exec(const ProcessSpec& process);

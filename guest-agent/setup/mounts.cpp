@@ -126,9 +126,9 @@ UniqueFd make_detached(
     return detached;
 }
 
-/// Empty: there is nothing to mount over, and that is all right.
 /// What a link of the image in the place of /proc or /sys leads to could be moved away, by another
-/// container that shares it, before paths below are masked (CVE-2019-19921).
+/// container that shares it, before paths below are masked (CVE-2019-19921). Empty: the socket that
+/// was to be mounted over is gone, and that is all right.
 UniqueFd make_target(int root, const oci::Mount& mount, NodeKind kind) {
     if (mount.type == wire::socket_mount_type) {
         return resolve_in_root(root, mount.destination);

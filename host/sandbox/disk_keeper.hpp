@@ -12,7 +12,7 @@
 namespace cppvm::sandbox {
 
 /// A port of the machine's for each; what they cost is in docs/adr/0018.
-inline constexpr unsigned max_disks = 16;
+inline constexpr unsigned max_disks = 8;
 
 /// The disks that the machine has for its containers. One device of the host is one disk, however
 /// many containers of the pod have it, for two would have a cache each.

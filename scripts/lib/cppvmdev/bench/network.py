@@ -25,10 +25,19 @@ _BRIDGE = "br0"
 _SERVER = "10.99.0.1"
 _TIMEOUT = 600  # s
 _MANY = 5  # interfaces of one container
-# What a neighbour does for as long as it lives: it works, or sends small packets to everybody.
+# What a neighbour does for as long as it lives: it works, sends small packets to the server, or to
+# everybody.
 _NEIGHBOURS = {
     "product beside one that works": "while True: pass",
-    "product beside one that floods": """if True:
+    "product beside one that floods the server": f"""if True:
+        import socket
+        udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        while True:
+            try:
+                udp.sendto(bytes(18), ("{_SERVER}", 9))
+            except OSError:
+                pass""",
+    "product beside one that floods all": """if True:
         import socket
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
         raw.bind(("eth0", 0))

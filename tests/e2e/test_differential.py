@@ -54,6 +54,7 @@ def volume_fixture(tmp_path):
 @pytest.fixture(name="engine")
 def engine_fixture(containerd, tmp_path):
     assert containerd.process()
+    (tmp_path / "docker").mkdir()
     world = Namespace()
     try:
         engine = docker.Docker(tmp_path / "docker", world, containerd, settings.CONFIG_STAGE)

@@ -15,6 +15,11 @@ class Command:
     has_command: bool = False
     names: tuple = ()
 
+    @property
+    def has_name(self):
+        """Whether the options say what the host is called."""
+        return "--hostname" in self.options or "--uts" in self.options
+
 
 def of_ctr(volume, release):
     """`ctr run` of that containerd; `volume` is a directory of the host, where files are made, too."""
@@ -44,9 +49,7 @@ def of_ctr(volume, release):
         ("--device", ("--device", "/dev/full")),
         ("--label", ("--label", "a=b", "--annotation", "c=d")),
         ("--cgroup", ("--cgroup", "/cppvm-e2e/named")),
-        ("--no-pivot", ("--no-pivot",)),
         ("--rootfs-propagation", ("--rootfs-propagation", "shared")),
-        ("--uidmap", ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536"), ("/", "/etc/passwd")),
         ("--with-ns", ("--with-ns", "ipc:/proc/1/ns/ipc")),
     ]  # fmt: skip
     if release != "1.6":

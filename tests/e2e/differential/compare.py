@@ -67,13 +67,15 @@ def assert_alike(sides, cases):
     rules = accepted()
     with ThreadPoolExecutor(len(sides)) as pool:
         theirs, ours = pool.map(lambda side: [side.report(case) for case in cases], sides)
-    same, wrong = 0, []
+    values, differing, wrong = 0, 0, []
     for case, left, right in zip(cases, theirs, ours):
+        values += len(flatten(left))
         found = differences(left, right)
-        same += not found
+        differing += len(found)
         for part, old, new in found:
             if not any(rule.covers(case.name, part) for rule in rules):
                 text = right.get("failure", {}).get("text", "")
                 wrong.append(f"{case.name}: {part}: {old!r} with runc, {new!r} here {text}")
-    print(f"{len(cases)} cases: {same} the same in all, {len(cases) - same} with differences")
+    accepted_ones = differing - len(wrong)
+    print(f"{len(cases)} cases, {values} values: {accepted_ones} differ and may, {len(wrong)} are wrong")
     assert not wrong, f"{len(wrong)} differences:\n" + "\n".join(wrong)

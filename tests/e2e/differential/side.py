@@ -136,7 +136,9 @@ class DockerSide:
 
     def report(self, case):
         command = (SMALL, *(() if case.has_command else (_PROBE,)), *case.looks_at)
-        done = self.engine.run("run", *self.options, *case.options, *command)
+        # The default is the container's id.
+        named = () if case.has_name else ("--hostname", "probed")
+        done = self.engine.run("run", *self.options, *named, *case.options, *command)
         return _report(done.text, done.error, done.code, case)
 
 

@@ -113,7 +113,14 @@ std::vector<Attempt> file_system() {
         {"change_owner",
          [] {
              const int fd = ::open("/tmp/.owner", O_CREAT | O_WRONLY, 0600);
-             return fd < 0 ? errno : without("/tmp/.owner", ::fchown(fd, 1234, 1234));
+             if (fd < 0) {
+                 return errno;
+             }
+             const int error = error_of(::fchown(fd, 1234, 1234));
+             // Given back, or it stays in a directory where only its owner may remove it.
+             static_cast<void>(::fchown(fd, ::geteuid(), ::getegid()));
+             ::unlink("/tmp/.owner");
+             return error;
          }},
         {"set_hostname",
          [] { // to what it is: the namespace may be the machine's

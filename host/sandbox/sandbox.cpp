@@ -45,9 +45,8 @@ Sandbox::Sandbox(
                                                     spec_.config
                                                 ),
       disks_(executor), sockets_(executor, logger_), state_(spec_.identity.sandbox_id()),
-      share_ready_(executor),
-      booted_(executor), machine_gone_(executor), creates_ended_(executor), stopped_(executor),
-      coroutines_(executor, logger_) {
+      share_ready_(executor), booted_(executor), machine_gone_(executor), creates_ended_(executor),
+      stopped_(executor), coroutines_(executor, logger_) {
     creates_ended_.set();
 }
 

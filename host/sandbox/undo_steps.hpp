@@ -17,7 +17,7 @@ enum class UndoStep : unsigned {
     run_poststop_hooks,
 };
 
-inline constexpr unsigned undo_step_count = 6;
+inline constexpr unsigned undo_step_count = 7;
 
 /// For logs.
 std::string_view to_text(UndoStep step) noexcept;

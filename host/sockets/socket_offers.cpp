@@ -26,10 +26,9 @@ std::uint64_t SocketOffers::offer(std::filesystem::path path) {
 }
 
 Awaitable<> SocketOffers::withdraw(std::uint64_t number) {
-    const auto node = offers_.extract(number);
+    auto node = offers_.extract(number);
     if (node) {
-        const auto offer = node.mapped();
-        co_await offer->connections.stop();
+        co_await node.mapped()->connections.stop();
     }
 }
 

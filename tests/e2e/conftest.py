@@ -144,24 +144,6 @@ def world_fixture():
     namespace.close()
 
 
-@pytest.fixture(name="bundle")
-def bundle_fixture(containerd, tmp_path):
-    """A bundle; afterwards nothing of its container may be left."""
-    _ = containerd.release  # set up with it: libvirt, the configuration
-    bundle = ShimBundle(tmp_path, unique_id("raw"), session.config_file() if settings.IS_VM else None)
-    yield bundle
-    print(bundle.log_text())  # shown where the test failed
-    bundle.close()
-    if bundle.daemons() and bundle.path.exists():
-        bundle.delete()
-    # A daemon that was shut down ends by itself; delete left a process behind that makes sure of it.
-    try:
-        wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
-    finally:
-        bundle.kill_daemon()
-    Leftovers(Gone(bundle.path.parent, [bundle.identity])).wait_none()
-
-
 @pytest.fixture(name="task")
 def task_fixture(bundle):
     """The Task service of a started shim that has no container yet."""

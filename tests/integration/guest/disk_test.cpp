@@ -20,8 +20,8 @@ class AgentDiskTest : public AgentTest {
     /// With all that a container wants of a root file system that it cannot change.
     std::filesystem::path make_content() const {
         std::filesystem::path root = agent.make_rootfs("image");
-        for (const char* directory : {"dev", "proc"}) {
-            std::filesystem::create_directory(root / directory);
+        for (const char* name : {"dev", "proc"}) {
+            std::filesystem::create_directory(root / name);
         }
         return root;
     }

@@ -179,7 +179,8 @@ TEST_F(AgentSocketTest, LeavesNothingOfACreateThatFails) {
         const Status twice =
             co_await failure_of(host.create("c1", spec(1), {}, offering({socket(1), socket(1)})));
         EXPECT_THAT(twice.message, ::testing::HasSubstr("sockets/1"));
-        const Status missing = co_await failure_of(host.create("c1", spec(2), {}, offering({socket(1)})));
+        const Status missing =
+            co_await failure_of(host.create("c1", spec(2), {}, offering({socket(1)})));
         EXPECT_THAT(missing.message, ::testing::HasSubstr("sockets/2"));
         co_await host.create("c1", spec(1), {}, offering({socket(1)}));
         co_await end(host);

@@ -31,7 +31,7 @@ StandInSpec spec(int network_namespace = -1) {
 }
 
 // The name is set by the program itself, a moment after exec.
-Awaitable<> wait_until_named(pid_t pid, std::string name = "vm:cppvm-stand") {
+Awaitable<> wait_until_named(pid_t pid, std::string name = "vm:cppvm-standi") {
     auto executor = co_await asio::this_coro::executor;
     while (read_file(proc(pid, "comm"), 100) != name + "\n") {
         co_await asio::post(executor, asio::use_awaitable);

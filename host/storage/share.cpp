@@ -20,8 +20,6 @@ constexpr std::chrono::seconds undo_timeout{5};
 
 const char* kind_of(mode_t mode) {
     switch (mode & S_IFMT) {
-    case S_IFSOCK:
-        return "socket";
     case S_IFIFO:
         return "fifo";
     case S_IFCHR:
@@ -64,15 +62,24 @@ Awaitable<> Share::take_turn() {
     my_turn_.clear();
 }
 
-void Share::warn_of_special_files(
+void Share::review_special_files(
     const ContainerStorage& storage, const std::vector<SourceInfo>& sources
 ) const {
     for (std::size_t i = 0; i < sources.size(); ++i) {
+        const std::string& source = storage.volumes[i].source.native();
+        if (S_ISSOCK(sources[i].mode)) {
+            throw Error(
+                Code::failed_precondition,
+                "volume " + source +
+                    " is a socket of the host; to let containers connect to it, "
+                    "add it to sockets.host_to_guest in the configuration"
+            );
+        }
         if (const char* const kind = kind_of(sources[i].mode)) {
             logger_.warn(
                 "Volume is neither a file nor a directory: the guest cannot reach what is behind "
-                "it (but for sockets in sockets.host_to_guest of the configuration)",
-                {{"source", storage.volumes[i].source.native()}, {"kind", kind}}
+                "it",
+                {{"source", source}, {"kind", kind}}
             );
         }
     }
@@ -90,7 +97,7 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     adding_.insert(&child);
     const ScopeExit forget([&] { adding_.erase(&child); });
     const auto sources = from_message<SourceInfo>(co_await child.receive(deadline));
-    warn_of_special_files(storage, sources);
+    review_special_files(storage, sources);
 
     co_await take_turn();
     const ScopeExit end_turn([this] { my_turn_.set(); });

@@ -30,9 +30,10 @@ struct SharedNames {
 /// One source is shown once to the whole pod, however many containers have it: the guest sees one
 /// inode. While all who have it want it read-only, it is read-only on the host.
 ///
-/// A socket, fifo or device among the volumes is only a name in the guest: nothing on the host is
-/// behind it there (virtiofs carries files). It is bound all the same, with a warning, because
-/// containers often have such a volume without using it.
+/// A fifo or device among the volumes is only a name in the guest: nothing on the host is behind it
+/// there (virtiofs carries files). It is bound all the same, with a warning, because containers
+/// often have such a volume without using it. A socket is refused: what connects to it would hang
+/// on nothing, and there is a way to open it (host/sockets).
 ///
 /// Thread: the loop's only.
 class Share {
@@ -79,7 +80,7 @@ class Share {
     Awaitable<> undo_add(const std::string& id);
     Awaitable<> detach(const std::string& id, Deadline deadline);
     ShareNamespaces namespaces() const noexcept { return {roots_.get(), volumes_.get()}; }
-    void warn_of_special_files(
+    void review_special_files(
         const ContainerStorage& storage, const std::vector<SourceInfo>& sources
     ) const;
 

@@ -100,7 +100,8 @@ def test_socket_that_is_not_opened_leads_nowhere(configured, server, tmp_path):
     runner = configured(sockets={"host_to_guest": [server.path + ".other"]})
     options = bind(server.path, "/run/echo.sock")
     alone = runner.run(*_client("/run/echo.sock"), image=REAL, options=options)
-    assert alone.code != 0 and "/run/echo.sock" in alone.error
+    assert alone.code != 0
+    assert server.path in alone.error and "host_to_guest" in alone.error
     options = bind(tmp_path, "/host")
     in_directory = runner.run(*_client("/host/echo.sock"), image=REAL, options=options)
     assert "ConnectionRefusedError" in in_directory.error

@@ -315,7 +315,20 @@ TEST_F(ShareTest, GivesUpWhatIsUnderWayWhenItIsStopped) {
     });
 }
 
-TEST_F(ShareTest, WarnsOfWhatCannotWorkInAGuest) {
+TEST_F(ShareTest, WarnsOfWhatIsOnlyANameInAGuest) {
+    const std::string fifo = dir / "fifo";
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    with_share([&](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{fifo}, {"/dev/null"}};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_TRUE(log.has("source=" + fifo + " kind=fifo")) << log.text();
+        EXPECT_TRUE(log.has("source=/dev/null kind=device")) << log.text();
+        EXPECT_TRUE(std::filesystem::is_fifo(s.volumes.view(names.volumes.at(0))));
+    });
+}
+
+TEST_F(ShareTest, RefusesASocketOfTheHost) {
     const std::string path = dir / "sock";
     const UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
@@ -324,11 +337,13 @@ TEST_F(ShareTest, WarnsOfWhatCannotWorkInAGuest) {
     ASSERT_EQ(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     with_share([&](OpenShare& s) -> Awaitable<> {
         ContainerStorage storage = container("box");
-        storage.volumes = {{path}, {"/dev/null"}};
-        const SharedNames names = co_await s.share.add_container(storage, soon());
-        EXPECT_TRUE(log.has("source=" + path + " kind=socket")) << log.text();
-        EXPECT_TRUE(log.has("source=/dev/null kind=device")) << log.text();
-        EXPECT_TRUE(std::filesystem::is_socket(s.volumes.view(names.volumes.at(0))));
+        storage.volumes = {{path}};
+        EXPECT_THAT(
+            co_await failure_of(s.share.add_container(storage, soon())),
+            AllOf(HasSubstr(path), HasSubstr("sockets.host_to_guest"))
+        );
+        storage.volumes.clear();
+        co_await s.share.add_container(storage, soon());
     });
 }
 

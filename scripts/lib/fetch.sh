@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Sourced: packages of another Debian suite, without touching the machine's own package sources.
+# Sourced: packages of another Debian suite, without touching the machine's own package sources, and
+# programs from the Go module proxy.
 # shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -39,4 +40,29 @@ fetch_packages() {
     mv "$work/tree" "$directory"
     rm -rf "$work"
     trap - EXIT
+}
+
+# build_go_program CACHED PROGRAM MODULE VERSION PACKAGE [GO BUILD OPTION...]: builds a program from the
+# Go module proxy into the directory CACHED, unless it is there.
+build_go_program() {
+    local cached=$1 program=$2 module=$3 version=$4 package=$5 go
+    shift 5
+    [[ ! -x $cached/$program ]] || return 0
+    go=$("$cppvm_root/scripts/fetch-go")
+    mkdir -p "$cppvm_cache"
+    work=$(mktemp -d "$cached.XXXXXX")
+    trap 'rm -rf "$work"' EXIT
+    # A module of our own that wants it: `go install` would ask for a list of versions.
+    mkdir "$work/module" "$work/bin"
+    printf 'module %s.invalid\n\ngo 1.24\n\nrequire %s v%s\n' "$program" "$module" "$version" \
+        >"$work/module/go.mod"
+    (cd "$work/module" && GOPATH=$work/path GOCACHE=$work/cache GOTOOLCHAIN=auto \
+        GOFLAGS="-modcacherw -mod=mod -buildvcs=false" \
+        retry 3 "$go" build "$@" -o "$work/bin/$program" "$package") >"$work/log" 2>&1 || {
+        tail -n 20 "$work/log" >&2
+        die "building $program $version failed"
+    }
+    "$work/bin/$program" --version >/dev/null || die "the $program that was built does not run"
+    rm -rf "$cached"
+    mv "$work/bin" "$cached"
 }

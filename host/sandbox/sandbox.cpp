@@ -21,7 +21,7 @@ constexpr std::chrono::seconds set_clock_timeout{5};
 constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
-constexpr std::chrono::seconds dial_timeout{10};
+constexpr std::chrono::seconds socket_dial_timeout{10};
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -168,7 +168,7 @@ void Sandbox::join_socket(const agent::v2::Event::SocketConnection& connection) 
             connection.socket(),
             connection.connection(),
             [agent](std::uint64_t number, bool taken) {
-                return agent->open_socket(number, taken, deadline_in(dial_timeout));
+                return agent->open_socket(number, taken, deadline_in(socket_dial_timeout));
             }
         );
     }

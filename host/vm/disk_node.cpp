@@ -12,7 +12,7 @@ namespace cppvm::vm {
 
 namespace {
 
-constexpr const char* directory = "/dev";
+constexpr const char* device_directory = "/dev";
 
 std::string prefix_of(const std::string& domain) {
     return domain + ".";
@@ -23,9 +23,9 @@ std::string prefix_of(const std::string& domain) {
 DiskNode::DiskNode(
     const std::string& domain, const Disk& disk, pid_t qemu, uid_t owner, gid_t group
 )
-    : path_(std::filesystem::path(directory) / (prefix_of(domain) + disk.name)),
+    : path_(std::filesystem::path(device_directory) / (prefix_of(domain) + disk.name)),
       qemus_directory_(
-          open_file("/proc/" + std::to_string(qemu) + "/root" + directory, O_PATH | O_DIRECTORY)
+          open_file("/proc/" + std::to_string(qemu) + "/root" + device_directory, O_PATH | O_DIRECTORY)
       ) {
     const mode_t mode = disk.read_only ? 0400 : 0600;
     ::unlink(path_.c_str());
@@ -45,7 +45,7 @@ DiskNode::~DiskNode() {
 }
 
 void remove_disk_nodes(const std::string& domain) {
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    for (const auto& entry : std::filesystem::directory_iterator(device_directory)) {
         if (entry.path().filename().native().starts_with(prefix_of(domain))) {
             ::unlink(entry.path().c_str());
         }

@@ -12,7 +12,7 @@ namespace cppvm::vm {
 namespace {
 
 // Of libvirtd as root (https://libvirt.org/kbase/debuglogs.html#qemu-log).
-constexpr const char* directory = "/var/log/libvirt/qemu";
+constexpr const char* log_directory = "/var/log/libvirt/qemu";
 constexpr std::size_t max_log_bytes = std::size_t{4} * 1024 * 1024;
 constexpr std::size_t max_message_bytes = 600;
 
@@ -50,7 +50,7 @@ std::string messages_of_qemu(std::string_view log) {
 
 std::string read_messages_of_qemu(const std::string& name) noexcept {
     try {
-        const auto path = std::filesystem::path(directory) / (name + ".log");
+        const auto path = std::filesystem::path(log_directory) / (name + ".log");
         return messages_of_qemu(read_file(path, max_log_bytes));
     } catch (const std::exception&) {
         return "";
@@ -61,7 +61,7 @@ void remove_libvirt_log(const std::string& name) noexcept {
     try {
         // "<name>.log" and rotated ones.
         std::error_code error;
-        for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+        for (const auto& entry : std::filesystem::directory_iterator(log_directory, error)) {
             if (entry.path().filename().native().starts_with(name + ".log")) {
                 ::unlink(entry.path().c_str());
             }

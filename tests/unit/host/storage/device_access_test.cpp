@@ -10,11 +10,11 @@ namespace {
 
 using oci::DeviceRule;
 
-const dev_t device = makedev(7, 3);
+const dev_t loop_device = makedev(7, 3);
 
 /// "rw#": may be read, may be written, is named by its number.
 std::string access(const std::vector<DeviceRule>& rules) {
-    const DeviceAccess found = block_device_access(rules, device);
+    const DeviceAccess found = block_device_access(rules, loop_device);
     return std::string(found.read ? "r" : "-") + (found.write ? "w" : "-") +
            (found.by_number ? "#" : "-");
 }

@@ -85,9 +85,10 @@ void name_after(const char* program) noexcept {
 
 } // namespace
 
-/// `stack`: the number of arguments, then their addresses.
-extern "C" [[noreturn]] void stand_in(const long* stack) noexcept {
-    name_after(stack[0] > 0 ? reinterpret_cast<const char*>(stack[1]) : "");
+/// `stack`: the number of arguments, then their addresses, then a null.
+extern "C" [[noreturn]] void stand_in(const char* const* stack) noexcept {
+    const char* const program = stack[1];
+    name_after(program != nullptr ? program : "");
     for (;;) {
         wait_for_signal(
         ); // every signal that is not ignored ends us; after SIGSTOP, SIGCONT: again

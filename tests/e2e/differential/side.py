@@ -15,6 +15,9 @@ from harness.runner import START_TIMEOUT, Container, bind
 from harness.terminal import Terminal
 
 _PROBE = "/probe"
+_NAMESPACES = ("cgroup", "ipc", "pid", "time", "user", "uts")
+# Whose namespaces a container has that shares the host's.
+_OUTSIDE = "--outside=" + ",".join(os.readlink(f"/proc/self/ns/{kind}") for kind in _NAMESPACES)
 # capability.h: version 2 with the effective flag; CAP_NET_RAW permitted.
 _FILE_CAPABILITIES = struct.pack("<IIIII", 0x02000001, 1 << 13, 0, 0, 0)
 # What ctr puts before an error of the Create call.
@@ -95,7 +98,7 @@ class Side:
         container = Container(self.runner, unique_id())
 
         def edit(spec):
-            spec["process"]["args"] += case.looks_at
+            spec["process"]["args"] += [*case.looks_at, _OUTSIDE]
             if self._pod and not case.alone:
                 spec["annotations"] = _annotations(self._pod.name, "container")
             case.edit(spec)
@@ -122,7 +125,7 @@ class CommandSide:
         self.runner, self.options = runner, (*options, *bind(probe, _PROBE, "ro"))
 
     def report(self, case):
-        command = (_PROBE, *case.looks_at)
+        command = (_PROBE, *case.looks_at, _OUTSIDE)
         done = self.runner.run(*command, options=(*self.options, *case.options))
         return _report(done.text, done.error, done.code, case)
 
@@ -135,7 +138,7 @@ class DockerSide:
         self.options = ("--rm", "--runtime", runtime, "-v", f"{probe}:{_PROBE}:ro")
 
     def report(self, case):
-        command = (SMALL, *(() if case.has_command else (_PROBE,)), *case.looks_at)
+        command = (SMALL, *(() if case.has_command else (_PROBE,)), *case.looks_at, _OUTSIDE)
         # The default is the container's id.
         named = () if case.has_name else ("--hostname", "probed")
         done = self.engine.run("run", *self.options, *named, *case.options, *command)

@@ -23,8 +23,8 @@ std::string octal(mode_t mode) {
 Json describe(const std::string& path, const struct stat& status) {
     if (S_ISLNK(status.st_mode)) {
         std::array<char, PATH_MAX> target{};
-        ::readlink(path.c_str(), target.data(), target.size() - 1);
-        return {{"link", target.data()}};
+        const auto length = ::readlink(path.c_str(), target.data(), target.size() - 1);
+        return {{"link", length < 0 ? error_name(errno) : target.data()}};
     }
     Json result = {{"mode", octal(status.st_mode)}, {"uid", status.st_uid}, {"gid", status.st_gid}};
     if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {

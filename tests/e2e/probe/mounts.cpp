@@ -63,10 +63,12 @@ Json mounts() {
             optional.push_back(word);
         }
         words >> type >> source >> super;
+        // A directory of a tmpfs is one of the host's, too.
+        const bool of_the_kernel = is_of_the_kernel(type) && (type != "tmpfs" || root == "/");
         result[point].push_back(
-            {{"type", is_of_the_kernel(type) ? type : "files"},
+            {{"type", of_the_kernel ? type : "files"},
              {"options", sorted_words(options)},
-             {"super", is_of_the_kernel(type) ? file_system_options(super) : Json::array()},
+             {"super", of_the_kernel ? file_system_options(super) : Json::array()},
              {"propagation", propagation(optional)}}
         );
     }

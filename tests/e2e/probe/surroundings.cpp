@@ -6,6 +6,7 @@
 #include <climits>
 #include <dirent.h>
 #include <fcntl.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -16,12 +17,26 @@ namespace cppvm::probe {
 
 namespace {
 
+/// Before the namespaces of the process that starts containers: "ipc:[4026531839],uts:[…".
+constexpr std::string_view outside_option = "--outside=";
+
 Json strings(char* const* from) {
     Json result = Json::array();
     for (; *from != nullptr; ++from) {
-        result.push_back(*from);
+        if (!std::string_view(*from).starts_with(outside_option)) {
+            result.push_back(*from);
+        }
     }
     return result;
+}
+
+std::string outside_of(const std::vector<char*>& argv) {
+    for (const char* const argument : argv) {
+        if (argument != nullptr && std::string_view(argument).starts_with(outside_option)) {
+            return argument;
+        }
+    }
+    return "";
 }
 
 std::string link_target(const std::string& path) {
@@ -31,20 +46,19 @@ std::string link_target(const std::string& path) {
 }
 
 /// The first namespaces of a machine have fixed numbers (proc_ns.h), but for network and mount.
-std::string namespace_kind(const std::string& type, unsigned long initial) {
-    struct stat status{};
-    if (::stat(("/proc/self/ns/" + type).c_str(), &status) != 0) {
-        return error_name(errno);
-    }
-    return status.st_ino == initial ? "the machine's" : "its own";
+std::string
+namespace_kind(const std::string& type, unsigned long initial, const std::string& outside) {
+    const std::string name = link_target("/proc/self/ns/" + type); // "ipc:[4026531839]"
+    const bool is_first = name == type + ":[" + std::to_string(initial) + "]";
+    return is_first || outside.find(name) != std::string::npos ? "the machine's" : "its own";
 }
 
-Json namespaces() {
+Json namespaces(const std::string& outside) {
     constexpr unsigned long first = 0xEFFFFFFA;
     Json result;
     unsigned long initial = first;
     for (const char* const type : {"time", "cgroup", "pid", "user", "uts", "ipc"}) {
-        result[type] = namespace_kind(type, initial++);
+        result[type] = namespace_kind(type, initial++, outside);
     }
     for (const char* const file : {"uid_map", "gid_map", "setgroups", "timens_offsets"}) {
         result[file] = read_text(std::string("/proc/self/") + file);
@@ -128,7 +142,7 @@ Json surroundings(const std::vector<char*>& argv) {
     result["hostname"] = names.nodename;
     result["domainname"] = names.domainname;
     result["machine"] = names.machine;
-    result["namespaces"] = namespaces();
+    result["namespaces"] = namespaces(outside_of(argv));
     result["sysctls"] = sysctls();
     result["descriptors"] = descriptors();
     result["first"] = {

@@ -24,9 +24,9 @@ DiskNode::DiskNode(
     const std::string& domain, const Disk& disk, pid_t qemu, uid_t owner, gid_t group
 )
     : path_(std::filesystem::path(device_directory) / (prefix_of(domain) + disk.name)),
-      qemus_directory_(
-          open_file("/proc/" + std::to_string(qemu) + "/root" + device_directory, O_PATH | O_DIRECTORY)
-      ) {
+      qemus_directory_(open_file(
+          "/proc/" + std::to_string(qemu) + "/root" + device_directory, O_PATH | O_DIRECTORY
+      )) {
     const mode_t mode = disk.read_only ? 0400 : 0600;
     ::unlink(path_.c_str());
     if (::mknod(path_.c_str(), S_IFBLK | mode, disk.device) != 0) {

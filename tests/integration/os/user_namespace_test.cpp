@@ -20,6 +20,9 @@ class UserNamespaceTest : public ::testing::Test {
         if (::geteuid() != 0) {
             GTEST_SKIP() << "needs root for mappings";
         }
+#if __has_feature(thread_sanitizer)
+        GTEST_SKIP() << "ThreadSanitizer has a thread, with which none may enter a user namespace";
+#endif
     }
 };
 

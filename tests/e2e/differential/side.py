@@ -142,7 +142,10 @@ class DockerSide:
         # The default is the container's id.
         named = () if case.has_name else ("--hostname", "probed")
         done = self.engine.run("run", *self.options, *named, *case.options, *command)
-        return _report(done.text, done.error, done.code, case)
+        report = _report(done.text, done.error, done.code, case)
+        if "surroundings" in report:  # Docker hands them over in any order
+            report["surroundings"]["environment"].sort()
+        return report
 
 
 def _report(text, error, code, case):

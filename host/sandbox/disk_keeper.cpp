@@ -1,7 +1,6 @@
 #include "host/sandbox/disk_keeper.hpp"
 
 #include "common/base/error.hpp"
-#include "common/base/scope_exit.hpp"
 
 #include <algorithm>
 #include <sys/sysmacros.h>
@@ -20,16 +19,7 @@ std::string name_of(const storage::DiskSpec& spec) {
 } // namespace
 
 DiskKeeper::DiskKeeper(const asio::any_io_executor& executor)
-    : executor_(executor), my_turn_(executor) {
-    my_turn_.set();
-}
-
-Awaitable<> DiskKeeper::take_turn() {
-    while (!my_turn_.is_set()) {
-        co_await my_turn_.wait();
-    }
-    my_turn_.clear();
-}
+    : executor_(executor), turn_(executor) {}
 
 DiskKeeper::Disk* DiskKeeper::find(dev_t device) noexcept {
     const auto found = std::ranges::find_if(disks_, [device](const Disk& disk) {
@@ -50,8 +40,7 @@ void DiskKeeper::require_room() const {
 Awaitable<std::string> DiskKeeper::add(
     vm::VirtualMachine& machine, std::string container_id, storage::DiskSpec spec, Deadline deadline
 ) {
-    co_await take_turn();
-    const ScopeExit end_turn([this] { my_turn_.set(); });
+    const Turn::Held turn = co_await turn_.take();
     try {
         Disk* const known = find(spec.device);
         if (known != nullptr) {
@@ -78,8 +67,7 @@ Awaitable<std::string> DiskKeeper::add(
 
 Awaitable<>
 DiskKeeper::remove(vm::VirtualMachine& machine, std::string container_id, Deadline deadline) {
-    co_await take_turn();
-    const ScopeExit end_turn([this] { my_turn_.set(); });
+    const Turn::Held turn = co_await turn_.take();
     for (auto disk = disks_.begin(); disk != disks_.end();) {
         if (disk->users.contains(container_id) && disk->users.size() == 1) {
             co_await machine.detach(disk->serial, deadline);

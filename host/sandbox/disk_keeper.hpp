@@ -1,7 +1,7 @@
 #pragma once
 
 #include "common/async/asio.hpp"
-#include "common/async/event.hpp"
+#include "common/async/turn.hpp"
 #include "host/storage/disk_source.hpp"
 #include "host/vm/virtual_machine.hpp"
 
@@ -47,12 +47,11 @@ class DiskKeeper {
         std::set<std::string> users; ///< containers
     };
 
-    Awaitable<> take_turn();
     Disk* find(dev_t device) noexcept;
     void require_room() const;
 
     asio::any_io_executor executor_;
-    Event my_turn_; ///< one changes the disks at a time
+    Turn turn_; ///< one changes the disks at a time
     unsigned last_number_ = 0;
     std::vector<Disk> disks_;
 };

@@ -40,10 +40,9 @@ Share::Share(
     const asio::any_io_executor& executor, const std::filesystem::path& directory, Logger logger
 )
     : executor_(executor), directory_(std::filesystem::absolute(directory)),
-      logger_(std::move(logger)), my_turn_(executor) {
+      logger_(std::move(logger)), turn_(executor) {
     remove_share_directory(directory_);
     make_directory(directory_, 0700);
-    my_turn_.set();
 }
 
 Share::~Share() {
@@ -53,13 +52,6 @@ Share::~Share() {
 void Share::open(const ShareServers& servers) {
     roots_ = open_namespace(servers.roots);
     volumes_ = open_namespace(servers.volumes);
-}
-
-Awaitable<> Share::take_turn() {
-    while (!my_turn_.is_set()) {
-        co_await my_turn_.wait();
-    }
-    my_turn_.clear();
 }
 
 void Share::review_special_files(
@@ -99,8 +91,7 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     const auto sources = from_message<SourceInfo>(co_await child.receive(deadline));
     review_special_files(storage, sources);
 
-    co_await take_turn();
-    const ScopeExit end_turn([this] { my_turn_.set(); });
+    const Turn::Held turn = co_await turn_.take();
     if (table_.contains(id)) {
         throw Error(Code::already_exists, what + ": it already has storage");
     }
@@ -144,8 +135,7 @@ Awaitable<> Share::detach(const std::string& id, Deadline deadline) {
 }
 
 Awaitable<> Share::remove_container(std::string container_id, Deadline deadline) {
-    co_await take_turn();
-    const ScopeExit end_turn([this] { my_turn_.set(); });
+    const Turn::Held turn = co_await turn_.take();
     co_await detach(container_id, deadline);
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "common/async/event.hpp"
+#include "common/async/turn.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/log/logger.hpp"
 #include "host/storage/container_view.hpp"
@@ -32,8 +32,8 @@ struct SharedNames {
 ///
 /// A fifo or device among the volumes is only a name in the guest: nothing on the host is behind it
 /// there (virtiofs carries files). It is bound all the same, with a warning, because containers
-/// often have such a volume without using it. A socket is refused: what connects to it would hang
-/// on nothing, and there is a way to open it (host/sockets).
+/// often have such a volume without using it. A socket is refused: nothing would ever answer a
+/// connection to it, and there is a way to open it (host/sockets).
 ///
 /// Thread: the loop's only.
 class Share {
@@ -76,7 +76,6 @@ class Share {
     void close() noexcept;
 
   private:
-    Awaitable<> take_turn();
     Awaitable<> undo_add(const std::string& id);
     Awaitable<> detach(const std::string& id, Deadline deadline);
     ShareNamespaces namespaces() const noexcept { return {roots_.get(), volumes_.get()}; }
@@ -90,7 +89,7 @@ class Share {
     UniqueFd roots_; // the servers' mount namespaces
     UniqueFd volumes_;
     VolumeTable table_;
-    Event my_turn_; // one changes the namespaces at a time
+    Turn turn_; // one changes the namespaces at a time
     std::set<ForkedChild*> adding_;
     bool stopped_ = false;
 };

@@ -1,7 +1,6 @@
 #include "host/io/streaming/stream_output.hpp"
 
 #include "common/base/error.hpp"
-#include "common/base/scope_exit.hpp"
 
 #include <utility>
 
@@ -53,15 +52,7 @@ void StreamOutput::on_end(std::optional<Error> failure) noexcept {
 }
 
 Awaitable<> StreamOutput::write(std::span<const std::byte> data) {
-    while (writing_) {
-        turn_.clear();
-        co_await turn_.wait();
-    }
-    writing_ = true;
-    const ScopeExit next([this] {
-        writing_ = false;
-        turn_.set();
-    });
+    const Turn::Held turn = co_await turn_.take();
     co_await write_all(data);
 }
 

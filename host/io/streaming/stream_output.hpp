@@ -1,5 +1,6 @@
 #pragma once
 
+#include "common/async/turn.hpp"
 #include "host/io/output_sink.hpp"
 #include "host/io/streaming/session.hpp"
 #include "host/io/streaming/window.hpp"
@@ -63,8 +64,7 @@ class StreamOutput : private Session::Listener {
     SendWindow window_;
     std::optional<Error> over_; ///< why nothing more can be written
     Event changed_;
-    bool writing_ = false;
-    Event turn_; ///< nobody writes
+    Turn turn_; ///< one writes at a time
     Session session_;
 };
 

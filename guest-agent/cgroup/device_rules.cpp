@@ -1,12 +1,12 @@
 #include "guest-agent/cgroup/device_rules.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/device_match.hpp"
 #include "common/oci/refuse.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <string>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +14,7 @@
 
 namespace cppvm::guest {
 
+using oci::is_any;
 using oci::refuse;
 
 namespace {
@@ -75,10 +76,6 @@ std::int32_t access_of(const std::string& letters, const std::string& path) {
         }
     }
     return access;
-}
-
-bool is_any(const std::optional<std::int64_t>& number) noexcept {
-    return number.value_or(-1) == -1;
 }
 
 std::int32_t number_of(std::int64_t number, const std::string& path) {

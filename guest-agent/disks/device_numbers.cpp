@@ -1,9 +1,9 @@
 #include "guest-agent/disks/device_numbers.hpp"
 
+#include "common/oci/device_match.hpp"
 #include "common/oci/refuse.hpp"
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <sys/sysmacros.h>
 #include <utility>
@@ -11,15 +11,10 @@
 
 namespace cppvm::guest {
 
+using oci::is_any;
+using oci::matches;
+
 namespace {
-
-bool is_any(const std::optional<std::int64_t>& number) {
-    return number.value_or(-1) == -1;
-}
-
-bool matches(const std::optional<std::int64_t>& wanted, unsigned number) {
-    return is_any(wanted) || *wanted == std::int64_t{number};
-}
 
 void add_translated(
     const oci::DeviceRule& rule,

@@ -1,6 +1,7 @@
 #include "host/storage/device_access.hpp"
 
-#include <optional>
+#include "common/oci/device_match.hpp"
+
 #include <string>
 #include <sys/sysmacros.h>
 
@@ -8,21 +9,13 @@ namespace cppvm::storage {
 
 namespace {
 
-bool is_any(const std::optional<std::int64_t>& number) {
-    return number.value_or(-1) == -1;
-}
-
-bool matches(const std::optional<std::int64_t>& wanted, unsigned number) {
-    return is_any(wanted) || *wanted == std::int64_t{number};
-}
-
 bool is_for_all(const oci::DeviceRule& rule) {
     return rule.type.empty() || rule.type == "a";
 }
 
 bool covers(const oci::DeviceRule& rule, dev_t number) {
-    return is_for_all(rule) || (rule.type == "b" && matches(rule.major, major(number)) &&
-                                matches(rule.minor, minor(number)));
+    return is_for_all(rule) || (rule.type == "b" && oci::matches(rule.major, major(number)) &&
+                                oci::matches(rule.minor, minor(number)));
 }
 
 } // namespace
@@ -34,7 +27,7 @@ DeviceAccess block_device_access(std::span<const oci::DeviceRule> rules, dev_t n
             continue;
         }
         const bool all = is_for_all(rule);
-        const bool exact = !all && !is_any(rule.major) && !is_any(rule.minor);
+        const bool exact = !all && !oci::is_any(rule.major) && !oci::is_any(rule.minor);
         const auto change = [&](char letter, bool& allowed) {
             if (all || rule.access.find(letter) != std::string::npos) {
                 allowed = rule.allow;

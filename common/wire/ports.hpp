@@ -28,6 +28,8 @@ inline constexpr const char* guest_volumes_path = "/run/cppvm/share/volumes";
 /// Where the guest mounts root file systems that are disks of its own, each under its disk's serial
 /// number.
 inline constexpr const char* guest_disks_path = "/run/cppvm/share/disks";
+/// The same below the place of the share.
+inline constexpr const char* disks_directory = "disks";
 
 /// Where the agent listens in the place of sockets of the host's, by their numbers
 /// (CreateContainerRequest.sockets): what containers bind-mount then.

@@ -4,6 +4,7 @@
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/oci/container_state.hpp"
+#include "common/wire/ports.hpp"
 #include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
 #include "guest-agent/disks/device_numbers.hpp"
@@ -90,7 +91,7 @@ Awaitable<> Container::set_up_disks() {
         root_disk_.emplace(
             *disks_.root,
             disk,
-            std::filesystem::path(context_.share) / "disks" / disks_.root->serial
+            std::filesystem::path(context_.share) / wire::disks_directory / disks_.root->serial
         );
     }
 }

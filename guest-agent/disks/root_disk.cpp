@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/os/file.hpp"
+#include "guest-agent/setup/file_systems.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/mount_options.hpp"
 
@@ -22,11 +23,11 @@ namespace {
 constexpr std::chrono::milliseconds look_interval(10);
 
 UniqueFd mount_disk(const DiskRequest::Root& request, const Disk& disk) {
-    MountOptions options = parse_mount_options(request.options);
-    if ((options.set & MOUNT_ATTR_RDONLY) != 0) {
-        options.data.emplace_back("ro"); // a read-only disk cannot be opened otherwise
-    }
-    return make_mount(request.type, disk.node, options.data, options.set, "/");
+    oci::Mount mount;
+    mount.destination = "/";
+    mount.type = request.type;
+    mount.source = disk.node;
+    return make_file_system(mount, parse_mount_options(request.options));
 }
 
 // As a mount opens it: refused while one has it (open(2), O_EXCL).

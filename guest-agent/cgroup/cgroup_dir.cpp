@@ -133,15 +133,15 @@ CgroupDir::~CgroupDir() {
 }
 
 std::vector<std::string> CgroupDir::apply(const std::vector<CgroupWrite>& writes) {
-    std::vector<std::string> left_out;
+    std::vector<std::string> unsupported;
     if (writes.empty()) {
-        return left_out;
+        return unsupported;
     }
     const std::string controllers = read_file(path_ / "cgroup.controllers", max_control_file);
     for (const CgroupWrite& one : writes) {
         if (!one.field.empty() && !std::filesystem::exists(path_ / one.file)) {
-            if (left_out.empty() || left_out.back() != one.field) {
-                left_out.push_back(one.field);
+            if (unsupported.empty() || unsupported.back() != one.field) {
+                unsupported.push_back(one.field);
             }
             continue;
         }
@@ -154,7 +154,7 @@ std::vector<std::string> CgroupDir::apply(const std::vector<CgroupWrite>& writes
         }
         write(one);
     }
-    return left_out;
+    return unsupported;
 }
 
 void CgroupDir::write(const CgroupWrite& write) {

@@ -71,7 +71,7 @@ UniqueFd make_input(const std::string& text) {
     return file;
 }
 
-[[noreturn]] void become(
+[[noreturn]] void execute_hook(
     const oci::Hook& hook, const std::vector<std::string>& environment, std::array<int, 3> stdio
 ) {
     ::setsid();
@@ -128,7 +128,7 @@ class HookProcess {
     }
 
     /// The last line that it has written to stderr.
-    std::string last_words() const { return last_line(errors_.text()); }
+    std::string last_error_line() const { return last_line(errors_.text()); }
 
   private:
     HookProcess(
@@ -140,7 +140,7 @@ class HookProcess {
     )
         : output_(std::move(output.read)), errors_(std::move(errors.read)), pid_(::fork()) {
         if (pid_ == 0) {
-            become(hook, environment, {input.get(), output.write.get(), errors.write.get()});
+            execute_hook(hook, environment, {input.get(), output.write.get(), errors.write.get()});
         }
         if (pid_ < 0) {
             throw_errno("fork", "hook");
@@ -174,8 +174,8 @@ void run_hook(
     HookProcess process(hook, state, hook.env.empty() ? environment : hook.env);
     const ChildExit exit = process.wait(deadline_in(oci::time_limit(hook)));
     if (exit.code != 0 || exit.signal != 0) {
-        const std::string words = process.last_words();
-        throw Error(Code::failed_precondition, to_text(exit) + (words.empty() ? "" : ": ") + words);
+        const std::string line = process.last_error_line();
+        throw Error(Code::failed_precondition, to_text(exit) + (line.empty() ? "" : ": ") + line);
     }
 }
 

@@ -89,14 +89,15 @@ Awaitable<> HostSockets::accept(std::shared_ptr<Acceptor> acceptor, std::uint64_
             continue;
         }
         waiting_.emplace(
-            ++last_connection_, Held{number, StreamSocket(std::move(socket)), deadline_in(patience)}
+            ++last_connection_,
+            Held{number, StreamSocket(std::move(socket)), deadline_in(fetch_timeout)}
         );
         come_.set();
         on_waiting_();
     }
 }
 
-// The oldest first: all have the same patience.
+// The oldest first: all have the same time.
 Awaitable<> HostSockets::drop_unwanted() {
     asio::steady_timer timer(executor_);
     for (;;) {

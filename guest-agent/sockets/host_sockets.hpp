@@ -75,7 +75,7 @@ class HostSockets {
     /// No more is accepted while as many wait: containers' own queues fill up then.
     static constexpr std::size_t max_waiting = 64;
     /// A host that does not come for a connection in this time does not want it.
-    static constexpr std::chrono::seconds patience{10};
+    static constexpr std::chrono::seconds fetch_timeout{10};
 
   private:
     using Acceptor = asio::local::stream_protocol::acceptor;

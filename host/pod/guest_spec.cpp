@@ -100,7 +100,7 @@ void drop(std::string& value, const char* path, Paths& unsupported) {
     }
 }
 
-// With runc they have no effect either, but on mounts that are id-mapped.
+// With runc, too, they affect only id-mapped mounts then.
 void drop_unused_mappings(oci::Linux& spec, Paths& unsupported) {
     const bool used =
         std::ranges::any_of(spec.namespaces, [](const auto& item) { return item.type == "user"; });

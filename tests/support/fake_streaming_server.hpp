@@ -105,7 +105,7 @@ class FakeStreamingServer : public ttrpc::Service {
     }
 
     std::set<std::string> known; ///< ids that are taken; empty: all
-    bool silent = false;         ///< takes streams without a word
+    bool silent = false;         ///< accepts streams but never acknowledges them
 
     std::string_view name() const override { return "containerd.services.streaming.v1.Streaming"; }
 

@@ -10,6 +10,8 @@ namespace cppvm::cgroup {
 namespace {
 
 constexpr std::size_t max_file_bytes = 1024UL * 1024;
+// Version 1 says the largest number of bytes in whole pages, version 2 "max".
+constexpr std::uint64_t no_limit_v1 = 1ULL << 62;
 
 std::optional<std::uint64_t> parse(std::string_view text) {
     std::uint64_t value = 0;
@@ -104,6 +106,32 @@ Usage read_usage(
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
     }
     return usage;
+}
+
+std::uint64_t memory_kills(const std::vector<std::filesystem::path>& directories) noexcept {
+    std::uint64_t kills = 0;
+    for (const auto& directory : directories) {
+        for (const char* file : {"memory.events", "memory.oom_control"}) { // version 2, version 1
+            kills += find(read(directory / file), "oom_kill").value_or(0);
+        }
+    }
+    return kills;
+}
+
+std::optional<std::uint64_t> memory_limit(const std::vector<std::filesystem::path>& directories
+) noexcept {
+    std::optional<std::uint64_t> least;
+    for (auto directory : directories) {
+        for (; directory.has_relative_path(); directory = directory.parent_path()) {
+            for (const char* file : {"memory.max", "memory.limit_in_bytes"}) {
+                const auto limit = parse(read(directory / file));
+                if (limit && *limit < no_limit_v1 && (!least || *limit < *least)) {
+                    least = limit;
+                }
+            }
+        }
+    }
+    return least;
 }
 
 } // namespace cppvm::cgroup

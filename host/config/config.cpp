@@ -248,6 +248,12 @@ constexpr Key keys[] = {
      },
      [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.memory_mib); }},
     {"vm",
+     "overhead_mib",
+     [](const Value& v, Config& c) {
+         c.vm.overhead_mib = static_cast<unsigned>(v.number(32, 16LL * 1024));
+     },
+     [](const Config& c) -> Setting { return static_cast<std::int64_t>(c.vm.overhead_mib); }},
+    {"vm",
      "huge_page_mib",
      [](const Value& v, Config& c) {
          c.vm.huge_page_mib = static_cast<unsigned>(v.one_of({0, 2, 1024}));

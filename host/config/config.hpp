@@ -33,7 +33,8 @@ struct Vsock {
 
 struct Vm {
     unsigned vcpus = 1;
-    unsigned memory_mib = 1024;
+    unsigned memory_mib = 1024; ///< of a pod without a memory limit
+    unsigned overhead_mib = 96; ///< what the guest itself needs
     unsigned huge_page_mib = 0; ///< 0: ordinary pages
     std::filesystem::path kernel = "/var/lib/cppvm/vmlinuz";
     std::filesystem::path initramfs = "/var/lib/cppvm/initramfs.img";

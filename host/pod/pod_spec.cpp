@@ -8,7 +8,9 @@
 
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <initializer_list>
+#include <limits>
 #include <utility>
 
 namespace cppvm::pod {
@@ -21,6 +23,9 @@ constexpr std::size_t max_config_bytes = 16UL * 1024 * 1024;
 constexpr const char* group_key = "io.containerd.runc.v2.group";
 constexpr const char* sandbox_key = "io.kubernetes.cri.sandbox-id";
 constexpr const char* type_key = "io.kubernetes.cri.container-type";
+constexpr const char* memory_key = "io.kubernetes.cri.sandbox-memory";
+constexpr const char* quota_key = "io.kubernetes.cri.sandbox-cpu-quota";
+constexpr const char* period_key = "io.kubernetes.cri.sandbox-cpu-period";
 
 /// Where in the document a value is: the keys of the objects that it is in, "" for an array.
 class Place {
@@ -77,8 +82,24 @@ class SpecReader : public nlohmann::json_sax<Json> {
 
     bool null() override { return true; }
     bool boolean(bool /*value*/) override { return true; }
-    bool number_integer(number_integer_t /*value*/) override { return true; }
-    bool number_unsigned(number_unsigned_t /*value*/) override { return true; }
+    bool number_integer(number_integer_t value) override {
+        if (place_.is({"linux", "resources", "memory", "limit"})) {
+            spec.limits.memory_bytes = value;
+        } else if (place_.is({"linux", "resources", "cpu", "quota"})) {
+            spec.limits.cpu_quota_us = value;
+        }
+        return true;
+    }
+    bool number_unsigned(number_unsigned_t value) override {
+        if (place_.is({"linux", "resources", "cpu", "period"})) {
+            spec.limits.cpu_period_us = value;
+            return true;
+        }
+        constexpr auto most = std::numeric_limits<number_integer_t>::max();
+        return number_integer(
+            std::cmp_less(value, most) ? static_cast<number_integer_t>(value) : most
+        );
+    }
     bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
     bool binary(binary_t& /*value*/) override { return true; }
 
@@ -149,6 +170,28 @@ std::string annotation(const PodSpec& spec, const char* key) {
     return found == spec.annotations.end() ? std::string() : found->second;
 }
 
+// A number that is none is as good as none: CRI writes them, and nobody else.
+template <class Number>
+void read_annotation(const PodSpec& spec, const char* key, Number& number) {
+    const std::string text = annotation(spec, key);
+    const char* const end = text.data() + text.size();
+    Number value = 0;
+    const auto result = std::from_chars(text.data(), end, value);
+    if (!text.empty() && result.ec == std::errc{} && result.ptr == end) {
+        number = value;
+    }
+}
+
+/// The container that starts a pod's shim is the pod's pause container, or one of a group: its own
+/// limits say nothing of the others.
+Limits limits_of_pod(const PodSpec& spec) {
+    Limits limits;
+    read_annotation(spec, memory_key, limits.memory_bytes);
+    read_annotation(spec, quota_key, limits.cpu_quota_us);
+    read_annotation(spec, period_key, limits.cpu_period_us);
+    return limits;
+}
+
 } // namespace
 
 PodSpec read_pod_spec(const std::filesystem::path& bundle, const std::string& id) {
@@ -184,6 +227,9 @@ PodSpec parse_pod_spec(std::string_view config, const std::string& name, const s
     if (spec.sandbox_id.empty()) {
         key = sandbox_key;
         spec.sandbox_id = annotation(spec, key);
+    }
+    if (!spec.sandbox_id.empty()) {
+        spec.limits = limits_of_pod(spec);
     }
     if (spec.sandbox_id.empty() || spec.sandbox_id == id) {
         spec.sandbox_id = id;

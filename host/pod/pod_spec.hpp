@@ -2,12 +2,22 @@
 
 #include "host/network/namespace_spec.hpp"
 
+#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <string_view>
 
 namespace cppvm::pod {
+
+/// What a pod may use, in the kernel's units; 0, or less: no limit is said.
+struct Limits {
+    std::int64_t memory_bytes = 0;
+    std::int64_t cpu_quota_us = 0; ///< for each period
+    std::uint64_t cpu_period_us = 0;
+
+    friend bool operator==(const Limits&, const Limits&) = default;
+};
 
 /// What a pod requires of its sandbox; a stand-alone container counts as a pod of one. It is known
 /// before any resource is allocated and does not change when containers are added. Plain data.
@@ -17,6 +27,9 @@ struct PodSpec {
     bool is_member = false;
     std::string cgroups_path; ///< linux.cgroupsPath of the container that starts it; empty: none
     network::NamespaceSpec network;
+    /// A stand-alone container's are its own (linux.resources); those of a pod are what the kubelet
+    /// has told CRI (annotations io.kubernetes.cri.sandbox-memory, -cpu-quota, -cpu-period).
+    Limits limits;
     std::string hostname; ///< empty: none is asked for
     std::map<std::string, std::string> sysctls;
     std::map<std::string, std::string> annotations;

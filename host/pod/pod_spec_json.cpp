@@ -43,6 +43,9 @@ void to_json(nlohmann::json& json, const PodSpec& spec) {
         {"cgroups_path", spec.cgroups_path},
         {"network", name_of(spec.network.kind)},
         {"network_path", spec.network.path.native()},
+        {"memory_bytes", spec.limits.memory_bytes},
+        {"cpu_quota_us", spec.limits.cpu_quota_us},
+        {"cpu_period_us", spec.limits.cpu_period_us},
         {"hostname", spec.hostname},
         {"sysctls", spec.sysctls},
         {"annotations", spec.annotations},
@@ -55,6 +58,9 @@ void from_json(const nlohmann::json& json, PodSpec& spec) {
     json.at("cgroups_path").get_to(spec.cgroups_path);
     spec.network.kind = kind_of(json.at("network").get<std::string>());
     spec.network.path = json.at("network_path").get<std::string>();
+    json.at("memory_bytes").get_to(spec.limits.memory_bytes);
+    json.at("cpu_quota_us").get_to(spec.limits.cpu_quota_us);
+    json.at("cpu_period_us").get_to(spec.limits.cpu_period_us);
     json.at("hostname").get_to(spec.hostname);
     json.at("sysctls").get_to(spec.sysctls);
     json.at("annotations").get_to(spec.annotations);

@@ -45,7 +45,7 @@ NetworkKeeper::NetworkKeeper(
       tap_prefix_(std::move(tap_prefix)), config_(config), opened_(executor), sync_ended_(executor),
       relays_(executor, logger_) {}
 
-Awaitable<> NetworkKeeper::open() {
+Awaitable<> NetworkKeeper::open(unsigned queues) {
     try {
         UniqueFd opened =
             co_await network::open_namespace(executor_, spec_, deadline_in(open_timeout));
@@ -53,7 +53,7 @@ Awaitable<> NetworkKeeper::open() {
             of_the_host_ = std::move(opened);
         } else {
             network_ = std::make_unique<network::PodNetwork>(
-                executor_, std::move(opened), tap_prefix_, config_.vm.vcpus
+                executor_, std::move(opened), tap_prefix_, queues
             );
         }
     } catch (...) {

@@ -37,11 +37,11 @@ class NetworkKeeper {
         const config::Config& config
     );
 
-    /// Opens the namespace. Does not throw, except when cancelled: whoever waits for it hears why
-    /// there is none.
-    Awaitable<> open();
+    /// Opens the namespace; `queues` are those of each NIC. Does not throw, except when cancelled:
+    /// whoever waits for it hears why there is none.
+    Awaitable<> open(unsigned queues);
 
-    /// Nobody need wait any longer: the sandbox is being stopped.
+    /// Nobody need wait any longer: there will be no machine.
     void give_up(std::exception_ptr reason) noexcept;
 
     /// The namespace, for stand-ins; borrowed. Throws: why there is none.

@@ -22,6 +22,10 @@ constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
 constexpr std::chrono::seconds socket_dial_timeout{10};
+constexpr std::uint64_t mib = 1024UL * 1024;
+constexpr const char* lack_of_memory =
+    "the kernel has killed a process of its cgroup for want of memory; raise the pod's limits, or "
+    "overhead.podFixed.memory of its RuntimeClass";
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -55,7 +59,6 @@ Sandbox::~Sandbox() = default;
 void Sandbox::boot() {
     boot_began_ = std::chrono::steady_clock::now();
     coroutines_.spawn("boot", run_boot());
-    coroutines_.spawn("open network namespace", network_.open());
 }
 
 Awaitable<> Sandbox::run_boot() {
@@ -66,9 +69,15 @@ Awaitable<> Sandbox::run_boot() {
     } catch (...) {
         failure = std::current_exception();
     }
+    if (failure && killed_for_memory()) {
+        failure = std::make_exception_ptr(
+            Error(Code::resource_exhausted, to_status(failure).message + "; " + lack_of_memory)
+        );
+    }
     if (failure && !state_.is<SandboxState::Stopping>()) {
         state_.fail(with_context(failure, "boot sandbox " + spec_.identity.sandbox_id()));
         logger_.error("Sandbox did not boot", {{"error", state_.reason()}});
+        network_.give_up(failure);
         share_ready_.set();
         booted_.set();
         // `stop` may cancel this task now that the failure is known; the undo still runs to its
@@ -77,7 +86,22 @@ Awaitable<> Sandbox::run_boot() {
     }
 }
 
+void Sandbox::size_machine() {
+    pod::HostSize host = pod::host_size();
+    if (spec_.memory.limit) {
+        if (const auto limit = spec_.memory.limit()) {
+            host.pod_mib = *limit / mib;
+        }
+    }
+    size_ = pod::size_machine(spec_.pod.limits, spec_.config, host);
+    for (const auto& what : size_.cut) {
+        logger_.warn("The machine is smaller than its pod may be", {{"because", what}});
+    }
+}
+
 Awaitable<> Sandbox::start_machine() {
+    size_machine();
+    coroutines_.spawn("open network namespace", network_.open(size_.vcpus));
     const auto share_dir = spec_.run_dir / "share";
     share_ = std::make_unique<storage::Share>(executor_, share_dir, logger_);
 
@@ -86,8 +110,8 @@ Awaitable<> Sandbox::start_machine() {
     machine.name = spec_.identity.domain_name();
     machine.uuid = spec_.identity.uuid();
     machine.title = spec_.identity.containerd_namespace() + "/" + spec_.identity.sandbox_id();
-    machine.vcpus = vm.vcpus;
-    machine.memory_mib = vm.memory_mib;
+    machine.vcpus = size_.vcpus;
+    machine.memory_mib = size_.memory_mib;
     machine.huge_page_mib = vm.huge_page_mib;
     machine.kernel = vm.kernel;
     machine.initramfs = vm.initramfs;
@@ -208,12 +232,32 @@ void Sandbox::note_boot(const vm::AgentHello& hello) {
     );
 }
 
+bool Sandbox::killed_for_memory() const {
+    return spec_.memory.kills && spec_.memory.kills() > 0;
+}
+
+// Before the exits: containerd takes the reason of an exit from what came before it.
+void Sandbox::report_lack_of_memory() {
+    for (const auto& [id, task] : tasks_) {
+        if (task) {
+            task->report_out_of_memory();
+        }
+    }
+}
+
 // The machine's end is the end of every process in it: closing the connection makes each pending
 // wait fail, which the tasks report as exits.
 Awaitable<> Sandbox::watch_machine() {
     co_await machine_->wait_gone();
-    if (state_.end("it ended by itself")) { // else whoever ends it, or boots it, reports it
-        logger_.warn("The VM has ended", {{"console_tail", machine_->console_tail()}});
+    const bool killed = killed_for_memory();
+    if (killed) {
+        report_lack_of_memory();
+    }
+    const std::string reason = killed ? lack_of_memory : "it ended by itself";
+    if (state_.end(reason)) { // else whoever ends it, or boots it, reports it
+        logger_.warn(
+            "The VM has ended", {{"reason", reason}, {"console_tail", machine_->console_tail()}}
+        );
     }
     machine_gone_.set();
     if (const AgentHandle agent = state_.connection()) {
@@ -314,6 +358,7 @@ TaskEnvironment Sandbox::task_environment() {
         [this](std::string id) { return detach_disks(std::move(id)); },
         [this](std::string reason) { return end_machine(std::move(reason)); },
         [this] { return machine_gone_.wait(); },
+        [this] { return size_.memory_mib; },
         spec_.timeouts,
         sockets_,
         spec_.config.sockets.host_to_guest,

@@ -2,6 +2,7 @@
 
 #include "host/config/config.hpp"
 #include "host/pod/pod_spec.hpp"
+#include "host/pod/sizing.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
 #include "host/sandbox/disk_keeper.hpp"
@@ -12,13 +13,21 @@
 #include "host/sockets/socket_offers.hpp"
 #include "host/vm/virtual_machine.hpp"
 
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 
 namespace cppvm::sandbox {
+
+/// What the pod's cgroup on the host says of memory; empty functions: nothing.
+struct PodMemory {
+    std::function<std::optional<std::uint64_t>()> limit; ///< bytes
+    std::function<std::uint64_t()> kills;                ///< processes killed for want of it
+};
 
 /// What a sandbox is made of. Plain data.
 struct SandboxSpec {
@@ -28,6 +37,7 @@ struct SandboxSpec {
     std::filesystem::path run_dir; ///< exists already, locked by the daemon
     std::filesystem::path stand_in_program;
     Timeouts timeouts = {};
+    PodMemory memory = {};
 };
 
 /// One virtual machine and the containers in it: the owner of everything that exists for a pod.
@@ -75,6 +85,9 @@ class Sandbox {
 
   private:
     Awaitable<> run_boot();
+    void size_machine();
+    bool killed_for_memory() const;
+    void report_lack_of_memory();
     Awaitable<> start_machine();
     void check_protocol(const vm::AgentHello& hello) const;
     Awaitable<> connect_agent();
@@ -104,6 +117,7 @@ class Sandbox {
 
     std::chrono::steady_clock::time_point boot_began_;
     std::vector<BootPhase> boot_phases_;
+    pod::MachineSize size_; ///< once it boots
     NetworkKeeper network_;
     DiskKeeper disks_;
     sockets::SocketOffers sockets_;

@@ -51,10 +51,6 @@ Awaitable<> Task::prepare() {
              return sockets::find_offered(environment_.opened_sockets, source);
          }}
     );
-    if (!guest_spec_.network_path.empty() &&
-        guest_spec_.network_path != environment_.network_path) {
-        guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
-    }
     const storage::SharedNames names = co_await prepare_storage();
     undo_.add(UndoStep::withdraw_sockets);
     offer_sockets();
@@ -65,6 +61,7 @@ Awaitable<> Task::prepare() {
     undo_.add(UndoStep::stop_stand_ins);
     co_await open_view(names);
     network_namespace_ = co_await environment_.network();
+    check_network_path();
     start_stand_in(init_, guest_spec_.spec.process);
     undo_.add(UndoStep::run_poststop_hooks);
     co_await run_create_hooks();
@@ -165,10 +162,22 @@ Awaitable<> Task::create_in_guest() {
         )
     );
     auto unsupported = guest_spec_.unsupported;
+    if (exceeds_machine(guest_spec_.spec.linux_part.resources)) {
+        unsupported.emplace_back("linux.resources.memory.limit, beyond its machine's memory");
+    }
     unsupported.insert(
         unsupported.end(), response.unsupported().begin(), response.unsupported().end()
     );
     report_unsupported(*init_, unsupported);
+}
+
+// CRI names the pod's namespace in each container by the pid of the first one's stand-in.
+void Task::check_network_path() {
+    const auto& path = guest_spec_.network_path;
+    if (!path.empty() && path != environment_.network_path &&
+        !is_namespace(path, network_namespace_)) {
+        guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
+    }
 }
 
 void Task::offer_sockets() {

@@ -57,6 +57,7 @@ struct TaskEnvironment {
     std::function<Awaitable<>(std::string reason)> end_machine;
     /// Until nothing runs in the VM, which the sandbox ensures if the connection to it is lost.
     std::function<Awaitable<>()> machine_gone;
+    std::function<unsigned()> memory_mib; ///< of the machine, once there is an agent
     Timeouts timeouts;
     sockets::SocketOffers& sockets;
     std::vector<std::filesystem::path> opened_sockets; ///< [sockets] host_to_guest
@@ -149,6 +150,7 @@ class Task {
     Awaitable<> prepare();
     Awaitable<storage::SharedNames> prepare_storage();
     oci::ContainerState hook_state(std::string status) const;
+    void check_network_path();
     void offer_sockets();
     void add_sockets(agent::v2::CreateContainerRequest& request) const;
     Awaitable<> withdraw_sockets();
@@ -177,6 +179,7 @@ class Task {
 
     // task_limits.cpp
     Awaitable<> freeze(bool frozen);
+    bool exceeds_machine(const oci::Resources& resources) const;
 
     // task_exit.cpp
     Awaitable<> watch_init();

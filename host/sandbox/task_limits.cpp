@@ -12,8 +12,14 @@ namespace {
 
 // A guest may report what it likes.
 constexpr std::chrono::seconds out_of_memory_interval{1};
+constexpr std::int64_t mib = 1024L * 1024;
 
 } // namespace
+
+bool Task::exceeds_machine(const oci::Resources& resources) const {
+    return resources.memory.limit.value_or(0) / mib >
+           static_cast<std::int64_t>(environment_.memory_mib());
+}
 
 Awaitable<> Task::freeze(bool frozen) {
     agent::v2::FreezeRequest request;
@@ -57,10 +63,19 @@ Awaitable<> Task::update(std::string resources) {
     try {
         pod::GuestResources translated = pod::make_guest_resources(resources);
         unsupported = std::move(translated.unsupported);
+        const AgentHandle agent = co_await environment_.agent();
+        if (exceeds_machine(translated.resources)) {
+            throw Error(
+                Code::failed_precondition,
+                "linux.resources.memory.limit is more than the " +
+                    std::to_string(environment_.memory_mib()) +
+                    " MiB of its machine, which cannot grow: recreate it with the limit that it "
+                    "needs"
+            );
+        }
         agent::v2::UpdateContainerRequest request;
         request.set_container_id(spec_.id);
         request.set_resources(oci::write_resources(translated.resources));
-        const AgentHandle agent = co_await environment_.agent();
         const auto response = co_await agent->call(
             &agent::v2::AgentClient::update_container,
             std::move(request),

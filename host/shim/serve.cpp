@@ -7,6 +7,8 @@
 #include "host/api/control_service.hpp"
 #include "host/api/event_publisher.hpp"
 #include "host/api/task_service.hpp"
+#include "host/cgroup/sandbox_cgroup.hpp"
+#include "host/cgroup/usage.hpp"
 #include "host/rundir/description.hpp"
 #include "host/sandbox/sandbox.hpp"
 #include "host/shim/ending_signals.hpp"
@@ -27,6 +29,9 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
     sandbox::SandboxSpec result{
         spec.identity, spec.pod, spec.config, spec.run_dir, spec.stand_in_program
     };
+    const std::string name = spec.identity.domain_name(); // its cgroup's, too
+    result.memory.limit = [name] { return cgroup::memory_limit(cgroup::own_cgroups(name)); };
+    result.memory.kills = [name] { return cgroup::memory_kills(cgroup::own_cgroups(name)); };
     result.timeouts.kill = spec.config.vm.kill_timeout;
     return result;
 }

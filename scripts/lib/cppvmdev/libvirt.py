@@ -33,8 +33,15 @@ def domains():
 
 
 def running(name):
-    """The daemon of that name, or None."""
-    return next((p for p in processes.everything() if p.comm == name), None)
+    """The daemon of that name, or None; one in another mount namespace has a /run of its own."""
+    return next((p for p in processes.everything() if p.comm == name and _is_near(p.pid)), None)
+
+
+def _is_near(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return False
 
 
 class LibvirtDaemons:

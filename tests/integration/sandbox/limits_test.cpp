@@ -2,6 +2,8 @@
 
 #include "tests/integration/sandbox/sandbox_fixture.hpp"
 
+#include <gmock/gmock.h>
+
 #include <csignal>
 
 namespace cppvm::sandbox {
@@ -78,6 +80,36 @@ TEST_F(TaskLimitsTest, UpdatesLimitsWithoutThoseOfTheHost) {
         co_await c1->wait("");
         const Status late = co_await status_of(c1->update("{}"));
         EXPECT_EQ(late.code, Code::failed_precondition);
+    });
+}
+
+TEST_F(TaskLimitsTest, RefusesMoreMemoryThanTheMachineHas) {
+    SandboxSpec spec = sandbox_spec();
+    spec.pod.limits.memory_bytes = 256L << 20;
+    with_sandbox(std::move(spec), [this](Bench& bench) -> Awaitable<> {
+        const auto c1 = co_await running(bench);
+        EXPECT_EQ(bench.hypervisor.spec.memory_mib, 256U + 96 + 4);
+        const Status more = co_await status_of(c1->update(R"({"memory":{"limit":1073741824}})"));
+        EXPECT_EQ(more.code, Code::failed_precondition);
+        EXPECT_EQ(
+            more.message,
+            "update container c1: linux.resources.memory.limit is more than the 356 "
+            "MiB of its machine, which cannot grow: recreate it with the limit that it needs"
+        );
+        EXPECT_EQ(bench.hypervisor.agent.resources, "");
+        co_await c1->update(R"({"memory":{"limit":268435456}})");
+        co_await c1->update(R"({"memory":{"limit":-1}})");
+    });
+}
+
+TEST_F(TaskLimitsTest, DoesNotBootAMachineThatIsTooSmall) {
+    SandboxSpec spec = sandbox_spec();
+    spec.config.vm.memory_mib = 64;
+    with_sandbox(std::move(spec), [this](Bench& bench) -> Awaitable<> {
+        bench.sandbox.boot();
+        const Status small = co_await status_of(bench.sandbox.create(container("c1")));
+        EXPECT_THAT(small.message, ::testing::HasSubstr("its guest alone needs 96 MiB"));
+        EXPECT_TRUE(bench.hypervisor.spec.name.empty());
     });
 }
 

@@ -3,11 +3,15 @@
 
 #include "tests/integration/sandbox/sandbox_fixture.hpp"
 
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <csignal>
 
 namespace cppvm::sandbox {
 namespace {
+
+using ::testing::HasSubstr;
 
 class MachineEndTest : public SandboxTest {
   protected:
@@ -58,6 +62,27 @@ TEST_F(MachineEndTest, ALostConnectionIsTheEndOfTheMachineAndThenOfItsProcesses)
             "agent "
             "is lost: nobody listens; recreate the pod or container"
         );
+        co_await bench.sandbox.remove("c1", "");
+    });
+}
+
+TEST_F(MachineEndTest, AMachineThatIsKilledForMemoryIsReportedAsSuch) {
+    SandboxSpec spec = quick_spec();
+    std::uint64_t kills = 0;
+    spec.memory.kills = [&kills] { return kills; };
+    with_sandbox(std::move(spec), [&](Bench& bench) -> Awaitable<> {
+        const auto c1 = co_await start_container(bench);
+        kills = 1;
+        bench.hypervisor.kill_machine();
+        const Exit exit = co_await c1->wait("");
+        EXPECT_EQ(exit.status, 137U);
+        EXPECT_EQ(count(bench, "oom c1"), 1);
+        EXPECT_LT(
+            std::ranges::find(bench.events.lines, "oom c1"),
+            std::ranges::find(bench.events.lines, "exit c1 137")
+        );
+        const Status create = co_await status_of(bench.sandbox.create(container("c2")));
+        EXPECT_THAT(create.message, HasSubstr("killed a process of its cgroup for want of memory"));
         co_await bench.sandbox.remove("c1", "");
     });
 }

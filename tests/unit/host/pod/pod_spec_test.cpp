@@ -134,6 +134,49 @@ TEST(PodSpecTest, LooksOnlyAtTheAnnotationsOfTheTopLevel) {
     );
 }
 
+TEST(PodSpecTest, TellsTheLimitsOfAStandAloneContainer) {
+    const std::string resources =
+        R"("linux": {"resources": {"memory": {"limit": 1048576, "swap": 5},
+            "cpu": {"quota": 150000, "period": 50000, "shares": 9}, "pids": {"limit": 7}}})";
+    EXPECT_EQ(pod_of("{" + resources + "}").limits, (Limits{1048576, 150000, 50000}));
+    EXPECT_EQ(pod_of(R"({"limit": 5, "linux": {"resources": null}})").limits, Limits());
+    EXPECT_EQ(
+        pod_of(R"({"linux": {"resources": {"memory": {"limit": -1}, "cpu": {"quota": -1}}}})")
+            .limits,
+        (Limits{-1, -1, 0})
+    );
+    EXPECT_EQ(
+        pod_of(R"({"linux": {"resources": {"memory": {"limit": 18446744073709551615}}}})")
+            .limits.memory_bytes,
+        INT64_MAX
+    );
+}
+
+TEST(PodSpecTest, TellsThePodsLimitsInsteadOfItsFirstContainers) {
+    const std::string own =
+        R"("linux": {"resources": {"memory": {"limit": 5}, "cpu": {"quota": 6}}})";
+    const auto with = [&](const std::string& annotations) {
+        return pod_of(
+                   R"({"annotations": {"io.kubernetes.cri.sandbox-id": "me", )" + annotations +
+                   "}, " + own + "}"
+        )
+            .limits;
+    };
+    EXPECT_EQ(with(R"("io.kubernetes.cri.container-type": "sandbox")"), Limits());
+    EXPECT_EQ(
+        with(R"("io.kubernetes.cri.sandbox-memory": "268435456",
+                "io.kubernetes.cri.sandbox-cpu-quota": "200000",
+                "io.kubernetes.cri.sandbox-cpu-period": "100000")"),
+        (Limits{268435456, 200000, 100000})
+    );
+    EXPECT_EQ(
+        with(R"("io.kubernetes.cri.sandbox-memory": "1Gi",
+                "io.kubernetes.cri.sandbox-cpu-quota": "-1",
+                "io.kubernetes.cri.sandbox-cpu-period": "99999999999999999999")"),
+        (Limits{0, -1, 0})
+    );
+}
+
 TEST(PodSpecTest, NamesFileAndPlaceOfBrokenJson) {
     EXPECT_THAT(error_of("{\"a\": x}"), HasSubstr("config.json: not valid JSON at byte 7"));
     EXPECT_THAT(error_of(""), HasSubstr("config.json: not valid JSON at byte 1"));

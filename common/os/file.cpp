@@ -123,6 +123,13 @@ void make_directories(const std::filesystem::path& path, mode_t mode) {
     }
 }
 
+bool is_same_file(const std::filesystem::path& path, int fd) noexcept {
+    struct stat named{};
+    struct stat open{};
+    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &open) == 0 &&
+           named.st_dev == open.st_dev && named.st_ino == open.st_ino;
+}
+
 void set_nonblocking(int fd, bool on) {
     const int flags = ::fcntl(fd, F_GETFL);
     if (flags < 0 || ::fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) != 0) {

@@ -39,6 +39,10 @@ void make_directory(const std::filesystem::path& path, mode_t mode);
 /// The same for each directory of `path` that is missing.
 void make_directories(const std::filesystem::path& path, mode_t mode);
 
+/// Whether `path`, followed where it is a link, leads to what `fd` is open at; false where nothing
+/// is there.
+bool is_same_file(const std::filesystem::path& path, int fd) noexcept;
+
 /// O_NONBLOCK on or off. Throws: Error.
 void set_nonblocking(int fd, bool on);
 

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/nsfs.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 namespace cppvm {
 
@@ -17,13 +16,6 @@ int namespace_type(int fd) noexcept {
 int namespace_type_at(const std::filesystem::path& path) {
     // Not blocking: it may be a fifo.
     return namespace_type(open_file(path, O_RDONLY | O_NONBLOCK).get());
-}
-
-bool is_namespace(const std::filesystem::path& path, int fd) noexcept {
-    struct stat named{};
-    struct stat open{};
-    return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &open) == 0 &&
-           named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
 } // namespace cppvm

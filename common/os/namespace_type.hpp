@@ -11,7 +11,4 @@ int namespace_type(int fd) noexcept;
 /// The same of a path. Throws: Error naming it if it cannot be opened.
 int namespace_type_at(const std::filesystem::path& path);
 
-/// Whether `path` names the namespace that `fd` is open at; false where nothing is there.
-bool is_namespace(const std::filesystem::path& path, int fd) noexcept;
-
 } // namespace cppvm

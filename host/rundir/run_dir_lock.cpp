@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <thread>
 
 namespace cppvm {
@@ -19,15 +18,6 @@ namespace {
 constexpr const char* lock_name = "lock";
 constexpr const char* daemon_pid_name = "daemon.pid";
 constexpr const char* ending_name = "ending";
-
-// A directory that `remove` has unlinked may still be locked by number: only the lock file that the
-// name leads to counts.
-bool is_current(int fd, const std::filesystem::path& path) {
-    struct stat ours{};
-    struct stat named{};
-    return ::fstat(fd, &ours) == 0 && ::stat(path.c_str(), &named) == 0 &&
-           ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
-}
 
 bool is_missing(const Error& error) {
     return error.cause().value() == ENOENT || error.cause().value() == ENOTDIR;
@@ -88,7 +78,9 @@ std::optional<RunDirLock> RunDirLock::take(
         if (!lock_within(fd.get(), left_until(deadline), path)) {
             return std::nullopt;
         }
-        if (is_current(fd.get(), path)) {
+        // A directory that `remove` has unlinked may still be locked by number: only the lock file
+        // that the name leads to counts.
+        if (is_same_file(path, fd.get())) {
             return RunDirLock(run_dir, std::move(fd));
         }
     }

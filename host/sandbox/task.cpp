@@ -5,6 +5,7 @@
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/oci/spec_json.hpp"
+#include "common/os/file.hpp"
 #include "common/os/namespace_type.hpp"
 #include "common/wire/ports.hpp"
 #include "host/sockets/offered_sockets.hpp"
@@ -175,7 +176,7 @@ Awaitable<> Task::create_in_guest() {
 void Task::check_network_path() {
     const auto& path = guest_spec_.network_path;
     if (!path.empty() && path != environment_.network_path &&
-        !is_namespace(path, network_namespace_)) {
+        !is_same_file(path, network_namespace_)) {
         guest_spec_.unsupported.emplace_back("linux.namespaces[network].path");
     }
 }

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cppvm::shim {
@@ -58,16 +57,10 @@ std::string receive_message(int fd, std::chrono::milliseconds timeout) {
 // This program by name, so that it is found by name in a list of processes; by /proc if its file
 // was replaced or removed since it started.
 std::string this_program() {
-    std::string link = "/proc/self/exe";
+    const std::string link = "/proc/self/exe";
     std::error_code error;
     const std::filesystem::path path = std::filesystem::read_symlink(link, error);
-    struct stat ours{};
-    struct stat named{};
-    if (!error && ::stat(link.c_str(), &ours) == 0 && ::stat(path.c_str(), &named) == 0 &&
-        ours.st_dev == named.st_dev && ours.st_ino == named.st_ino) {
-        return path.native();
-    }
-    return link;
+    return !error && std::filesystem::equivalent(link, path, error) ? path.native() : link;
 }
 
 } // namespace

@@ -72,5 +72,13 @@ TEST_F(FileTest, OpensWithinItsDirectoryAlone) {
     EXPECT_TRUE(open_resolved(directory.get(), "up", O_PATH, RESOLVE_IN_ROOT));
 }
 
+TEST_F(FileTest, KnowsAFileByAnyOfItsNames) {
+    const UniqueFd network = open_file("/proc/self/ns/net", O_RDONLY);
+    EXPECT_TRUE(is_same_file("/proc/thread-self/ns/net", network.get()));
+    EXPECT_FALSE(is_same_file("/proc/self/ns/uts", network.get()));
+    EXPECT_FALSE(is_same_file("/proc/self/ns/none", network.get()));
+    EXPECT_FALSE(is_same_file("/proc/self/ns/net", -1));
+}
+
 } // namespace
 } // namespace cppvm

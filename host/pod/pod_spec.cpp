@@ -177,7 +177,7 @@ void read_annotation(const PodSpec& spec, const char* key, Number& number) {
     const char* const end = text.data() + text.size();
     Number value = 0;
     const auto result = std::from_chars(text.data(), end, value);
-    if (!text.empty() && result.ec == std::errc{} && result.ptr == end) {
+    if (result.ec == std::errc{} && result.ptr == end) {
         number = value;
     }
 }

@@ -61,23 +61,25 @@ void require_room(const config::Config& config, const HostSize& host) {
             "pod's cgroup may use " + std::to_string(*host.pod_mib) +
                 " MiB of memory: a machine takes " + std::to_string(overhead) +
                 " MiB before its containers run; set overhead.podFixed.memory of the RuntimeClass "
-                "to "
-                "that much"
+                "to that much"
         );
     }
 }
 
 } // namespace
 
-HostSize host_size() {
+HostSize host_size(std::optional<std::uint64_t> pod_bytes) {
     const long pages = ::sysconf(_SC_PHYS_PAGES);
     const long page = ::sysconf(_SC_PAGESIZE);
     const long online = ::sysconf(_SC_NPROCESSORS_ONLN);
-    return {
-        static_cast<unsigned>(std::max(online, 1L)),
-        static_cast<std::uint64_t>(std::max(pages, 0L)) * static_cast<std::uint64_t>(page) / mib,
-        {},
-    };
+    HostSize size;
+    size.processors = static_cast<unsigned>(std::max(online, 1L));
+    size.memory_mib =
+        static_cast<std::uint64_t>(std::max(pages, 0L)) * static_cast<std::uint64_t>(page) / mib;
+    if (pod_bytes) {
+        size.pod_mib = *pod_bytes / mib;
+    }
+    return size;
 }
 
 MachineSize size_machine(const Limits& limits, const config::Config& config, const HostSize& host) {
@@ -85,22 +87,20 @@ MachineSize size_machine(const Limits& limits, const config::Config& config, con
     const config::Vm& vm = config.vm;
     MachineSize size;
     size.vcpus = processors(limits, vm, host);
-    if (limits.memory_bytes <= 0) {
-        require_bootable(vm.memory_mib, vm);
-        size.memory_mib = vm.memory_mib;
-        return size;
+    std::uint64_t memory_mib = vm.memory_mib;
+    if (limits.memory_bytes > 0) {
+        const auto limit = divide_up(static_cast<std::uint64_t>(limits.memory_bytes), mib);
+        const auto wanted = limit + vm.overhead_mib + limit / pages_per_record_page;
+        memory_mib = whole_pages(wanted, host.memory_mib, vm.huge_page_mib);
+        if (memory_mib < wanted) {
+            size.cut.push_back(
+                "memory limit of " + std::to_string(limit) + " MiB: the host has " +
+                std::to_string(host.memory_mib) + " MiB"
+            );
+        }
     }
-    const auto limit = divide_up(static_cast<std::uint64_t>(limits.memory_bytes), mib);
-    const auto wanted = limit + vm.overhead_mib + limit / pages_per_record_page;
-    const auto given = whole_pages(wanted, host.memory_mib, vm.huge_page_mib);
-    if (given < wanted) {
-        size.cut.push_back(
-            "memory limit of " + std::to_string(limit) + " MiB: the host has " +
-            std::to_string(host.memory_mib) + " MiB"
-        );
-    }
-    require_bootable(given, vm);
-    size.memory_mib = static_cast<unsigned>(given);
+    require_bootable(memory_mib, vm);
+    size.memory_mib = static_cast<unsigned>(memory_mib);
     return size;
 }
 

@@ -22,7 +22,6 @@ constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
 constexpr std::chrono::seconds socket_dial_timeout{10};
-constexpr std::uint64_t mib = 1024UL * 1024;
 constexpr const char* lack_of_memory =
     "the kernel has killed a process of its cgroup for want of memory; raise the pod's limits, or "
     "overhead.podFixed.memory of its RuntimeClass";
@@ -87,13 +86,8 @@ Awaitable<> Sandbox::run_boot() {
 }
 
 void Sandbox::size_machine() {
-    pod::HostSize host = pod::host_size();
-    if (spec_.memory.limit) {
-        if (const auto limit = spec_.memory.limit()) {
-            host.pod_mib = *limit / mib;
-        }
-    }
-    size_ = pod::size_machine(spec_.pod.limits, spec_.config, host);
+    const auto limit = spec_.memory.limit ? spec_.memory.limit() : std::nullopt;
+    size_ = pod::size_machine(spec_.pod.limits, spec_.config, pod::host_size(limit));
     for (const auto& what : size_.cut) {
         logger_.warn("The machine is smaller than its pod may be", {{"because", what}});
     }

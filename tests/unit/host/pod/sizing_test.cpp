@@ -99,8 +99,7 @@ TEST(SizingTest, RefusesAPodWhoseCgroupHasNoRoomForAMachine) {
     EXPECT_EQ(
         error_of(config, {8, 16384, 122}),
         "pod's cgroup may use 122 MiB of memory: a machine takes 123 MiB before its containers "
-        "run; "
-        "set overhead.podFixed.memory of the RuntimeClass to that much"
+        "run; set overhead.podFixed.memory of the RuntimeClass to that much"
     );
     EXPECT_EQ(error_of(config, {8, 16384, 123}), "");
     config.hypervisor.acceleration = "emulation";

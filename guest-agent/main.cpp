@@ -3,6 +3,7 @@
 #include "guest-agent/boot/machine.hpp"
 #include "guest-agent/boot/process_environment.hpp"
 #include "guest-agent/service/agent.hpp"
+#include "guest-agent/setup/pod_init.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -112,6 +113,9 @@ int main(int argc, char** argv) {
     if (argc == 2 && std::string_view(argv[1]) == "-v") {
         std::printf("cppvm-agent %s\n", std::string(build_id()).c_str());
         return 0;
+    }
+    if (argc == 2 && std::string_view(argv[1]) == pod_init_option) {
+        run_pod_init();
     }
     // The kernel passes words of its command line that it does not know as arguments, so a virtual
     // machine is told by what only a process is given.

@@ -14,7 +14,7 @@ inline constexpr std::uint32_t host_cid = 2;
 /// Version of everything between host and agent (this folder, proto/cppvm/agent.proto): the two
 /// work together if and only if it is the same. Raised by every change that the other side could
 /// misread.
-inline constexpr std::uint32_t protocol_version = 5;
+inline constexpr std::uint32_t protocol_version = 6;
 
 /// Where the guest mounts the pod's two virtiofs exports, with their tags: root file systems, of
 /// which only the guest changes anything, and volumes, which the host changes too. Both hold what
@@ -37,6 +37,12 @@ inline constexpr const char* guest_sockets_path = "/run/cppvm/share/sockets";
 /// The same below the place of the share.
 inline constexpr const char* sockets_directory = "sockets";
 
+/// The file system of POSIX shared memory that containers of a pod have in common, as
+/// ConfigurePodRequest asked for it.
+inline constexpr const char* guest_shm_path = "/run/cppvm/share/shm";
+/// The same below the place of the share.
+inline constexpr const char* shm_directory = "shm";
+
 /// Type of a bind mount of one of them over a socket in a directory that is mounted: only if that
 /// is still there, or the mount would leave a file of this name in the host's directory.
 inline constexpr const char* socket_mount_type = "cppvm-socket";
@@ -48,6 +54,9 @@ inline constexpr const char* device_mount_type = "cppvm-device";
 /// How the path of a namespace in a spec begins that is another container's of the same machine:
 /// then comes that container's id.
 inline constexpr std::string_view container_prefix = "container:";
+
+/// The path of a pid namespace in a spec that is the pod's own, which no container has begun.
+inline constexpr std::string_view pod_namespace = "pod";
 
 /// Kernel command line: the host's port for hello. Absent: the agent waits to be dialled.
 inline constexpr const char* boot_port_key = "cppvm.boot_port";

@@ -10,6 +10,7 @@
 #include "guest-agent/disks/find_disk.hpp"
 #include "guest-agent/network/configure.hpp"
 #include "guest-agent/network/loopback.hpp"
+#include "guest-agent/setup/sysctl.hpp"
 
 #include <array>
 #include <cerrno>
@@ -237,6 +238,15 @@ void Machine::change_clock(const ClockChange& change) {
     if (::clock_adjtime(CLOCK_REALTIME, &words) < 0) {
         throw_errno("change", "clock");
     }
+}
+
+void Machine::configure_pod(
+    const std::string& hostname, const std::map<std::string, std::string>& sysctls
+) {
+    if (!hostname.empty() && ::sethostname(hostname.data(), hostname.size()) != 0) {
+        throw_errno("set hostname", hostname.substr(0, 128));
+    }
+    write_sysctls(sysctls, 0);
 }
 
 // The modules only now: most machines of a host may have no NIC.

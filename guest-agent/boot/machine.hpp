@@ -25,6 +25,9 @@ class Machine : public Environment {
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return phases_; }
     void change_clock(const ClockChange& change) override;
+    void configure_pod(
+        const std::string& hostname, const std::map<std::string, std::string>& sysctls
+    ) override;
     Awaitable<std::vector<std::string>>
     set_network(network::State wanted, Deadline deadline) override;
     Awaitable<Disk> find_disk(std::string serial, Deadline deadline) override;

@@ -25,6 +25,7 @@ class ProcessEnvironment : public Environment {
     Awaitable<std::optional<StreamSocket>> dial_host() override;
     std::vector<BootPhase> phases() const override { return {}; }
     void change_clock(const ClockChange&) override {}
+    void configure_pod(const std::string&, const std::map<std::string, std::string>&) override {}
     Awaitable<std::vector<std::string>> set_network(network::State, Deadline) override {
         co_return std::vector<std::string>();
     }

@@ -43,7 +43,7 @@ Container::Container(const ContainerContext& context, ContainerSpec spec)
     : context_(context), id_(std::move(spec.id)), spec_(std::move(spec.oci)),
       disks_(std::move(spec.disks)), socket_specs_(std::move(spec.sockets)),
       bundle_(std::move(spec.bundle)), joined_(std::move(spec.joined)),
-      namespaces_(namespace_flags(spec_.linux_part)),
+      pod_init_(std::move(spec.pod_init)), namespaces_(namespace_flags(spec_.linux_part)),
       owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
       execs_ended_(context_.executor), state_(id_), watches_(context_.executor, context_.logger),
@@ -472,6 +472,7 @@ Awaitable<> Container::undo() {
     co_await tasks_.join();
     execs_.clear();
     sockets_.clear();
+    pod_init_.reset();
     co_await close_root_disk();
 }
 

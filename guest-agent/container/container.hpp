@@ -7,6 +7,7 @@
 #include "guest-agent/cgroup/event_file.hpp"
 #include "guest-agent/cgroup/stats.hpp"
 #include "guest-agent/container/container_state.hpp"
+#include "guest-agent/container/pod.hpp"
 #include "guest-agent/container/process.hpp"
 #include "guest-agent/disks/root_disk.hpp"
 #include "guest-agent/sockets/host_sockets.hpp"
@@ -28,6 +29,7 @@ struct ContainerContext {
     Reaper& reaper;
     StdioTable& stdio;
     HostSockets& sockets;
+    Pod& pod;
     std::string share;                 ///< where the host's files are
     std::filesystem::path cgroup_root; ///< cgroup v2
     /// Called when the kernel has killed a process of that container for a memory limit; once for
@@ -46,6 +48,7 @@ struct ContainerSpec {
     std::vector<HostSocketSpec> sockets; ///< of the host's, that its spec mounts
     std::string bundle;                  ///< as the host calls it, for hooks
     std::vector<JoinedNamespace> joined; ///< other containers' that it lives in
+    std::shared_ptr<PodInit> pod_init;   ///< if it lives in the pod's pid namespace
 };
 
 struct ProcessEntry {
@@ -145,6 +148,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::optional<RootDisk> root_disk_;
     std::string bundle_;
     std::vector<JoinedNamespace> joined_; ///< until it has been made
+    std::shared_ptr<PodInit> pod_init_;   ///< keeps the pod's pid namespace
     std::uint64_t namespaces_ = 0;        ///< those that its init does not share with the agent
     bool owns_pid_namespace_ = false;
     std::vector<std::string> unsupported_;

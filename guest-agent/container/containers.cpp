@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <fcntl.h>
 
 namespace cppvm::guest {
 
@@ -24,6 +25,14 @@ void require_valid_id(const std::string& id, const char* what) {
                 "': must be 1 to 128 letters, digits, '.', '_' or '-', and not start with '.'"
         );
     }
+}
+
+UniqueFd copy_of(int pidfd) {
+    UniqueFd copy(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
+    if (!copy) {
+        throw_errno("copy a descriptor of", "the pod's init");
+    }
+    return copy;
 }
 
 template <class T>
@@ -60,17 +69,20 @@ std::shared_ptr<Process> Containers::find(const ProcessName& name) const {
 }
 
 /// Finds whose namespaces a container is to live in.
-std::vector<JoinedNamespace> Containers::join(const oci::Linux& spec) const {
-    std::vector<JoinedNamespace> joined;
+void Containers::join(ContainerSpec& parts, const oci::Linux& spec) const {
     for (const SharedNamespace& shared : shared_namespaces(spec)) {
         try {
-            joined.push_back({shared.type, find(shared.container_id)->open_init()});
+            if (shared.container_id.empty()) {
+                parts.pod_init = context_.pod.take_init();
+                parts.joined.push_back({shared.type, copy_of(parts.pod_init->pidfd())});
+            } else {
+                parts.joined.push_back({shared.type, find(shared.container_id)->open_init()});
+            }
         } catch (const Error& error) {
             // Not NotFound, which would be about the container that is asked for.
             throw Error(Code::failed_precondition, shared.field + ": " + error.message());
         }
     }
-    return joined;
 }
 
 Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, StdioRequest stdio) {
@@ -86,7 +98,7 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     context.logger = context_.logger.with({{"container", id}});
     ContainerSpec parts;
     parts.id = id;
-    parts.joined = join(parsed.value.linux_part);
+    join(parts, parsed.value.linux_part);
     parts.oci = std::move(parsed.value);
     parts.disks = std::move(spec.disks);
     parts.sockets = std::move(spec.sockets);

@@ -75,7 +75,7 @@ class Containers {
   private:
     std::shared_ptr<Container> find(const std::string& id) const;
     std::shared_ptr<Process> find(const ProcessName& name) const;
-    std::vector<JoinedNamespace> join(const oci::Linux& spec) const;
+    void join(ContainerSpec& parts, const oci::Linux& spec) const;
 
     ContainerContext context_;
     SharedMounts shared_;

@@ -83,11 +83,13 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
       sockets_(
           executor, logger, std::filesystem::path(environment.share()) / wire::sockets_directory
       ),
+      pod_(reaper_, environment.share(), environment.cgroup_root()),
       containers_(
           {.executor = executor,
            .reaper = reaper_,
            .stdio = stdio_,
            .sockets = sockets_,
+           .pod = pod_,
            .share = environment.share(),
            .cgroup_root = environment.cgroup_root(),
            .on_out_of_memory = [this](const std::string& id) { service_.report_out_of_memory(id); },
@@ -97,7 +99,7 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
            .logger = logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
-      service_(executor, containers_, sockets_, clock_, environment, logger),
+      service_(executor, containers_, sockets_, pod_, clock_, environment, logger),
       server_(executor, logger), reaping_(executor, logger), tasks_(executor, std::move(logger)) {
     server_.add(service_);
 }
@@ -115,6 +117,7 @@ Awaitable<> Agent::stop() {
     co_await server_.stop();
     co_await tasks_.stop();
     co_await containers_.stop();
+    pod_.stop();
     co_await service_.stop();
     co_await sockets_.stop();
     co_await stdio_.stop();

@@ -39,6 +39,7 @@ class Agent {
     Reaper reaper_;
     StdioTable stdio_;
     HostSockets sockets_;
+    Pod pod_;
     Containers containers_;
     Clock clock_;
     ContainerService service_;

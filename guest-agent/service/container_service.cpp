@@ -97,12 +97,13 @@ ContainerService::ContainerService(
     const asio::any_io_executor& executor,
     Containers& containers,
     HostSockets& sockets,
+    Pod& pod,
     Clock& clock,
     Environment& environment,
     Logger logger
 )
-    : containers_(containers), sockets_(sockets), clock_(clock), environment_(environment),
-      logger_(logger), watches_(executor, std::move(logger)) {
+    : containers_(containers), sockets_(sockets), pod_(pod), clock_(clock),
+      environment_(environment), logger_(logger), watches_(executor, std::move(logger)) {
     watches_.spawn("watch listeners", watch_listeners());
     sockets_.set_on_waiting([this] {
         if (subscription_) {
@@ -141,6 +142,18 @@ ContainerService::configure(ttrpc::CallContext&, const agent::v2::ConfigureReque
     agent::v2::ConfigureResponse response;
     *response.mutable_clock() = hear(clock_, request.clock());
     co_return response;
+}
+
+Awaitable<agent::v2::Empty> ContainerService::configure_pod(
+    ttrpc::CallContext&, const agent::v2::ConfigurePodRequest& request
+) {
+    std::map<std::string, std::string> sysctls;
+    for (const auto& [key, value] : request.sysctls()) {
+        sysctls[key] = value;
+    }
+    environment_.configure_pod(request.hostname(), sysctls);
+    pod_.set_shared_memory(request.shm_bytes());
+    co_return agent::v2::Empty();
 }
 
 Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container(

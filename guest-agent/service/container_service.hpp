@@ -21,6 +21,7 @@ class ContainerService : public agent::v2::AgentService {
         const asio::any_io_executor& executor,
         Containers& containers,
         HostSockets& sockets,
+        Pod& pod,
         Clock& clock,
         Environment& environment,
         Logger logger
@@ -31,6 +32,9 @@ class ContainerService : public agent::v2::AgentService {
 
     Awaitable<agent::v2::ConfigureResponse>
     configure(ttrpc::CallContext& context, const agent::v2::ConfigureRequest& request) override;
+    Awaitable<agent::v2::Empty> configure_pod(
+        ttrpc::CallContext& context, const agent::v2::ConfigurePodRequest& request
+    ) override;
     Awaitable<agent::v2::CreateContainerResponse> create_container(
         ttrpc::CallContext& context, const agent::v2::CreateContainerRequest& request
     ) override;
@@ -79,6 +83,7 @@ class ContainerService : public agent::v2::AgentService {
 
     Containers& containers_;
     HostSockets& sockets_;
+    Pod& pod_;
     Clock& clock_;
     Environment& environment_;
     Logger logger_;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -49,6 +50,12 @@ class Environment {
 
     /// Changes the machine's wall clock; where there is none of its own, nothing happens.
     virtual void change_clock(const ClockChange& change) = 0;
+
+    /// Gives the machine this name, unless it is empty, and sets sysctls of namespaces; where there
+    /// is no machine, nothing happens. Throws: Error.
+    virtual void configure_pod(
+        const std::string& hostname, const std::map<std::string, std::string>& sysctls
+    ) = 0;
 
     /// Makes the machine's network what `wanted` says, and gives what its kernel knows nothing of;
     /// where there is no machine, nothing happens. Throws: Error; deadline_exceeded.

@@ -40,7 +40,8 @@ std::uint64_t namespace_flags(const oci::Linux& spec) {
         const oci::Namespace& item = spec.namespaces[i];
         const std::string path = "linux.namespaces[" + std::to_string(i) + "]";
         const std::uint64_t flag = flag_of(item.type, path);
-        if (!item.path.empty() && !item.path.starts_with(wire::container_prefix)) {
+        if (!item.path.empty() && item.path != wire::pod_namespace &&
+            !item.path.starts_with(wire::container_prefix)) {
             throw Error(
                 Code::invalid_argument,
                 path + ".path: '" + item.path.substr(0, 256) + "' is not a namespace of the guest"

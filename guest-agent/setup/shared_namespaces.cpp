@@ -26,7 +26,8 @@ std::vector<SharedNamespace> shared_namespaces(const oci::Linux& spec) {
     std::vector<SharedNamespace> shared;
     for (std::size_t i = 0; i < spec.namespaces.size(); ++i) {
         const oci::Namespace& item = spec.namespaces[i];
-        if (!item.path.starts_with(wire::container_prefix)) {
+        const bool of_the_pod = item.path == wire::pod_namespace;
+        if (!of_the_pod && !item.path.starts_with(wire::container_prefix)) {
             continue;
         }
         const oci::NamespaceWord* const type = oci::find_namespace_word(item.type);
@@ -37,7 +38,11 @@ std::vector<SharedNamespace> shared_namespaces(const oci::Linux& spec) {
                 "containers cannot share a namespace of type '" + item.type.substr(0, 64) + "'"
             );
         }
-        shared.push_back({type, item.path.substr(wire::container_prefix.size()), std::move(field)});
+        if (of_the_pod && type->flag != CLONE_NEWPID) {
+            oci::refuse(field, "the pod's own is the machine's: leave the entry out");
+        }
+        const std::size_t prefix = of_the_pod ? item.path.size() : wire::container_prefix.size();
+        shared.push_back({type, item.path.substr(prefix), std::move(field)});
     }
     return shared;
 }

@@ -10,21 +10,23 @@
 
 namespace cppvm::guest {
 
-/// A namespace of another container of this machine, which one wants instead of its own.
+/// A namespace of another container of this machine, or of the pod, which one wants instead of its
+/// own.
 struct SharedNamespace {
     const oci::NamespaceWord* type = nullptr;
-    std::string container_id;
-    std::string field; ///< JSON path
+    std::string container_id; ///< empty: the pod's
+    std::string field;        ///< JSON path
 };
 
-/// Those of the spec: their paths name a container (common/wire/ports.hpp).
-/// Throws: Error (invalid_argument) for a type of namespaces that containers cannot share.
+/// Those of the spec: their paths name a container or the pod (common/wire/ports.hpp).
+/// Throws: Error (invalid_argument) for a type of namespaces that containers cannot share, or
+/// the pod has not.
 std::vector<SharedNamespace> shared_namespaces(const oci::Linux& spec);
 
 /// The same, found.
 struct JoinedNamespace {
     const oci::NamespaceWord* type = nullptr;
-    UniqueFd pidfd; ///< of that container's init
+    UniqueFd pidfd; ///< of the first process there
 };
 
 /// The CLONE_NEW* flags of their types.

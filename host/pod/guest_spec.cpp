@@ -49,12 +49,33 @@ void require_namespace(const oci::Namespace& entry, const std::string& path, con
     }
 }
 
+/// What CRI would mount from the host into each container that shares the pod's IPC namespace: the
+/// file system of its POSIX shared memory, in the place of the one that every spec has.
+void share_memory(std::vector<oci::Mount>& mounts) {
+    constexpr const char* place = "/dev/shm";
+    const auto found = std::ranges::find(mounts, place, &oci::Mount::destination);
+    if (found != mounts.end() && found->type != "tmpfs") {
+        return; // the user's own
+    }
+    oci::Mount shared;
+    shared.destination = place;
+    shared.type = "bind";
+    shared.source = wire::guest_shm_path;
+    shared.options = {"bind", "rw", "nosuid", "nodev", "noexec"};
+    if (found == mounts.end()) {
+        mounts.push_back(std::move(shared));
+    } else {
+        *found = std::move(shared);
+    }
+}
+
 /// Whether the guest gets a namespace like it. Where not, it has its pod's, which is the machine's.
 bool keep_namespace(
     oci::Namespace& entry, const std::string& path, const HostView& host, GuestSpec& result
 ) {
+    const bool of_the_pod = host.pod_stand_in > 0 && process_of(entry.path) == host.pod_stand_in;
     if (entry.type == "network") {
-        result.network_path = entry.path;
+        result.network_path = of_the_pod ? "" : entry.path;
         return false;
     }
     if (entry.path.empty()) {
@@ -64,6 +85,14 @@ bool keep_namespace(
         throw Error(Code::unimplemented, path + ": a shared mount namespace is not supported");
     }
     require_namespace(entry, path, host);
+    if (of_the_pod && entry.type == "pid") {
+        entry.path = wire::pod_namespace;
+        return true;
+    }
+    if (of_the_pod && entry.type == "ipc") {
+        share_memory(result.storage.mounts);
+        return false;
+    }
     const bool sharable = entry.type != "time" && entry.type != "user";
     const pid_t pid = sharable && host.find_container ? process_of(entry.path) : 0;
     const std::string container = pid > 0 ? host.find_container(pid) : "";
@@ -169,6 +198,20 @@ source_of(const std::filesystem::path& destination, const storage::StoragePlan& 
     return source;
 }
 
+void add_files(std::vector<oci::Mount>& mounts, const std::vector<PodFile>& files) {
+    for (const PodFile& file : files) {
+        if (std::ranges::find(mounts, file.destination, &oci::Mount::destination) != mounts.end()) {
+            continue;
+        }
+        oci::Mount mount;
+        mount.destination = file.destination;
+        mount.type = "bind";
+        mount.source = file.source;
+        mount.options = {"bind", "ro", "nosuid", "nodev", "noexec"};
+        mounts.push_back(std::move(mount));
+    }
+}
+
 } // namespace
 
 GuestSpec make_guest_spec(
@@ -182,6 +225,7 @@ GuestSpec make_guest_spec(
     result.unsupported = std::move(parsed.unsupported);
     refuse_parts_of_the_host(result.unsupported);
     oci::Spec& spec = parsed.value;
+    add_files(spec.mounts, host.files);
     result.storage = storage::plan_storage(
         spec, std::move(rootfs), bundle, storage::host_device_at, host.sockets_at
     );

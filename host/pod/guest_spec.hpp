@@ -1,6 +1,7 @@
 #pragma once
 
 #include "common/oci/spec.hpp"
+#include "host/pod/pod_spec.hpp"
 #include "host/storage/storage_plan.hpp"
 
 #include <filesystem>
@@ -37,10 +38,15 @@ using FindContainer = std::function<std::string(pid_t)>;
 /// What the translation asks about the host.
 struct HostView {
     FindContainer find_container{};
+    /// The process that stands for the pod itself, with the Sandbox API: its namespaces are the
+    /// pod's. 0: there is none.
+    pid_t pod_stand_in = 0;
     /// namespace_type_at (common/os). Empty: paths of namespaces are not looked at.
     std::function<int(const std::filesystem::path&)> namespace_type{};
     /// The sockets of the host's that the container may connect to.
     storage::SocketsAt sockets_at = storage::no_sockets;
+    /// Read-only bind mounts in the places where the spec has none.
+    std::vector<PodFile> files{};
 };
 
 /// Reads and translates `<bundle>/config.json`. `rootfs`: Create's.

@@ -79,6 +79,7 @@ class SpecReader : public nlohmann::json_sax<Json> {
     PodSpec spec;
     std::size_t error_position = 0;
     bool is_object = false;
+    bool has_process = false;
 
     bool null() override { return true; }
     bool boolean(bool /*value*/) override { return true; }
@@ -138,6 +139,7 @@ class SpecReader : public nlohmann::json_sax<Json> {
     }
 
     bool key(string_t& name) override {
+        has_process = has_process || (place_.depth() == 1 && name == "process");
         place_.set_key(name);
         return true;
     }
@@ -203,6 +205,7 @@ PodSpec read_pod_spec(const std::filesystem::path& bundle, const std::string& id
         if (error.cause().value() == ENOENT) {
             PodSpec spec;
             spec.sandbox_id = id;
+            spec.awaits_create = true;
             return spec;
         }
         throw;
@@ -233,6 +236,7 @@ PodSpec parse_pod_spec(std::string_view config, const std::string& name, const s
     }
     if (spec.sandbox_id.empty() || spec.sandbox_id == id) {
         spec.sandbox_id = id;
+        spec.awaits_create = !reader.has_process;
         return spec;
     }
     check_identifier("annotation " + std::string(key) + " in " + name, spec.sandbox_id);

@@ -40,6 +40,7 @@ void to_json(nlohmann::json& json, const PodSpec& spec) {
     json = {
         {"sandbox_id", spec.sandbox_id},
         {"is_member", spec.is_member},
+        {"awaits_create", spec.awaits_create},
         {"cgroups_path", spec.cgroups_path},
         {"network", name_of(spec.network.kind)},
         {"network_path", spec.network.path.native()},
@@ -55,6 +56,7 @@ void to_json(nlohmann::json& json, const PodSpec& spec) {
 void from_json(const nlohmann::json& json, PodSpec& spec) {
     json.at("sandbox_id").get_to(spec.sandbox_id);
     json.at("is_member").get_to(spec.is_member);
+    json.at("awaits_create").get_to(spec.awaits_create);
     json.at("cgroups_path").get_to(spec.cgroups_path);
     spec.network.kind = kind_of(json.at("network").get<std::string>());
     spec.network.path = json.at("network_path").get<std::string>();

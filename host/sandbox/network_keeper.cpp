@@ -37,15 +37,18 @@ constexpr unsigned max_later_nics = 8;
 NetworkKeeper::NetworkKeeper(
     const asio::any_io_executor& executor,
     Logger logger,
-    network::NamespaceSpec spec,
     std::string tap_prefix,
     const config::Config& config
 )
-    : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
-      tap_prefix_(std::move(tap_prefix)), config_(config), opened_(executor), sync_ended_(executor),
-      relays_(executor, logger_) {}
+    : executor_(executor), logger_(std::move(logger)), tap_prefix_(std::move(tap_prefix)),
+      config_(config), opened_(executor), sync_ended_(executor), relays_(executor, logger_) {}
 
-Awaitable<> NetworkKeeper::open(unsigned queues) {
+Awaitable<> NetworkKeeper::open(network::NamespaceSpec spec, unsigned queues) {
+    spec_ = std::move(spec);
+    return do_open(queues);
+}
+
+Awaitable<> NetworkKeeper::do_open(unsigned queues) {
     try {
         UniqueFd opened =
             co_await network::open_namespace(executor_, spec_, deadline_in(open_timeout));

@@ -32,14 +32,13 @@ class NetworkKeeper {
     NetworkKeeper(
         const asio::any_io_executor& executor,
         Logger logger,
-        network::NamespaceSpec spec,
         std::string tap_prefix,
         const config::Config& config
     );
 
-    /// Opens the namespace; `queues` are those of each NIC. Does not throw, except when cancelled:
-    /// whoever waits for it hears why there is none.
-    Awaitable<> open(unsigned queues);
+    /// Opens the namespace, which it knows from now on; `queues` are those of each NIC. Does not throw,
+    /// except when cancelled: whoever waits for it hears why there is none.
+    Awaitable<> open(network::NamespaceSpec spec, unsigned queues);
 
     /// Nobody need wait any longer: there will be no machine.
     void give_up(std::exception_ptr reason) noexcept;
@@ -81,6 +80,7 @@ class NetworkKeeper {
     Awaitable<> stop();
 
   private:
+    Awaitable<> do_open(unsigned queues);
     Awaitable<> do_sync(vm::VirtualMachine& machine, const AgentHandle& agent, Deadline deadline);
     std::string giving(const vm::Nic& nic) const; ///< for errors
     /// Throws: Error naming the interface.

@@ -18,6 +18,7 @@ namespace {
 constexpr std::chrono::seconds machine_start_timeout{30};
 constexpr std::chrono::seconds agent_connect_timeout{10};
 constexpr std::chrono::seconds set_clock_timeout{5};
+constexpr std::chrono::seconds configure_timeout{10};
 constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
@@ -25,6 +26,11 @@ constexpr std::chrono::seconds socket_dial_timeout{10};
 constexpr const char* lack_of_memory =
     "the kernel has killed a process of its cgroup for want of memory; raise the pod's limits, or "
     "overhead.podFixed.memory of its RuntimeClass";
+// For tasks to report what the end of their machine means for them; nothing of the guest is asked.
+constexpr std::chrono::seconds exit_timeout{5};
+
+// As CRI gives each of its pods.
+constexpr std::uint64_t shm_bytes = 64UL * 1024 * 1024;
 
 std::int64_t milliseconds(std::chrono::steady_clock::duration duration) {
     return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -40,22 +46,25 @@ Sandbox::Sandbox(
     TaskEventSink& events
 )
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
-      hypervisor_(hypervisor), events_(events), network_(
-                                                    executor,
-                                                    logger_,
-                                                    spec_.pod.network,
-                                                    "cv" + spec_.identity.short_id().substr(0, 9),
-                                                    spec_.config
-                                                ),
+      hypervisor_(hypervisor), events_(events),
+      network_(executor, logger_, "cv" + spec_.identity.short_id().substr(0, 9), spec_.config),
       disks_(executor), sockets_(executor, logger_), state_(spec_.identity.sandbox_id()),
       share_ready_(executor), booted_(executor), machine_gone_(executor), creates_ended_(executor),
-      stopped_(executor), coroutines_(executor, logger_) {
+      work_finished_(executor), stopped_(executor), coroutines_(executor, logger_) {
     creates_ended_.set();
 }
 
 Sandbox::~Sandbox() = default;
 
+void Sandbox::boot(pod::PodSpec pod) {
+    spec_.pod = std::move(pod);
+    boot();
+}
+
 void Sandbox::boot() {
+    if (!state_.boot()) {
+        return; // it was stopped first
+    }
     boot_began_ = std::chrono::steady_clock::now();
     coroutines_.spawn("boot", run_boot());
 }
@@ -95,7 +104,7 @@ void Sandbox::size_machine() {
 
 Awaitable<> Sandbox::start_machine() {
     size_machine();
-    coroutines_.spawn("open network namespace", network_.open(size_.vcpus));
+    coroutines_.spawn("open network namespace", network_.open(spec_.pod.network, size_.vcpus));
     const auto share_dir = spec_.run_dir / "share";
     share_ = std::make_unique<storage::Share>(executor_, share_dir, logger_);
 
@@ -158,6 +167,7 @@ Awaitable<> Sandbox::connect_agent() {
         state_.check_usable();
     }
     co_await set_clock(agent);
+    co_await configure_pod(agent);
     co_await network_.sync(*machine_, agent, deadline_in(network_timeout));
     coroutines_.spawn("keep network", network_.keep(*machine_, agent));
     note_boot(hello);
@@ -202,6 +212,24 @@ Awaitable<> Sandbox::set_clock(AgentHandle agent) {
     } catch (const Error& error) {
         logger_.warn("Guest's clock not set", {{"error", error.message()}});
     }
+}
+
+// What the pod's containers share is the machine's own. Without the Sandbox API the specs of the
+// containers say what it is to be.
+Awaitable<> Sandbox::configure_pod(AgentHandle agent) {
+    if (!spec_.pod.awaits_create) {
+        co_return;
+    }
+    agent::v2::ConfigurePodRequest request;
+    request.set_hostname(spec_.pod.hostname);
+    request.mutable_sysctls()->insert(spec_.pod.sysctls.begin(), spec_.pod.sysctls.end());
+    request.set_shm_bytes(shm_bytes);
+    co_await agent->call(
+        &agent::v2::AgentClient::configure_pod,
+        std::move(request),
+        deadline_in(configure_timeout),
+        agent::Repeat::yes
+    );
 }
 
 void Sandbox::note_boot(const vm::AgentHello& hello) {
@@ -302,6 +330,10 @@ Awaitable<> Sandbox::sync_network(std::filesystem::path resolv_conf) {
     co_await network_.relay_names(agent, std::move(resolv_conf));
 }
 
+Awaitable<> Sandbox::wait_booted() {
+    co_await wait_agent();
+}
+
 Awaitable<AgentHandle> Sandbox::wait_agent() {
     co_await booted_.wait();
     co_return state_.agent();
@@ -343,6 +375,8 @@ TaskEnvironment Sandbox::task_environment() {
         [this] { return network_.descriptor(); },
         [this](std::filesystem::path resolv_conf) { return sync_network(std::move(resolv_conf)); },
         spec_.pod.network.path,
+        spec_.pod.files,
+        stand_in_,
         [this](pid_t pid) { return find_container(pid); },
         [this] { return wait_share(); },
         [this] { return wait_agent(); },
@@ -386,6 +420,9 @@ Awaitable<pid_t> Sandbox::create(TaskSpec spec) {
     auto task = std::make_shared<Task>(task_environment(), std::move(spec));
     pid_t pid = 0;
     try {
+        if (!state_.is<SandboxState::Booting>()) {
+            state_.check_usable(); // rather than what the spec names of a pod that is gone
+        }
         pid = co_await task->create();
     } catch (...) {
         rethrow_with_context("create task " + id);
@@ -411,7 +448,7 @@ std::shared_ptr<Task> Sandbox::task(const std::string& id) const {
 SandboxReport Sandbox::report() const {
     using State = SandboxReport::State;
     SandboxReport report;
-    if (state_.is<SandboxState::Booting>()) {
+    if (state_.is<SandboxState::Waiting>() || state_.is<SandboxState::Booting>()) {
         report.state = State::booting;
     } else if (state_.is<SandboxState::Running>()) {
         report.state = State::running;
@@ -443,11 +480,27 @@ Awaitable<ProcessStatus> Sandbox::remove(std::string id, std::string exec_id) {
     co_return status;
 }
 
+Awaitable<> Sandbox::halt() {
+    co_await work_finished_.run(finish_work());
+    co_await wait_exits();
+    co_await network_.stop();
+}
+
+Awaitable<> Sandbox::wait_exits() {
+    const Deadline deadline = deadline_in(exit_timeout);
+    const auto tasks = tasks_;
+    for (const auto& [id, task] : tasks) {
+        if (task && !co_await ends_by(task->wait(""), deadline)) {
+            logger_.warn("A task has not ended with its machine", {{"container", id}});
+        }
+    }
+}
+
 Awaitable<> Sandbox::stop() {
     co_await stopped_.run(do_stop());
 }
 
-Awaitable<> Sandbox::do_stop() {
+Awaitable<> Sandbox::finish_work() {
     state_.stop();
     if (share_) {
         share_->stop(); // a create that waits for a volume need not do so any longer
@@ -462,6 +515,10 @@ Awaitable<> Sandbox::do_stop() {
     co_await destroy_machine();
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
+}
+
+Awaitable<> Sandbox::do_stop() {
+    co_await work_finished_.run(finish_work());
     co_await abandon_tasks();
     co_await sockets_.stop();
     co_await network_.stop();

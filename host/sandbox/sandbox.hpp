@@ -61,8 +61,28 @@ class Sandbox {
     Sandbox& operator=(const Sandbox&) = delete;
     ~Sandbox(); ///< `stop` must have been awaited
 
-    /// Starts the boot and returns at once. A failure is what `create` reports.
+    const Identity& identity() const noexcept { return spec_.identity; }
+    const std::filesystem::path& run_dir() const noexcept { return spec_.run_dir; }
+    const std::filesystem::path& stand_in_program() const noexcept {
+        return spec_.stand_in_program;
+    }
+
+    /// Starts the boot and returns at once. A failure is what `create` and `wait_booted` report.
     void boot();
+    /// The same for a pod that was not known before. Once.
+    void boot(pod::PodSpec pod);
+
+    /// Throws: why it does not run.
+    Awaitable<> wait_booted();
+    /// The pod's network namespace on the host; borrowed. Throws: why there is none.
+    Awaitable<int> network() { return network_.descriptor(); }
+    /// By the paths of this process specs name the namespaces of the pod.
+    void set_stand_in(pid_t pid) noexcept { stand_in_ = pid; }
+
+    /// Destroys the VM, for the first who asks. Returns when nothing runs in it.
+    Awaitable<> end_machine(std::string reason);
+    /// Until nothing runs in the VM, or never will.
+    Awaitable<> wait_machine_gone() { return machine_gone_.wait(); }
 
     /// Throws: Error (already_exists), or why the container could not be made; then nothing is
     /// left.
@@ -80,6 +100,11 @@ class Sandbox {
 
     SandboxReport report() const;
 
+    /// The part of `stop` that needs nobody's consent: no more containers, no machine, no network.
+    /// Those that ran have exited, and are still to be deleted. Bounded, idempotent, does not
+    /// throw.
+    Awaitable<> halt();
+
     /// Undoes everything: containers, machine, share. Bounded, idempotent, does not throw.
     Awaitable<> stop();
 
@@ -96,8 +121,10 @@ class Sandbox {
     Awaitable<> set_clock(AgentHandle agent);
     Awaitable<> watch_machine();
     Awaitable<> watch_agent(AgentHandle agent);
-    Awaitable<> end_machine(std::string reason);
     Awaitable<> destroy_machine();
+    Awaitable<> configure_pod(AgentHandle agent);
+    Awaitable<> finish_work();
+    Awaitable<> wait_exits();
     Awaitable<> do_stop();
     Awaitable<> abandon_tasks();
     Awaitable<storage::Share*> wait_share();
@@ -133,6 +160,8 @@ class Sandbox {
     std::map<std::string, std::shared_ptr<Task>> tasks_;
     int creates_ = 0; ///< that are under way
     Event creates_ended_;
+    pid_t stand_in_ = 0; ///< of the sandbox itself; 0: none
+    RunOnce work_finished_;
     RunOnce stopped_;
     TaskGroup coroutines_;
 };

@@ -6,6 +6,14 @@
 
 namespace cppvm::sandbox {
 
+bool SandboxState::boot() {
+    if (!is<Waiting>()) {
+        return false;
+    }
+    state_ = Booting{};
+    return true;
+}
+
 bool SandboxState::connect(AgentHandle agent) {
     if (!is<Booting>()) {
         return false;
@@ -43,6 +51,12 @@ void SandboxState::stop() {
 }
 
 void SandboxState::check_takes_tasks(const std::string& operation) const {
+    if (is<Waiting>()) {
+        throw Error(
+            Code::failed_precondition,
+            operation + ": the sandbox has not been created: CreateSandbox comes first"
+        );
+    }
     if (is<Stopping>()) {
         throw Error(Code::failed_precondition, operation + ": the sandbox is stopping");
     }

@@ -10,6 +10,7 @@ namespace cppvm::sandbox {
 
 /// The life of a sandbox. Decides what is allowed when; does no I/O.
 ///
+///   waiting -> booting       (what it is to be is known)
 ///   booting -> running       (the agent answers)
 ///   running -> ended         (the machine has ended, or is being ended)
 ///   booting -> failed        (it never ran)
@@ -18,6 +19,10 @@ class SandboxState {
   public:
     explicit SandboxState(std::string sandbox_id) : sandbox_id_(std::move(sandbox_id)) {}
 
+    /// For CreateSandbox; with the Task API it boots at once.
+    struct Waiting {
+        AgentHandle agent;
+    };
     // The agent: null until it has been connected to. Whoever destroys the machine stops the
     // connection, whatever has become of the sandbox meanwhile.
     struct Booting {
@@ -43,6 +48,8 @@ class SandboxState {
         return std::holds_alternative<State>(state_);
     }
 
+    /// waiting -> booting. False in any other state.
+    bool boot();
     /// While booting: the agent answers. False in any other state: the agent stays the caller's.
     bool connect(AgentHandle agent);
     /// booting -> running. False in any other state.
@@ -71,7 +78,7 @@ class SandboxState {
 
   private:
     std::string sandbox_id_;
-    std::variant<Booting, Running, Failed, Ended, Stopping> state_;
+    std::variant<Waiting, Booting, Running, Failed, Ended, Stopping> state_;
 };
 
 } // namespace cppvm::sandbox

@@ -47,10 +47,12 @@ Awaitable<> Task::prepare() {
         spec_.bundle,
         spec_.rootfs,
         {environment_.find_container,
+         environment_.pod_stand_in,
          namespace_type_at,
          [this](const std::filesystem::path& source) {
              return sockets::find_offered(environment_.opened_sockets, source);
-         }}
+         },
+         environment_.files}
     );
     const storage::SharedNames names = co_await prepare_storage();
     undo_.add(UndoStep::withdraw_sockets);
@@ -327,8 +329,9 @@ Awaitable<> Task::delete_in_guest(ProcessHandle process) {
         );
     } catch (...) {
         const Status status = to_status(std::current_exception());
-        // failed_precondition: the guest has nothing of that name.
-        if (status.code != Code::unavailable && status.code != Code::failed_precondition) {
+        // failed_precondition: the guest has nothing of that name; cancelled: there is no guest.
+        if (status.code != Code::unavailable && status.code != Code::failed_precondition &&
+            status.code != Code::cancelled) {
             logger_.warn(
                 "Not deleted in the guest",
                 {{"process", process->name()}, {"error", status.message}}

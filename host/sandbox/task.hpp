@@ -43,6 +43,8 @@ struct TaskEnvironment {
     /// of the host's (empty: none) that only the host reaches. Throws: Error.
     std::function<Awaitable<>(std::filesystem::path resolv_conf)> sync_network;
     std::filesystem::path network_path; ///< of that, if it was named
+    std::vector<pod::PodFile> files;    ///< what the container sees if its spec has nothing there
+    pid_t pod_stand_in = 0;             ///< of the sandbox itself; 0: none
     /// The container that a stand-in of the sandbox belongs to.
     pod::FindContainer find_container;
     /// The share, once its servers run; throws why not.

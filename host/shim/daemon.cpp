@@ -104,7 +104,9 @@ class Daemon {
         }
         lock_.write_daemon_pid();
         describe();
-        enter_cgroup();
+        if (!record_.pod.awaits_create) {
+            enter_cgroup(record_.pod);
+        }
         if (!raise_oom_score()) {
             logger_.info("Could not set oom_score_adj");
         }
@@ -132,6 +134,7 @@ class Daemon {
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
                 .ending_signals = std::move(ending_signals),
+                .on_created = [this](const pod::PodSpec& pod) { take_pod(pod); },
                 .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
@@ -176,9 +179,21 @@ class Daemon {
         }
     }
 
+    // `delete` is to know the pod's network after a daemon that was killed.
+    void take_pod(const pod::PodSpec& pod) {
+        enter_cgroup(pod);
+        StartRecord record = record_;
+        record.pod = pod;
+        try {
+            write_start_record(bundle_, record);
+        } catch (const Error& error) {
+            logger_.warn("Could not record the pod", {{"error", error.message()}});
+        }
+    }
+
     // A host whose cgroups are not ours to make can run machines all the same.
-    void enter_cgroup() {
-        const std::string& path = record_.pod.cgroups_path;
+    void enter_cgroup(const pod::PodSpec& pod) {
+        const std::string& path = pod.cgroups_path;
         const auto location = cgroup::sandbox_cgroup(path, identity_.domain_name());
         if (!path.empty() && !cgroup::is_cgroups_path(path)) {
             logger_.warn(

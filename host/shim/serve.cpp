@@ -6,6 +6,7 @@
 #include "common/ttrpc/server.hpp"
 #include "host/api/control_service.hpp"
 #include "host/api/event_publisher.hpp"
+#include "host/api/sandbox_service.hpp"
 #include "host/api/task_service.hpp"
 #include "host/cgroup/sandbox_cgroup.hpp"
 #include "host/cgroup/usage.hpp"
@@ -20,6 +21,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <optional>
 
 namespace cppvm::shim {
 
@@ -38,6 +40,11 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
 
 // containerd may be away; its events are not worth holding up the end for longer.
 constexpr std::chrono::seconds last_events_timeout{2};
+api::TaskService::Ends ends_of(const pod::PodSpec& pod) noexcept {
+    using Ends = api::TaskService::Ends;
+    return pod.awaits_create ? Ends::with_sandbox : Ends::with_tasks;
+}
+
 constexpr std::size_t max_control_connections = 8;
 // containerd connects as soon as `start` has answered.
 constexpr std::chrono::seconds least_claim_timeout{5};
@@ -51,8 +58,8 @@ class Daemon {
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
-          service_(executor_, sandbox_), control_(sandbox_), run_dir_(spec.run_dir),
-          server_(executor_, logger_, {.check_peer_credentials = true}),
+          service_(executor_, sandbox_, ends_of(spec.pod)), control_(sandbox_),
+          run_dir_(spec.run_dir), server_(executor_, logger_, {.check_peer_credentials = true}),
           control_server_(
               executor_,
               logger_,
@@ -60,10 +67,20 @@ class Daemon {
           ),
           acceptor_(loop, asio::local::stream_protocol(), spec.listener.release()),
           claim_timeout_(std::max(spec.config.vm.boot_timeout, least_claim_timeout)),
-          end_(executor_), tasks_(executor_, logger_) {}
+          end_(executor_), tasks_(executor_, logger_) {
+        if (spec.pod.awaits_create) {
+            pod_.emplace(executor_, logger_, sandbox_, std::move(spec.on_created));
+            sandbox_service_.emplace(executor_, *pod_);
+        }
+    }
 
     Awaitable<> run() {
-        sandbox_.boot();
+        if (sandbox_service_) {
+            server_.add(*sandbox_service_);
+            tasks_.spawn("wait for the sandbox's shutdown", wait_sandbox_shutdown());
+        } else {
+            sandbox_.boot();
+        }
         server_.add(service_);
         server_.add(service_, api::TaskService::v2_name);
         tasks_.spawn("serve", server_.serve(std::move(acceptor_)));
@@ -94,6 +111,13 @@ class Daemon {
         end_.set();
     }
 
+    Awaitable<> wait_sandbox_shutdown() {
+        co_await sandbox_service_->wait_shutdown();
+        logger_.debug("ShutdownSandbox was asked for");
+        on_ending_();
+        end_.set();
+    }
+
     Awaitable<> wait_signal() {
         const int number = co_await wait_ending_signal(signals_);
         logger_.info("Shutting down on a signal", {{"signal", number}});
@@ -103,18 +127,28 @@ class Daemon {
     // A `start` that was killed, or whose answer did not arrive, leaves a daemon that containerd
     // does not know of and so will never end.
     Awaitable<> wait_claim() {
-        asio::steady_timer timer(executor_, claim_timeout_);
-        co_await timer.async_wait(asio::use_awaitable);
-        if (sandbox_.empty() && server_.connections() == 0) {
+        asio::steady_timer timer(executor_);
+        do {
+            timer.expires_after(claim_timeout_);
+            co_await timer.async_wait(asio::use_awaitable);
+        } while (awaits_create() && server_.connections() > 0);
+        const bool is_wanted = pod_ ? !awaits_create() : !sandbox_.empty();
+        if (!is_wanted && server_.connections() == 0) {
             logger_.error("Shutting down: containerd never connected");
             on_ending_();
             end_.set();
         }
     }
 
+    // With a connection it may still come.
+    bool awaits_create() const noexcept { return pod_ && pod_->is_absent(); }
+
     // The connections stay until the events are out: containerd takes their end for ours.
     Awaitable<> stop() {
         co_await control_server_.stop();
+        if (pod_) {
+            co_await pod_->stop();
+        }
         co_await sandbox_.stop();
         co_await events_.stop(deadline_in(last_events_timeout));
         co_await server_.stop();
@@ -128,6 +162,8 @@ class Daemon {
     api::EventPublisher events_;
     vm::LibvirtHypervisor hypervisor_;
     sandbox::Sandbox sandbox_;
+    std::optional<sandbox::Pod> pod_; ///< with the Sandbox API
+    std::optional<api::SandboxService> sandbox_service_;
     api::TaskService service_;
     api::ControlService control_;
     std::filesystem::path run_dir_;

@@ -27,14 +27,18 @@ struct DaemonSpec {
     std::filesystem::path run_dir; ///< exists; its lock and `daemon.pid` are held by the caller
     UniqueFd listener;             ///< listens already; non-blocking
     UniqueFd ending_signals;       ///< from catch_ending_signals
+    /// Called with what CreateSandbox has said of the pod, before anything of it runs. Does not
+    /// throw.
+    std::function<void(const pod::PodSpec&)> on_created;
     /// Called when containerd has asked for the end and been answered, before anything is undone.
     std::function<void()> on_ending;
 };
 
-/// The daemon's life after `start` has succeeded: serves the Task API until containerd shuts it
-/// down or SIGTERM comes (from `delete`, which waits two seconds before it kills), or until
-/// containerd has not connected for as long as a boot may take; then stops the sandbox and undoes
-/// what it made. A second SIGTERM, or one during the end, changes nothing.
+/// The daemon's life after `start` has succeeded: serves the Task API, and the Sandbox API where
+/// the pod awaits its CreateSandbox, until containerd shuts it down or SIGTERM comes (from
+/// `delete`, which waits two seconds before it kills), or until containerd has not connected, or
+/// not created the sandbox, for as long as a boot may take; then stops the sandbox and undoes what
+/// it made. A second SIGTERM, or one during the end, changes nothing.
 ///
 /// The caller has ignored SIGPIPE, set the umask to 022, oom_score_adj and core scheduling. After
 /// it returned or threw, the caller removes socket and run directory, and undoes leftovers in it.

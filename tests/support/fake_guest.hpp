@@ -171,6 +171,13 @@ class FakeAgent : public agent::v2::AgentService {
     }
 
     Awaitable<agent::v2::Empty>
+    configure_pod(ttrpc::CallContext&, const agent::v2::ConfigurePodRequest& request) override {
+        co_await enter("configure_pod");
+        pod = request;
+        co_return agent::v2::Empty();
+    }
+
+    Awaitable<agent::v2::Empty>
     freeze(ttrpc::CallContext&, const agent::v2::FreezeRequest& request) override {
         co_await enter(request.frozen() ? "freeze" : "thaw");
         co_return agent::v2::Empty();
@@ -192,6 +199,7 @@ class FakeAgent : public agent::v2::AgentService {
         co_return response;
     }
 
+    agent::v2::ConfigurePodRequest pod;
     agent::v2::Network network; ///< as the host has set it last
     std::string resources;      ///< of the last update
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 TYPES = {
     "Sandbox": "host/sandbox/sandbox_state.hpp",
+    "Sandbox of the Sandbox API": "host/sandbox/pod_state.hpp",
     "Process of a task": "host/sandbox/process_state.hpp",
     "Container in the guest": "guest-agent/container/container_state.hpp",
 }

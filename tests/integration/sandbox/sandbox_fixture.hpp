@@ -113,9 +113,11 @@ class SandboxTest : public ::testing::Test {
 
 /// What a test's body gets: a sandbox that boots, over a fake guest.
 struct Bench {
-    Bench(const asio::any_io_executor& executor, SandboxSpec spec)
-        : hypervisor(executor), sandbox(executor, Logger(), std::move(spec), hypervisor, events) {}
+    Bench(const asio::any_io_executor& its_executor, SandboxSpec spec)
+        : executor(its_executor), hypervisor(executor),
+          sandbox(executor, Logger(), std::move(spec), hypervisor, events) {}
 
+    asio::any_io_executor executor;
     testing::FakeHypervisor hypervisor;
     EventLog events;
     Sandbox sandbox;

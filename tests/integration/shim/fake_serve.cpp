@@ -13,7 +13,7 @@
 
 // A daemon that serves nothing: it writes down what it was given into `<bundle>/report` and waits
 // for SIGTERM. FAKE_SERVE=stubborn: ignores it; throw: fails; litter: leaves files and a mount
-// point's directory behind; return: ends at once.
+// point's directory behind; create: containerd creates the sandbox; return: ends at once.
 namespace cppvm::shim {
 
 namespace {
@@ -38,7 +38,8 @@ std::string report(const DaemonSpec& spec) {
            spec.publish_binary + "\nvcpus " + std::to_string(spec.config.vm.vcpus) + "\nrun_dir " +
            spec.run_dir.native() + "\nlevel " + std::to_string(static_cast<int>(spec.log_level)) +
            "\nsession " + (::getsid(0) == ::getpid() ? "own" : "inherited") + "\numask " +
-           std::to_string(mask) + "\ncwd " + std::filesystem::current_path().native() + "\noom " +
+           std::to_string(mask) + "\nawaits create " + (spec.pod.awaits_create ? "1" : "0") +
+           "\ncwd " + std::filesystem::current_path().native() + "\noom " +
            read_file("/proc/self/oom_score_adj", 64) + list_descriptors();
 }
 
@@ -47,6 +48,11 @@ std::string report(const DaemonSpec& spec) {
 int serve(DaemonSpec spec) {
     const char* const variable = std::getenv("FAKE_SERVE");
     const std::string mode = variable == nullptr ? "" : variable;
+    if (mode == "create") {
+        pod::PodSpec created = spec.pod;
+        created.network = {network::NamespaceSpec::Kind::path, "/run/netns/of-the-pod"};
+        spec.on_created(created);
+    }
     write_file_atomically(spec.bundle / "report", report(spec), 0600);
     spec.logger.info("Fake daemon serves");
     if (mode == "throw") {

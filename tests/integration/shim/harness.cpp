@@ -150,12 +150,12 @@ ShimTest::make_bundle(const std::string& id, const std::string& config) const {
 }
 
 std::string ShimTest::pod_config(const std::string& type, const std::string& sandbox) {
-    return R"({"annotations": {"io.kubernetes.cri.container-type": ")" + type +
+    return R"({"process": {}, "annotations": {"io.kubernetes.cri.container-type": ")" + type +
            R"(", "io.kubernetes.cri.sandbox-id": ")" + sandbox + "\"}}";
 }
 
 std::string ShimTest::group_config(const std::string& group) {
-    return R"({"annotations": {"io.containerd.runc.v2.group": ")" + group + "\"}}";
+    return R"({"process": {}, "annotations": {"io.containerd.runc.v2.group": ")" + group + "\"}}";
 }
 
 namespace {

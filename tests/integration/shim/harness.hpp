@@ -48,7 +48,7 @@ class ShimTest : public ::testing::Test {
 
     /// A bundle with this config.json (none if empty) and a log fifo.
     std::filesystem::path
-    make_bundle(const std::string& id, const std::string& config = "{}") const;
+    make_bundle(const std::string& id, const std::string& config = R"({"process": {}})") const;
     static std::string pod_config(const std::string& type, const std::string& sandbox);
     static std::string group_config(const std::string& group);
 

@@ -1,4 +1,5 @@
 #include "common/os/file.hpp"
+#include "host/shim/start_record.hpp"
 #include "proto/containerd/bootstrap.pb.h"
 #include "proto/containerd/types.pb.h"
 #include "tests/integration/shim/harness.hpp"
@@ -132,9 +133,34 @@ TEST_F(StartTest, IsolatesCoresWhereTheKernelCan) {
     end("c1");
 }
 
+// As for the Sandbox API: what the pod is to be, and so where its cgroup is, comes later.
 TEST_F(StartTest, WorksWithoutAConfigJson) {
-    make_bundle("c1", "");
+    for (const char* config : {"", R"({"ociVersion": "1.0.2"})"}) {
+        make_bundle("c1", config);
+        EXPECT_EQ(start("c1").exit_code, 0);
+        EXPECT_THAT(report("c1"), HasSubstr("awaits create 1\n"));
+        EXPECT_FALSE(std::filesystem::exists(run_dir("c1") / "cgroup"));
+        end("c1");
+        std::filesystem::remove_all(bundle("c1"));
+    }
+    make_bundle("c1");
     EXPECT_EQ(start("c1").exit_code, 0);
+    EXPECT_THAT(report("c1"), HasSubstr("awaits create 0\n"));
+    EXPECT_TRUE(std::filesystem::exists(run_dir("c1") / "cgroup"));
+    end("c1");
+}
+
+// What CreateSandbox says is what `delete` knows, if the daemon is killed after it.
+TEST_F(StartTest, RecordsThePodThatIsCreated) {
+    make_bundle("c1", "");
+    ShimRun run = start_run("c1", params_input("c1"));
+    run.environment = {"FAKE_SERVE=create"};
+    EXPECT_EQ(run_shim(run).exit_code, 0);
+    report("c1");
+    EXPECT_TRUE(std::filesystem::exists(run_dir("c1") / "cgroup"));
+    const auto record = shim::read_start_record(bundle("c1"));
+    EXPECT_EQ(record.pod.network.path, "/run/netns/of-the-pod");
+    EXPECT_TRUE(record.pod.awaits_create);
     end("c1");
 }
 

@@ -133,6 +133,56 @@ TEST(GuestSpecTest, NamesTheContainersThatNamespacesAreSharedWith) {
     EXPECT_THAT(guest.unsupported, ElementsAre("linux.namespaces[5].path"));
 }
 
+TEST(GuestSpecTest, TakesTheSandboxsProcessForThePod) {
+    auto config = minimal();
+    config["linux"]["namespaces"] = json::parse(R"([
+        {"type": "mount"}, {"type": "pid", "path": "/proc/42/ns/pid"},
+        {"type": "ipc", "path": "/proc/42/ns/ipc"}, {"type": "uts", "path": "/proc/42/ns/uts"},
+        {"type": "network", "path": "/proc/42/ns/net"}
+    ])");
+    config["mounts"] = json::parse(R"([
+        {"destination": "/proc", "type": "proc", "source": "proc"},
+        {"destination": "/dev/shm", "type": "tmpfs", "source": "shm", "options": ["size=1m"]}
+    ])");
+    const HostView host{.pod_stand_in = 42};
+    const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, host);
+    EXPECT_EQ(
+        guest.spec.linux_part.namespaces,
+        (std::vector<oci::Namespace>{{"mount", ""}, {"pid", "pod"}})
+    );
+    EXPECT_EQ(guest.network_path, "");
+    EXPECT_THAT(guest.unsupported, ::testing::IsEmpty());
+    ASSERT_EQ(guest.storage.mounts.size(), 2U);
+    EXPECT_EQ(guest.storage.mounts[1].type, "bind");
+    EXPECT_EQ(guest.storage.mounts[1].source, "/run/cppvm/share/shm");
+
+    config["mounts"].erase(1);
+    const GuestSpec without = make_guest_spec(config.dump(), "/bundle", {}, host);
+    EXPECT_EQ(without.storage.mounts.back().destination, "/dev/shm");
+    config["mounts"].push_back(
+        {{"destination", "/dev/shm"}, {"type", "bind"}, {"source", "/tmp"}, {"options", {"bind"}}}
+    );
+    const GuestSpec own = make_guest_spec(config.dump(), "/bundle", {}, host);
+    ASSERT_EQ(own.storage.mounts.size(), 2U);
+    EXPECT_EQ(own.storage.volumes.at(0).source, "/tmp");
+}
+
+TEST(GuestSpecTest, AddsThePodsFilesWhereTheSpecHasNone) {
+    auto config = minimal();
+    config["mounts"] = json::parse(R"([
+        {"destination": "/etc/hosts", "type": "bind", "source": "/kubelet/hosts", "options": ["bind"]}
+    ])");
+    const HostView host{
+        .files = {{"/run/p/hosts", "/etc/hosts"}, {"/run/p/resolv.conf", "/etc/resolv.conf"}}
+    };
+    const GuestSpec guest = make_guest_spec(config.dump(), "/bundle", {}, host);
+    ASSERT_EQ(guest.storage.volumes.size(), 2U);
+    EXPECT_EQ(guest.storage.volumes[0].source, "/kubelet/hosts");
+    EXPECT_EQ(guest.storage.volumes[1].source, "/run/p/resolv.conf");
+    EXPECT_TRUE(guest.storage.volumes[1].read_only);
+    EXPECT_EQ(guest.resolv_conf, "/run/p/resolv.conf");
+}
+
 TEST(GuestSpecTest, RefusesPathsThatAreNoNamespaceOfTheType) {
     auto config = minimal();
     config["linux"]["namespaces"] = {{{"type", "ipc"}, {"path", "/proc/self/ns/uts"}}};

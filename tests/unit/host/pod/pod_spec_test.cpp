@@ -48,6 +48,19 @@ TEST(PodSpecTest, BundleWithoutConfigIsItsOwnSandbox) {
     EXPECT_EQ(read_pod_spec(dir.path(), "me"), (Group{"me", false}));
 }
 
+TEST(PodSpecTest, BundleWithoutAContainerAwaitsItsCreation) {
+    const testing::TempDir dir;
+    EXPECT_TRUE(read_pod_spec(dir.path(), "me").awaits_create);
+    const auto awaits = [](const char* config) {
+        return parse_pod_spec(config, "config.json", "me").awaits_create;
+    };
+    EXPECT_TRUE(awaits(R"({"ociVersion": "1.0.2", "annotations": {"process": "x"}})"));
+    EXPECT_FALSE(awaits(R"({"process": {"args": ["true"]}})"));
+    // One that CRI puts into a pod has no daemon of its own.
+    EXPECT_FALSE(awaits(R"({"annotations": {"io.kubernetes.cri.container-type": "container",
+                                            "io.kubernetes.cri.sandbox-id": "pod"}})"));
+}
+
 TEST(PodSpecTest, SandboxContainerIsItsOwnSandbox) {
     EXPECT_EQ(
         pod_of(R"({"annotations": {"io.kubernetes.cri.container-type": "sandbox",

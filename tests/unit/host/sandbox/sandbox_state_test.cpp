@@ -36,8 +36,28 @@ class SandboxStateTest : public ::testing::Test {
         return {owner, reinterpret_cast<agent::Link*>(owner.get())};
     }
 
+    SandboxStateTest() { state_.boot(); }
+
     SandboxState state_{"s1"};
 };
+
+TEST_F(SandboxStateTest, WaitsUntilItIsKnownWhatToBoot) {
+    state_ = SandboxState("s1");
+    EXPECT_TRUE(state_.is<SandboxState::Waiting>());
+    EXPECT_EQ(create().code, Code::failed_precondition);
+    EXPECT_EQ(
+        create().message,
+        "create task c1: the sandbox has not been created: CreateSandbox comes first"
+    );
+    EXPECT_EQ(call().code, Code::failed_precondition);
+    EXPECT_FALSE(state_.connect(handle()));
+    EXPECT_FALSE(state_.run());
+    EXPECT_FALSE(state_.fail(failure()));
+    EXPECT_FALSE(state_.end("nothing runs yet"));
+    EXPECT_TRUE(state_.boot());
+    EXPECT_FALSE(state_.boot());
+    EXPECT_TRUE(state_.is<SandboxState::Booting>());
+}
 
 TEST_F(SandboxStateTest, BootsFirst) {
     EXPECT_TRUE(state_.is<SandboxState::Booting>());
@@ -87,8 +107,11 @@ TEST_F(SandboxStateTest, FailsForGood) {
 }
 
 TEST_F(SandboxStateTest, StopsInAnyState) {
-    for (int before = 0; before < 4; ++before) {
+    for (int before = -1; before < 4; ++before) {
         SandboxState state("s1");
+        if (before >= 0) {
+            state.boot();
+        }
         if (before > 0) {
             state.connect(handle());
         }
@@ -106,6 +129,7 @@ TEST_F(SandboxStateTest, StopsInAnyState) {
         EXPECT_EQ(state.connection(), before > 0 ? handle() : nullptr);
         state.connect(nullptr);
         EXPECT_EQ(state.connection(), before > 0 ? handle() : nullptr);
+        EXPECT_FALSE(state.boot());
         EXPECT_FALSE(state.run());
         EXPECT_FALSE(state.fail(failure()));
         EXPECT_FALSE(state.end("too late"));

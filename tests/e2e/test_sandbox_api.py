@@ -1,12 +1,14 @@
 """Pods by containerd's Sandbox API: the order of its calls, and what is wrong with another."""
 
 import os
+import shutil
 import signal
 import threading
 
 import pytest
 
-from cppvmdev import config, processes
+from cppvmdev import config, configured, mounts, processes
+from cppvmdev.containerd import Containerd
 from cppvmdev.ctr import unique_id
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.namespaces import Pair
@@ -269,6 +271,44 @@ def test_never_created(bundles, tmp_path):
         sandbox.call("PingSandbox")
     wait_until(lambda: not bundle.daemons(), "end of the daemon", 30)
     assert "never connected" in bundle.log_text()
+
+
+@pytest.fixture(name="plain")
+def plain_fixture(containerd, tmp_path):
+    """Another containerd, which has the product's configuration at its usual place: `ctr sandboxes`
+    gives no runtime options."""
+    if settings.RELEASE != "2.3":
+        pytest.skip("this containerd has no `ctr sandboxes`")
+    assert containerd.process()
+    base = settings.BASE / "plain"
+    base.mkdir()
+    made = Containerd(
+        containerd.release,
+        base / "containerd",
+        settings.PROGRAMS,
+        prefix=configured.prefix(base, settings.STAGE),
+    )
+    made.start()
+    yield made
+    made.remove()
+    mounts.unmount_below(base)
+    shutil.rmtree(base)
+
+
+def test_ctr(plain, tmp_path):
+    """As a client without CRI makes them."""
+    ctr, name = plain.ctr(session.NAMESPACE), unique_id("sb")
+    plain.remember(session.NAMESPACE, name)
+    file = tmp_path / "pod.json"
+    file.write_text('{"metadata": {"name": "p", "uid": "p", "namespace": "e2e"}, "hostname": "p"}')
+    ctr.command("sandboxes", "run", "--runtime", settings.RUNTIME, file, name).check()
+    try:
+        assert name in ctr.command("sandboxes", "ls").check().text
+        assert len(plain.shims()) == 1
+    finally:
+        ctr.command("sandboxes", "rm", name).check()
+    wait_until(lambda: not plain.shims(), "end of the shim", 20)
+    Leftovers(plain).wait_none()
 
 
 def test_host_network(bundles):

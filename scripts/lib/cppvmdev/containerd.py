@@ -14,8 +14,8 @@ from .identity import Identity
 from .shell import CommandFailed
 from .waiting import WaitTimeout, wait_until
 
-# CRI wants a CNI configuration and the others work on devices or file systems that are not there.
-_DISABLED = ["cri", "aufs", "btrfs", "devmapper", "zfs"]
+# They work on devices or file systems that are not there.
+_DISABLED = ["aufs", "btrfs", "devmapper", "zfs"]
 
 _SCRATCH_BYTES = 32 * 1024 * 1024
 
@@ -33,9 +33,10 @@ class Containerd:
     """One daemon below `base`. It outlives this object and this process: another object made with
     the same arguments finds it again, so set-up, tests and tear-down may be separate processes."""
 
-    def __init__(self, release, base, shim_dirs=(), environ=None, prefix=(), block_files=False):
+    def __init__(self, release, base, shim_dirs=(), environ=None, prefix=(), block_files=False, cri=""):
         """`prefix`: a command that executes the daemon, such as nsenter's. `block_files`: with the
-        snapshotter blockfile, which releases before 1.7 do not have: images as ext4 files."""
+        snapshotter blockfile, which releases before 1.7 do not have: images as ext4 files. `cri`:
+        tables for the CRI plugin, which does not run without."""
         self.release = release
         self.base = Path(base)
         self.root = self.base / "root"
@@ -49,6 +50,7 @@ class Containerd:
         self._environ = environ or {}
         self._prefix = prefix
         self._block_files = block_files
+        self._cri = cri
 
     # Life of the daemon
 
@@ -202,9 +204,11 @@ class Containerd:
         )
 
     def _write_config(self):
-        plugins = [f"io.containerd.grpc.v1.{_DISABLED[0]}"]
-        plugins += [f"io.containerd.snapshotter.v1.{name}" for name in _DISABLED[1:]]
-        plugins += ["io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime"]
+        plugins = [f"io.containerd.snapshotter.v1.{name}" for name in _DISABLED]
+        if not self._cri:
+            plugins += [
+                "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime",
+            ]  # fmt: skip
         config = self.base / "config.toml"
         # Version 2 is what 1.6 reads; later releases migrate it.
         config.write_text(
@@ -212,7 +216,7 @@ class Containerd:
             f"state = {json.dumps(str(self.state))}\ndisabled_plugins = {json.dumps(plugins)}\n"
             f"[grpc]\naddress = {json.dumps(self.address)}\n"
             f"[ttrpc]\naddress = {json.dumps(self.address + '.ttrpc')}\n"
-            '[debug]\nlevel = "debug"\n' + self._block_file_section()
+            '[debug]\nlevel = "debug"\n' + self._block_file_section() + self._cri
         )
         return config
 

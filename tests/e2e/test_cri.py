@@ -1,0 +1,168 @@
+"""Kubernetes' side of it: containerd's CRI plugin with `sandboxer = "shim"`, driven as the kubelet
+does."""
+
+from pathlib import Path
+
+import pytest
+
+from cppvmdev import processes, releases
+from cppvmdev.identity import Identity
+from cppvmdev.leftovers import Gone, Leftovers
+from cppvmdev.namespaces import Namespace
+from cppvmdev.waiting import wait_until
+from harness import settings
+
+grpc = pytest.importorskip("grpc", reason="python3-grpcio: scripts/install-deps test")
+
+from harness.cri import CGROUP_PARENT, Cri  # noqa: E402  pylint: disable=wrong-import-position
+
+pytestmark = pytest.mark.vm
+
+_HANDLERS = {
+    "cppvm": {"runtime_type": settings.RUNTIME, "sandboxer": "shim"},
+}
+_POD = {"hostname": "web-1", "dns_config": {"servers": ["192.0.2.53"]}}
+_READY, _RUNNING, _EXITED = 0, 1, 2
+
+
+@pytest.fixture(name="cri")
+def cri_fixture(containerd):
+    assert containerd.process()  # set up with it: libvirt, the configuration
+    if settings.RELEASE not in ("1.6", "2.3"):
+        pytest.skip("this containerd has no private CRI plugin here")
+    world = Namespace()
+    made = None
+    try:
+        made = Cri(world, _HANDLERS)
+        made.start()
+        made.every_pod = []
+        yield made
+    except releases.Unavailable as reason:
+        pytest.skip(str(reason))
+    finally:
+        if made:
+            print(made.containerd.log_text()[-3000:])
+            made.close()
+        world.close()
+    identities = [Identity(made.containerd.address, "k8s.io", pod) for pod in made.every_pod]
+    Leftovers(Gone(made.base, identities)).wait_none()
+
+
+@pytest.fixture(name="pod")
+def pod_fixture(cri):
+    """(id, configuration) of one that runs."""
+    made = cri.run_pod("cppvm", **_POD)
+    cri.every_pod.append(made[0])
+    return made
+
+
+def _state(cri, container):
+    return cri.call("ContainerStatus", container_id=container).status
+
+
+def test_life_of_a_pod(cri, pod):
+    name, config = pod
+    status = cri.call("PodSandboxStatus", pod_sandbox_id=name, verbose=True)
+    assert status.status.state == _READY and status.status.created_at > 0
+    assert status.status.network.ip.startswith("10.99.0.")
+    first = cri.run_container(name, config, "sleep", "1000000")
+    second = cri.run_container(name, config, "sleep", "2000000")
+    (daemon,) = cri.containerd.shims()
+    cgroups = Path(f"/proc/{daemon.pid}/cgroup").read_text()
+    assert f"{CGROUP_PARENT}/cppvm-" in cgroups
+    for container in (first, second):
+        assert _state(cri, container).state == _RUNNING
+        assert cri.output(container, "hostname; cat /etc/hostname") == "web-1\nweb-1\n"
+        assert "nameserver 192.0.2.53" in cri.output(container, "cat /etc/resolv.conf")
+        assert status.status.network.ip in cri.output(container, "ip address")
+        assert cri.call("ContainerStats", container_id=container).stats.memory.working_set_bytes.value
+    cri.output(first, "echo hello > /dev/shm/word")
+    assert cri.output(second, "cat /dev/shm/word") == "hello\n"
+    assert cri.call("PodSandboxStats", pod_sandbox_id=name).stats.attributes.id == name
+
+    cri.call("StopContainer", container_id=first, timeout=0)
+    assert (_state(cri, first).state, _state(cri, first).exit_code) == (_EXITED, 137)
+    cri.call("RemoveContainer", container_id=first)
+    assert _state(cri, second).state == _RUNNING
+    cri.call("StopPodSandbox", pod_sandbox_id=name)
+    assert cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state != _READY
+    cri.call("StopPodSandbox", pod_sandbox_id=name)
+    cri.remove_pod(name)
+    wait_until(lambda: not cri.containerd.shims(), "end of the shim", 20)
+
+
+def test_container_that_exits(cri, pod):
+    name, config = pod
+    container = cri.run_container(name, config, "sh", "-c", "exit 3")
+    wait_until(lambda: _state(cri, container).state == _EXITED, "its exit", 20)
+    status = _state(cri, container)
+    assert (status.exit_code, status.reason) == (3, "Error") and status.finished_at > 0
+    again = cri.run_container(name, config, "sleep", "1000000")
+    assert cri.output(again, "echo works") == "works\n"
+
+
+def test_shared_processes(cri, pod):
+    name, config = pod
+    shared = {"security_context": {"namespace_options": {"pid": "POD"}}}
+    first = cri.run_container(name, config, "sleep", "1000000", **shared)
+    second = cri.run_container(name, config, "sleep", "2000000", **shared)
+    said = cri.output(second, "ps")
+    assert "sleep 1000000" in said and "pod-init" in said and "cppvm-agent" not in said
+    cri.call("StopContainer", container_id=first, timeout=0)
+    assert _state(cri, second).state == _RUNNING
+
+
+def _qemu(pod, cri):
+    short = Identity(cri.containerd.address, "k8s.io", pod).short
+    running = processes.everything()
+    (qemu,) = [p for p in running if p.comm.startswith("qemu-system") and short in p.cmdline]
+    return qemu
+
+
+def _ends(cri, pod, kill):
+    """The pod is not ready any more, and its container has exited; both can be removed."""
+    name, config = pod
+    container = cri.run_container(name, config, "sleep", "1000000")
+    kill()
+    wait_until(
+        lambda: cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state != _READY,
+        "CRI to see it", 30,
+    )  # fmt: skip
+    wait_until(lambda: _state(cri, container).state == _EXITED, "its exit", 30)
+    with pytest.raises(grpc.RpcError):
+        cri.run_container(name, config, "true")
+    cri.remove_pod(name)
+    wait_until(lambda: not cri.containerd.shims(), "end of the shim", 20)
+
+
+def test_killed_machine(cri, pod):
+    _ends(cri, pod, lambda: _qemu(pod[0], cri).kill())
+
+
+@pytest.mark.kills_daemons
+def test_killed_daemon(cri, pod):
+    """containerd 2.3 does not notice it before its next start, at which it runs `delete`."""
+    name, config = pod
+    cri.run_container(name, config, "sleep", "1000000")
+    (daemon,) = cri.containerd.shims()
+    daemon.kill()
+    daemon.wait_gone()
+    with pytest.raises(grpc.RpcError):
+        cri.run_container(name, config, "true")
+    cri.containerd.restart()
+    wait_until(cri.is_ready, "CRI and its network", 30)
+    assert cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state != _READY
+    cri.remove_pod(name)
+
+
+def test_restarted_containerd(cri, pod):
+    name, config = pod
+    container = cri.run_container(name, config, "sleep", "1000000")
+    cri.containerd.restart()
+    wait_until(
+        lambda: cri.is_ready()
+        and cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state == _READY,
+        "CRI to find the pod again", 30,
+    )  # fmt: skip
+    assert _state(cri, container).state == _RUNNING
+    assert cri.output(container, "echo works") == "works\n"

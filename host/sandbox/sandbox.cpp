@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::seconds machine_start_timeout{30};
 constexpr std::chrono::seconds agent_connect_timeout{10};
 constexpr std::chrono::seconds set_clock_timeout{5};
-constexpr std::chrono::seconds configure_timeout{10};
+constexpr std::chrono::seconds configure_timeout{5};
 constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_disk_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};

@@ -21,8 +21,9 @@ using testing::HostileAgent;
 using Call = HostileAgent::Call;
 using namespace std::chrono_literals;
 
-constexpr std::array<const char*, 12> calls = {
+constexpr std::array<const char*, 13> calls = {
     "Configure",
+    "ConfigurePod",
     "Events",
     "CreateContainer",
     "StartContainer",
@@ -471,6 +472,7 @@ class HostileAgentTest : public SandboxTest, public ::testing::WithParamInterfac
         SandboxSpec sandbox = sandbox_spec();
         sandbox.run_dir = directory / "run";
         sandbox.timeouts = short_timeouts();
+        sandbox.pod.awaits_create = method == "ConfigurePod";
         TaskSpec spec = container("c1");
         spec.bundle = directory / "bundle";
         spec.stdio.terminal = true;

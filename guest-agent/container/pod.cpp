@@ -32,9 +32,11 @@ PodInit::~PodInit() {
     }
 }
 
-Pod::Pod(Reaper& reaper, std::filesystem::path share, std::filesystem::path cgroup_root)
-    : reaper_(reaper), shared_memory_(std::move(share) / wire::shm_directory),
-      cgroup_(std::move(cgroup_root) / cgroup_name) {}
+Pod::Pod(
+    Reaper& reaper, const std::filesystem::path& share, const std::filesystem::path& cgroup_root
+)
+    : reaper_(reaper), shared_memory_(share / wire::shm_directory),
+      cgroup_(cgroup_root / cgroup_name) {}
 
 void Pod::set_shared_memory(std::uint64_t bytes) {
     if (bytes == 0) {

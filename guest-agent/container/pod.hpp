@@ -35,7 +35,8 @@ class PodInit {
 /// Thread: the loop's only.
 class Pod {
   public:
-    Pod(Reaper& reaper, std::filesystem::path share, std::filesystem::path cgroup_root);
+    Pod(Reaper& reaper, const std::filesystem::path& share, const std::filesystem::path& cgroup_root
+    );
 
     /// Mounts the shared memory (wire::shm_directory below the share); 0: unmounts it. Of another
     /// size only when it is not there yet. Throws: Error.

@@ -7,6 +7,7 @@
 #include "host/api/control_service.hpp"
 #include "host/api/event_publisher.hpp"
 #include "host/api/sandbox_service.hpp"
+#include "host/api/streaming_service.hpp"
 #include "host/api/task_service.hpp"
 #include "host/cgroup/sandbox_cgroup.hpp"
 #include "host/cgroup/usage.hpp"
@@ -71,12 +72,14 @@ class Daemon {
         if (spec.pod.awaits_create) {
             pod_.emplace(executor_, logger_, sandbox_, std::move(spec.on_created));
             sandbox_service_.emplace(executor_, *pod_);
+            streaming_.emplace(executor_);
         }
     }
 
     Awaitable<> run() {
         if (sandbox_service_) {
             server_.add(*sandbox_service_);
+            server_.add(*streaming_);
             tasks_.spawn("wait for the sandbox's shutdown", wait_sandbox_shutdown());
         } else {
             sandbox_.boot();
@@ -164,6 +167,7 @@ class Daemon {
     sandbox::Sandbox sandbox_;
     std::optional<sandbox::Pod> pod_; ///< with the Sandbox API
     std::optional<api::SandboxService> sandbox_service_;
+    std::optional<api::StreamingService> streaming_; ///< likewise
     api::TaskService service_;
     api::ControlService control_;
     std::filesystem::path run_dir_;

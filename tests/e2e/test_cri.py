@@ -20,6 +20,7 @@ pytestmark = pytest.mark.vm
 
 _HANDLERS = {
     "cppvm": {"runtime_type": settings.RUNTIME, "sandboxer": "shim"},
+    "streaming": {"runtime_type": settings.RUNTIME, "sandboxer": "shim", "io_type": "streaming"},
 }
 _POD = {"hostname": "web-1", "dns_config": {"servers": ["192.0.2.53"]}}
 _READY, _RUNNING, _EXITED = 0, 1, 2
@@ -166,3 +167,16 @@ def test_restarted_containerd(cri, pod):
     )  # fmt: skip
     assert _state(cri, container).state == _RUNNING
     assert cri.output(container, "echo works") == "works\n"
+
+
+def test_streaming(cri):
+    """Standard streams by the shim's own Streaming service, a large one, too."""
+    name, config = cri.run_pod("streaming", **_POD)
+    cri.every_pod.append(name)
+    container = cri.run_container(name, config, "sleep", "1000000")
+    assert cri.output(container, "echo works") == "works\n"
+    answer = cri.call("ExecSync", container_id=container, cmd=["sh", "-c", "echo no >&2; exit 4"])
+    assert (answer.stderr, answer.exit_code) == (b"no\n", 4)
+    assert len(cri.output(container, "head -c 1000000 /dev/zero")) == 1000000
+    cri.call("StopContainer", container_id=container, timeout=0)
+    assert _state(cri, container).exit_code == 137

@@ -84,10 +84,8 @@ messages::Status to_message(ProcessStatus::Phase phase) {
 
 } // namespace
 
-TaskService::TaskService(
-    const asio::any_io_executor& executor, sandbox::Sandbox& sandbox, Ends ends
-)
-    : sandbox_(sandbox), ends_(ends), shutdown_(executor) {}
+TaskService::TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox)
+    : sandbox_(sandbox), shutdown_(executor) {}
 
 Awaitable<> TaskService::wait_shutdown() {
     co_await shutdown_.wait();
@@ -274,7 +272,7 @@ Awaitable<Empty> TaskService::shutdown(Context& context, const messages::Shutdow
 // A pod's sandbox container can be deleted before its other containers; then the Shutdown that came
 // with it counts when the last one goes.
 void TaskService::end_after_reply(Context& context) {
-    if (ends_ == Ends::with_tasks && shutdown_asked_ && sandbox_.empty()) {
+    if (shutdown_asked_ && sandbox_.empty() && sandbox_.ends_with_tasks()) {
         context.after_reply = [this] { shutdown_.set(); };
     }
 }

@@ -14,14 +14,8 @@ class TaskService : public ::containerd::task::v3::TaskService {
   public:
     static constexpr const char* v2_name = "containerd.task.v2.Task";
 
-    /// Whose end is the shim's.
-    enum class Ends {
-        with_tasks,   ///< containerd's Shutdown, when no task is left
-        with_sandbox, ///< ShutdownSandbox: Shutdown, which comes with every Delete, has no effect
-    };
-
     /// Borrows the sandbox, which must outlive it.
-    TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox, Ends ends);
+    TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox);
 
     /// Until containerd has asked for the shim's end and no container is left.
     Awaitable<> wait_shutdown();
@@ -66,7 +60,6 @@ class TaskService : public ::containerd::task::v3::TaskService {
     void end_after_reply(Context& context);
 
     sandbox::Sandbox& sandbox_;
-    Ends ends_;
     bool shutdown_asked_ = false;
     Event shutdown_;
 };

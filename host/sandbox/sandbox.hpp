@@ -97,6 +97,11 @@ class Sandbox {
     Awaitable<ProcessStatus> remove(std::string id, std::string exec_id);
 
     bool empty() const noexcept { return tasks_.empty(); }
+    /// Whether the Task API's Shutdown is about it: not once there is a sandbox of the Sandbox API,
+    /// for it comes with the deletion of every container.
+    bool ends_with_tasks() const noexcept {
+        return !spec_.pod.awaits_create || state_.is<SandboxState::Waiting>();
+    }
 
     SandboxReport report() const;
 

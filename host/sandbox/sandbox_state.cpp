@@ -54,7 +54,8 @@ void SandboxState::check_takes_tasks(const std::string& operation) const {
     if (is<Waiting>()) {
         throw Error(
             Code::failed_precondition,
-            operation + ": the sandbox has not been created: CreateSandbox comes first"
+            operation + ": the sandbox has not been created: its bundle has no config.json with a "
+                        "process, so CreateSandbox comes first"
         );
     }
     if (is<Stopping>()) {

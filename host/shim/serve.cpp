@@ -41,11 +41,6 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
 
 // containerd may be away; its events are not worth holding up the end for longer.
 constexpr std::chrono::seconds last_events_timeout{2};
-api::TaskService::Ends ends_of(const pod::PodSpec& pod) noexcept {
-    using Ends = api::TaskService::Ends;
-    return pod.awaits_create ? Ends::with_sandbox : Ends::with_tasks;
-}
-
 constexpr std::size_t max_control_connections = 8;
 // containerd connects as soon as `start` has answered.
 constexpr std::chrono::seconds least_claim_timeout{5};
@@ -59,7 +54,7 @@ class Daemon {
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
-          service_(executor_, sandbox_, ends_of(spec.pod)), control_(sandbox_),
+          service_(executor_, sandbox_), control_(sandbox_),
           run_dir_(spec.run_dir), server_(executor_, logger_, {.check_peer_credentials = true}),
           control_server_(
               executor_,

@@ -166,7 +166,7 @@ def test_missing_config(bundle):
     [
         ("this is no JSON", "config.json"),
         ("[]", "config.json"),
-        (json.dumps({"ociVersion": "7.0.0"}), "7.0.0"),
+        (json.dumps({"ociVersion": "7.0.0", "process": {}}), "7.0.0"),
         ('{"ociVersion":"1.0.2","x":"' + "y" * 20_000_000 + '"}', "config.json"),
         ("[" * 1_000_000, "config.json"),
     ],

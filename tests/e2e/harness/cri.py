@@ -97,7 +97,7 @@ class Cri:
         shutil.rmtree(self.base, ignore_errors=True)
         self.base.mkdir(parents=True)
         self.containerd = Containerd(
-            releases.get("2.3"),
+            releases.get("2.3", allow_build=False),
             self.base / "containerd",
             settings.PROGRAMS,
             prefix=("nsenter", f"--net={world.path}"),

@@ -47,7 +47,8 @@ TEST_F(SandboxStateTest, WaitsUntilItIsKnownWhatToBoot) {
     EXPECT_EQ(create().code, Code::failed_precondition);
     EXPECT_EQ(
         create().message,
-        "create task c1: the sandbox has not been created: CreateSandbox comes first"
+        "create task c1: the sandbox has not been created: its bundle has no config.json with a "
+        "process, so CreateSandbox comes first"
     );
     EXPECT_EQ(call().code, Code::failed_precondition);
     EXPECT_FALSE(state_.connect(handle()));

@@ -7,7 +7,7 @@
 namespace cppvm::pod {
 
 /// For the record of a start, and back. Throws: nlohmann::json::exception for what is no such
-/// object.
+/// object. Without its files, which come later.
 void to_json(nlohmann::json& json, const PodSpec& spec);
 void from_json(const nlohmann::json& json, PodSpec& spec);
 

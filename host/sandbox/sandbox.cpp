@@ -50,7 +50,8 @@ Sandbox::Sandbox(
       network_(executor, logger_, "cv" + spec_.identity.short_id().substr(0, 9), spec_.config),
       disks_(executor), sockets_(executor, logger_), state_(spec_.identity.sandbox_id()),
       share_ready_(executor), booted_(executor), machine_gone_(executor), creates_ended_(executor),
-      work_finished_(executor), stopped_(executor), coroutines_(executor, logger_) {
+      work_finished_(executor), halted_(executor), stopped_(executor),
+      coroutines_(executor, logger_) {
     creates_ended_.set();
 }
 
@@ -481,6 +482,10 @@ Awaitable<ProcessStatus> Sandbox::remove(std::string id, std::string exec_id) {
 }
 
 Awaitable<> Sandbox::halt() {
+    co_await halted_.run(do_halt());
+}
+
+Awaitable<> Sandbox::do_halt() {
     co_await work_finished_.run(finish_work());
     co_await wait_exits();
     co_await network_.stop();

@@ -105,7 +105,7 @@ class Sandbox {
 
     SandboxReport report() const;
 
-    /// The part of `stop` that needs nobody's consent: no more containers, no machine, no network.
+    /// The first part of `stop`: no more containers, no machine, no network.
     /// Those that ran have exited, and are still to be deleted. Bounded, idempotent, does not
     /// throw.
     Awaitable<> halt();
@@ -129,6 +129,7 @@ class Sandbox {
     Awaitable<> destroy_machine();
     Awaitable<> configure_pod(AgentHandle agent);
     Awaitable<> finish_work();
+    Awaitable<> do_halt();
     Awaitable<> wait_exits();
     Awaitable<> do_stop();
     Awaitable<> abandon_tasks();
@@ -167,6 +168,7 @@ class Sandbox {
     Event creates_ended_;
     pid_t stand_in_ = 0; ///< of the sandbox itself; 0: none
     RunOnce work_finished_;
+    RunOnce halted_;
     RunOnce stopped_;
     TaskGroup coroutines_;
 };

@@ -12,7 +12,7 @@ namespace cppvm {
 namespace {
 
 // It does nothing at all.
-Confinement confine(const Confinement::User& user) {
+Confinement confine(const StandInSpec& stand_in) {
     static const std::vector<sock_filter> calls = allow_only({
         {"execveat", {}},
         {"exit_group", {}},
@@ -26,8 +26,11 @@ Confinement confine(const Confinement::User& user) {
     Confinement confinement;
     if (::geteuid() == 0) { // not so in tests
         confinement.capabilities = 0;
-        confinement.user = user;
+        confinement.user = stand_in.user;
         confinement.namespaces = CLONE_NEWUTS | CLONE_NEWIPC;
+        if (stand_in.mount_namespace < 0) {
+            confinement.visible = {{stand_in.program}};
+        }
     }
     confinement.no_new_privileges = true;
     confinement.system_calls = calls;
@@ -59,7 +62,7 @@ ChildSpec make_spec(const StandInSpec& stand_in, int program) {
     spec.new_session = true; // no terminal's signals
     spec.network_namespace = stand_in.network_namespace;
     spec.mount_namespace = stand_in.mount_namespace;
-    spec.confinement = confine(stand_in.user);
+    spec.confinement = confine(stand_in);
     return spec;
 }
 

@@ -13,7 +13,7 @@ namespace cppvm {
 struct StandInSpec {
     std::filesystem::path program; ///< what config::find_program gives for "cppvm-standin"
     int network_namespace = -1;    ///< borrowed; -1: ours
-    int mount_namespace = -1;      ///< borrowed; -1: ours
+    int mount_namespace = -1;      ///< borrowed; -1: one with the program alone
     /// What ps and /proc show of it, as of its guest process. More than 64 KiB is left out.
     std::vector<std::string> arguments; ///< empty: the program's
     std::vector<std::string> environment;

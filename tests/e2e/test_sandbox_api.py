@@ -103,6 +103,7 @@ def test_life_of_a_pod(sandbox, bundles):
     assert status.created_at.seconds and not status.HasField("exited_at")
     assert '"runtime":"cppvm"' in status.info["info"]
     assert os.readlink(f"/proc/{sandbox.pid}/ns/net") != os.readlink("/proc/self/ns/net")
+    assert not os.path.exists(f"/proc/{sandbox.pid}/root/etc")  # nothing of the host
     platform = sandbox.call("Platform").platform
     assert platform.os == "linux" and platform.architecture in ("amd64", "arm64")
     sandbox.call("PingSandbox")

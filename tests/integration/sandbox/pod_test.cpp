@@ -131,6 +131,7 @@ TEST_F(PodTest, StopsAndStaysAnswerable) {
         };
         waiting.spawn("first", wait());
         waiting.spawn("second", wait());
+        waiting.spawn("another stop", pods.pod.stop());
         co_await pods.pod.stop();
         co_await waiting.join();
         EXPECT_THAT(statuses, ElementsAre(0U, 0U));

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <fcntl.h>
 #include <filesystem>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,6 +72,18 @@ TEST(StandInTest, WaitsUnderItsNameInLittleMemoryAndGoesAltogether) {
     }());
 }
 
+TEST(StandInTest, ShowsNothingOfTheHost) {
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "needs root";
+    }
+    testing::co_test([]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const StandIn stand_in(executor, spec());
+        co_await wait_until_named(stand_in.pid());
+        EXPECT_FALSE(std::filesystem::exists(proc(stand_in.pid(), "root/etc")));
+    }());
+}
+
 TEST(StandInTest, LooksLikeItsGuestProcess) {
     testing::co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
@@ -78,6 +91,8 @@ TEST(StandInTest, LooksLikeItsGuestProcess) {
         shown.arguments = {"nginx", "-g", "daemon off;"};
         shown.environment = {"A=1", "B="};
         shown.working_directory = "/tmp";
+        const UniqueFd mounts = open_file("/proc/self/ns/mnt", O_RDONLY);
+        shown.mount_namespace = ::geteuid() == 0 ? mounts.get() : -1;
         if (::geteuid() == 0) {
             shown.user = {1234, 4321, {7}};
         }

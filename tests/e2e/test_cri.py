@@ -156,8 +156,10 @@ def test_killed_daemon(cri, pod):
     cri.remove_pod(name)
 
 
-def test_restarted_containerd(cri, pod):
-    name, config = pod
+@pytest.mark.parametrize("handler", ["cppvm", "streaming"])
+def test_restarted_containerd(cri, handler):
+    name, config = cri.run_pod(handler, **_POD)
+    cri.every_pod.append(name)
     container = cri.run_container(name, config, "sleep", "1000000")
     cri.containerd.restart()
     wait_until(
@@ -167,6 +169,8 @@ def test_restarted_containerd(cri, pod):
     )  # fmt: skip
     assert _state(cri, container).state == _RUNNING
     assert cri.output(container, "echo works") == "works\n"
+    cri.call("StopContainer", container_id=container, timeout=0)
+    assert _state(cri, container).exit_code == 137
 
 
 def test_streaming(cri):

@@ -75,7 +75,7 @@ bool keep_namespace(
 ) {
     const bool of_the_pod = host.pod_stand_in > 0 && process_of(entry.path) == host.pod_stand_in;
     if (entry.type == "network") {
-        result.network_path = of_the_pod ? "" : entry.path;
+        result.network_path = entry.path;
         return false;
     }
     if (entry.path.empty()) {

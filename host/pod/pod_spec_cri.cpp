@@ -3,6 +3,8 @@
 #include "common/base/error.hpp"
 #include "proto/containerd/pod_sandbox_config.pb.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace cppvm::pod {
@@ -59,6 +61,15 @@ std::string read_cgroups_path(const std::string& parent, const std::string& sand
     return path / sandbox_id;
 }
 
+// What the machine needs besides, its overhead, is in the limits of the pod's cgroup.
+Limits read_limits(const ::runtime::v1::LinuxContainerResources& resources) {
+    return {
+        resources.memory_limit_in_bytes(),
+        resources.cpu_quota(),
+        static_cast<std::uint64_t>(std::max<std::int64_t>(resources.cpu_period(), 0))
+    };
+}
+
 std::string read_hostname(const PodSandboxConfig& config, const HostNames& host) {
     if (config.hostname().size() > max_hostname_bytes ||
         config.hostname().find_first_of(std::string_view("\0\n", 2)) != std::string::npos) {
@@ -96,9 +107,6 @@ find_unsupported(const CreateSandboxRequest& request, const PodSandboxConfig& co
     const std::pair<bool, const char*> all[] = {
         {request.rootfs_size() > 0, "rootfs"},
         {!request.options().type_url().empty() && !is_cri(request.options()), "options"},
-        // The machine's size is the configuration's.
-        {linux_part.has_resources(), "linux.resources"},
-        {linux_part.has_overhead(), "linux.overhead"},
         // The host's are out of reach: the pod has its own.
         {namespaces.pid() == NamespaceMode::NODE, "linux.security_context.namespace_options.pid"},
         {namespaces.ipc() == NamespaceMode::NODE, "linux.security_context.namespace_options.ipc"},
@@ -120,6 +128,7 @@ CriPod read_create_sandbox(const CreateSandboxRequest& request, const HostNames&
     pod.spec.awaits_create = true;
     pod.spec.network = read_network(request.netns_path());
     pod.spec.cgroups_path = read_cgroups_path(config.linux().cgroup_parent(), pod.spec.sandbox_id);
+    pod.spec.limits = read_limits(config.linux().resources());
     pod.spec.hostname = read_hostname(config, host);
     add(pod.spec.sysctls, config.linux().sysctls());
     add(pod.spec.annotations, config.annotations());

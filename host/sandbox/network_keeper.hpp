@@ -36,8 +36,8 @@ class NetworkKeeper {
         const config::Config& config
     );
 
-    /// Opens the namespace, which it knows from now on; `queues` are those of each NIC. Does not throw,
-    /// except when cancelled: whoever waits for it hears why there is none.
+    /// Opens the namespace, which it knows from now on; `queues` are those of each NIC. Does not
+    /// throw, except when cancelled: whoever waits for it hears why there is none.
     Awaitable<> open(network::NamespaceSpec spec, unsigned queues);
 
     /// Nobody need wait any longer: there will be no machine.

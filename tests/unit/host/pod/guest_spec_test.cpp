@@ -150,7 +150,7 @@ TEST(GuestSpecTest, TakesTheSandboxsProcessForThePod) {
         guest.spec.linux_part.namespaces,
         (std::vector<oci::Namespace>{{"mount", ""}, {"pid", "pod"}})
     );
-    EXPECT_EQ(guest.network_path, "");
+    EXPECT_EQ(guest.network_path, "/proc/42/ns/net");
     EXPECT_THAT(guest.unsupported, ::testing::IsEmpty());
     ASSERT_EQ(guest.storage.mounts.size(), 2U);
     EXPECT_EQ(guest.storage.mounts[1].type, "bind");

@@ -60,6 +60,20 @@ TEST(PodSpecCriTest, TakesWhatTheSandboxIsMadeFrom) {
     EXPECT_THAT(pod.unsupported, IsEmpty());
 }
 
+TEST(PodSpecCriTest, HasTheLimitsThatTheKubeletSays) {
+    Config config;
+    EXPECT_EQ(read(config).spec.limits, Limits());
+    auto& resources = *config.mutable_linux()->mutable_resources();
+    resources.set_memory_limit_in_bytes(1 << 30);
+    resources.set_cpu_quota(200'000);
+    resources.set_cpu_period(100'000);
+    config.mutable_linux()->mutable_overhead()->set_memory_limit_in_bytes(1);
+    EXPECT_EQ(read(config).spec.limits, (Limits{1 << 30, 200'000, 100'000}));
+    EXPECT_THAT(read(config).unsupported, IsEmpty());
+    resources.set_cpu_period(-1);
+    EXPECT_EQ(read(config).spec.limits.cpu_period_us, 0U);
+}
+
 TEST(PodSpecCriTest, HasTheHostsNetworkWithoutANamespace) {
     Request request = request_for({});
     request.clear_netns_path();
@@ -108,8 +122,6 @@ TEST(PodSpecCriTest, TakesTheHostsNamesForWhatIsNotSaid) {
 
 TEST(PodSpecCriTest, NamesWhatHasNoEffect) {
     Config config;
-    config.mutable_linux()->mutable_resources()->set_memory_limit_in_bytes(1);
-    config.mutable_linux()->mutable_overhead();
     auto& namespaces =
         *config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
     namespaces.set_pid(::runtime::v1::NODE);
@@ -120,8 +132,6 @@ TEST(PodSpecCriTest, NamesWhatHasNoEffect) {
         read_create_sandbox(request, host).unsupported,
         ElementsAre(
             "rootfs",
-            "linux.resources",
-            "linux.overhead",
             "linux.security_context.namespace_options.pid",
             "linux.security_context.namespace_options.ipc"
         )

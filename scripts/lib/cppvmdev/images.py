@@ -20,6 +20,7 @@ from .shell import run
 
 SMALL = "cppvm.test/busybox:1"
 REAL = "cppvm.test/debian:1"
+PAUSE = "cppvm.test/pause:1"
 
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -31,6 +32,11 @@ class ImageError(Exception):
 def small():
     """Archive of SMALL: static busybox with all its applets, users root and nobody, nothing else."""
     return _cached("busybox", SMALL, _fill_small, {"Env": [_PATH], "Cmd": ["/bin/sh"]})
+
+
+def pause():
+    """Archive of PAUSE: what CRI runs first in each pod."""
+    return _cached("pause", PAUSE, _fill_small, {"Env": [_PATH], "Cmd": ["/bin/sleep", "2147483647"]})
 
 
 def real():

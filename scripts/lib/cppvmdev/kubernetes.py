@@ -1,0 +1,354 @@
+"""A Kubernetes of one node: its programs as plain processes, in a mount and a network namespace of their
+own, with a libvirtd of its own, and containerd's CRI with the runtime class `cppvm`."""
+
+import contextlib
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from . import config, images, mounts, releases
+from .certificates import Authority
+from .containerd import Containerd
+from .shell import run
+from .waiting import wait_until
+
+NODE = "node"
+_ADDRESS = "10.97.0.1"
+_SERVICES = "10.96.0.0/16"
+_PODS = "10.88.0.0/16"
+_SCRIPTS = Path(__file__).parents[2]
+
+# The kubelet and kube-proxy set them, and no namespace keeps them apart.
+_SYSCTLS = (
+    *("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops"),
+    *("kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"),
+)
+
+# A node has a /run and a /var/lib/kubelet of its own; what it mounts there ends with its namespace.
+_ENTER = """
+set -e
+mount --make-rshared /
+mkdir -p /var/lib/kubelet "$0/kubelet" "$0/etcd"
+mount --bind "$0/kubelet" /var/lib/kubelet
+mount -t tmpfs -o mode=755 none /run
+mount -t tmpfs -o mode=700 none "$0/etcd"
+chmod 666 /dev/kvm 2>/dev/null || :
+ip link set lo up
+ip link add node0 type veth peer name node1
+ip link set node1 up
+ip link set node0 up
+ip address add {address}/24 dev node0
+ip route add default dev node0
+sysctl -qw net.ipv4.ip_forward=1
+touch "$0/entered"
+exec sleep infinity
+"""
+
+
+def programs():
+    """Their directory. Raises releases.Unavailable unless they have been built."""
+    done = run(_SCRIPTS / "fetch-kubernetes", "--cached")
+    if done.code != 0:
+        raise releases.Unavailable("Kubernetes was not built: scripts/fetch-kubernetes")
+    return Path(done.text.strip())
+
+
+class Node:
+    """From start() to close(). `sandboxer`: containerd's, "podsandbox" or "shim"."""
+
+    def __init__(self, base, stage, sandboxer="podsandbox", changes=None):
+        self.base, self.stage = Path(base), Path(stage)
+        self._programs = programs()
+        self._sandboxer, self._changes = sandboxer, changes
+        self._daemons = []
+        self._sysctls = {}
+        self._holder = None
+        self.containerd = None
+        self._authority = Authority(self.base / "pki")
+
+    # Life
+
+    def start(self):
+        for directory in ("log", "cni", "images"):
+            (self.base / directory).mkdir(parents=True)
+        self._sysctls = {name: _sysctl(name).read_text() for name in _SYSCTLS}
+        self._write_certificates()
+        self._enter()
+        self._start_libvirt()
+        self._start_containerd()
+        self._start_control_plane()
+        self._start_node()
+
+    def close(self):
+        """Ends and removes everything. Idempotent."""
+        if self.containerd:
+            with contextlib.suppress(Exception):
+                self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", timeout=60)
+            self.containerd.remove()
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+            daemon.wait(20)
+        if self._holder:
+            self._holder.kill()
+            self._holder.wait()
+        for name, value in self._sysctls.items():
+            _sysctl(name).write_text(value)
+        _remove_cgroups()
+        mounts.unmount_below(self.base)
+
+    def prefix(self):
+        return ("nsenter", f"--target={self._holder.pid}", "--mount", "--net")
+
+    def log(self, name):
+        return (self.base / "log" / f"{name}.log").read_text(errors="replace")
+
+    # Talking to it
+
+    def kubectl(self, *args, stdin=b"", timeout=60):
+        """Its result; raises when it fails."""
+        return run(
+            *self.prefix(), self._programs / "kubectl",
+            "--kubeconfig", self._kubeconfig("admin"), *args,
+            stdin=stdin, timeout=timeout,
+        ).check()  # fmt: skip
+
+    def popen_kubectl(self, *args, **kwargs):
+        kubectl = (self._programs / "kubectl", "--kubeconfig", self._kubeconfig("admin"))
+        return subprocess.Popen([*self.prefix(), *kubectl, *args], **kwargs)
+
+    def apply(self, *objects):
+        document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        return self.kubectl("apply", "-f", "-", stdin=json.dumps(document).encode())
+
+    def run(self, *command, **kwargs):
+        """A command in its namespaces."""
+        return run(*self.prefix(), *command, **kwargs)
+
+    # Parts
+
+    def _enter(self):
+        self._holder = subprocess.Popen(
+            ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c",
+             _ENTER.format(address=_ADDRESS), self.base],
+            start_new_session=True,
+        )  # fmt: skip
+        wait_until((self.base / "entered").exists, "the node's namespaces", 20)
+
+    def _daemon(self, name, *command):
+        with open(self.base / "log" / f"{name}.log", "ab") as log:
+            self._daemons.append(
+                subprocess.Popen(
+                    [*self.prefix(), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            )
+
+    def _start_libvirt(self):
+        # As in libvirt.py: QEMU wants a parent that reaps it at once.
+        for name in ("virtlogd", "libvirtd"):
+            self._daemon(name, "tini", "-s", "--", name)
+        answers = ("virsh", "-c", "qemu:///system", "-q", "version")
+        wait_until(lambda: self.run(*answers, timeout=60).code == 0, "libvirtd to answer", 90)
+
+    def _start_containerd(self):
+        config.write(self.base / "cppvm.toml", self.stage, self._changes)
+        (self.base / "cni/10-bridge.conflist").write_text(json.dumps(_cni(self.base / "cni-data")))
+        self.containerd = Containerd(
+            releases.built(),
+            self.base / "containerd",
+            [self.stage / "bin", self.stage / "libexec/cppvm"],
+            prefix=self.prefix(),
+            cri=self._cri(),
+        )
+        self.containerd.start()
+        for archive in (images.small(), images.pause()):
+            self.containerd.ctr("k8s.io").import_image(archive)
+
+    def _cri(self):
+        runtime = "[plugins.'io.containerd.cri.v1.runtime'"
+        return (
+            "[plugins.'io.containerd.cri.v1.images'.pinned_images]\n"
+            f"sandbox = {json.dumps(images.PAUSE)}\n"
+            f"{runtime}]\nrestrict_oom_score_adj = true\n"
+            f"{runtime}.containerd]\ndefault_runtime_name = 'cppvm'\n"
+            f"{runtime}.containerd.runtimes.cppvm]\n"
+            "runtime_type = 'io.containerd.cppvm.v1'\n"
+            f"sandboxer = '{self._sandboxer}'\nprivileged_without_host_devices = true\n"
+            f"{runtime}.containerd.runtimes.cppvm.options]\n"
+            f"ConfigPath = {json.dumps(str(self.base / 'cppvm.toml'))}\n"
+            f"{runtime}.cni]\nbin_dirs = ['/usr/lib/cni']\n"
+            f"conf_dir = {json.dumps(str(self.base / 'cni'))}\n"
+        )
+
+    def _start_control_plane(self):
+        pki = self._authority.path
+        etcd = "http://127.0.0.1:2379"
+        self._daemon(
+            "etcd", self._programs / "etcd", f"--data-dir={self.base}/etcd/data",
+            f"--listen-client-urls={etcd}", f"--advertise-client-urls={etcd}",
+            "--listen-peer-urls=http://127.0.0.1:2380",
+        )  # fmt: skip
+        self._daemon(
+            "kube-apiserver", self._programs / "kube-apiserver",
+            f"--etcd-servers={etcd}", f"--advertise-address={_ADDRESS}",
+            f"--service-cluster-ip-range={_SERVICES}",
+            f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
+            f"--client-ca-file={pki}/ca.crt",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={pki}/sa.pub",
+            f"--service-account-signing-key-file={pki}/sa.key",
+            "--authorization-mode=Node,RBAC", "--allow-privileged=true",
+            f"--kubelet-client-certificate={pki}/admin.crt",
+            f"--kubelet-client-key={pki}/admin.key",
+            f"--kubelet-certificate-authority={pki}/ca.crt",
+            "--kubelet-preferred-address-types=InternalIP",
+        )  # fmt: skip
+        wait_until(lambda: self._answers("get", "--raw", "/readyz"), "the API server", 60)
+        manager = self._kubeconfig("controller-manager")
+        self._daemon(
+            "kube-controller-manager", self._programs / "kube-controller-manager",
+            f"--kubeconfig={manager}", "--use-service-account-credentials",
+            f"--service-account-private-key-file={pki}/sa.key", f"--root-ca-file={pki}/ca.crt",
+            "--leader-elect=false",
+        )  # fmt: skip
+        self._daemon(
+            "kube-scheduler", self._programs / "kube-scheduler",
+            f"--kubeconfig={self._kubeconfig('scheduler')}", "--leader-elect=false",
+        )  # fmt: skip
+
+    def start_kubelet(self):
+        self._daemon(
+            "kubelet", self._programs / "kubelet", f"--config={self.base}/kubelet.json",
+            f"--kubeconfig={self._kubeconfig('kubelet')}", f"--hostname-override={NODE}",
+            f"--node-ip={_ADDRESS}",
+        )  # fmt: skip
+        return self._daemons[-1]
+
+    def _start_node(self):
+        pki = self._authority.path
+        (self.base / "resolv.conf").write_text(f"nameserver {_ADDRESS}\n")
+        document = {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "x509": {"clientCAFile": f"{pki}/ca.crt"},
+            },
+            "tlsCertFile": f"{pki}/kubelet.crt",
+            "tlsPrivateKeyFile": f"{pki}/kubelet.key",
+            "containerRuntimeEndpoint": f"unix://{self.containerd.address}",
+            "cgroupDriver": "cgroupfs",
+            "failCgroupV1": False,
+            "failSwapOn": False,
+            "oomScoreAdj": 0,
+            "resolvConf": str(self.base / "resolv.conf"),
+            "podLogsDir": str(self.base / "log/pods"),
+            "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%"},
+            "imageGCHighThresholdPercent": 100,
+        }
+        (self.base / "kubelet.json").write_text(json.dumps(document))
+        self.start_kubelet()
+        document = {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "clientConnection": {"kubeconfig": str(self._kubeconfig("proxy"))},
+            "clusterCIDR": _PODS,
+            "oomScoreAdj": 0,
+            "conntrack": {"maxPerCore": 0, "min": 0},
+        }
+        (self.base / "proxy.json").write_text(json.dumps(document))
+        self._daemon(
+            "kube-proxy", self._programs / "kube-proxy", f"--config={self.base}/proxy.json",
+            f"--hostname-override={NODE}",
+        )  # fmt: skip
+        wait_until(self._is_ready, "the node to be ready", 90)
+        wait_until(lambda: self._answers("get", "serviceaccount", "default"), "its account", 60)
+
+    # Bits
+
+    def _answers(self, *args):
+        with contextlib.suppress(Exception):
+            self.kubectl(*args, timeout=10)
+            return True
+        return False
+
+    def _is_ready(self):
+        path = "jsonpath={.status.conditions[?(@.type=='Ready')].status}"
+        with contextlib.suppress(Exception):
+            return "True" in self.kubectl("get", "node", NODE, "-o", path, timeout=10).text
+        return False
+
+    def _kubeconfig(self, user):
+        return self._authority.path / f"{user}.json"
+
+    def _write_certificates(self):
+        authority = self._authority
+        authority.make()
+        names = (
+            *("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"),
+            *("127.0.0.1", _ADDRESS, "10.96.0.1"),
+        )
+        authority.certify("apiserver", "/CN=kube-apiserver", names)
+        authority.certify("admin", "/O=system:masters/CN=admin")
+        authority.certify("scheduler", "/CN=system:kube-scheduler")
+        authority.certify("controller-manager", "/CN=system:kube-controller-manager")
+        authority.certify("proxy", "/CN=system:kube-proxy")
+        authority.certify("kubelet", f"/O=system:nodes/CN=system:node:{NODE}", (_ADDRESS, NODE))
+        for user in ("admin", "scheduler", "controller-manager", "proxy", "kubelet"):
+            self._kubeconfig(user).write_text(json.dumps(self._client(user)))
+
+    def _client(self, user):
+        pki = self._authority.path
+        cluster = {"server": "https://127.0.0.1:6443", "certificate-authority": f"{pki}/ca.crt"}
+        keys = {"client-certificate": f"{pki}/{user}.crt", "client-key": f"{pki}/{user}.key"}
+        return {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": NODE, "cluster": cluster}],
+            "users": [{"name": user, "user": keys}],
+            "contexts": [{"name": NODE, "context": {"cluster": NODE, "user": user}}],
+            "current-context": NODE,
+        }
+
+
+def _sysctl(name):
+    return Path("/proc/sys") / name
+
+
+def _cni(data):
+    return {
+        "cniVersion": "1.0.0",
+        "name": "pods",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": "cni0",
+                "isGateway": True,
+                "ipMasq": True,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": str(data),
+                    "ranges": [[{"subnet": _PODS}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            },
+            {"type": "portmap", "capabilities": {"portMappings": True}},
+        ],
+    }
+
+
+def _remove_cgroups():
+    """The kubelet leaves those that it has made."""
+    root = Path("/sys/fs/cgroup")
+    for hierarchy in (root, *root.iterdir()):
+        top = hierarchy / "kubepods"
+        if not top.is_dir():
+            continue
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)

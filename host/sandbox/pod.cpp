@@ -20,9 +20,9 @@ std::string joined(const std::vector<std::string>& words) {
 
 } // namespace
 
-Pod::Pod(const asio::any_io_executor& executor, Logger logger, Sandbox& sandbox, Prepare prepare)
+Pod::Pod(const asio::any_io_executor& executor, Logger logger, Sandbox& sandbox, PodSteps steps)
     : executor_(executor), logger_(std::move(logger)), sandbox_(sandbox),
-      prepare_(std::move(prepare)), state_(sandbox.identity().sandbox_id()), ended_(executor),
+      steps_(std::move(steps)), state_(sandbox.identity().sandbox_id()), ended_(executor),
       coroutines_(executor, logger_) {}
 
 void Pod::create(pod::CriPod pod) {
@@ -35,12 +35,19 @@ void Pod::create(pod::CriPod pod) {
     pod.spec.files = pod::write_pod_files(pod.files, sandbox_.run_dir() / "files");
     cgroup_ = cgroup::sandbox_cgroup(pod.spec.cgroups_path, sandbox_.identity().domain_name());
     state_.create(WallClock::now());
-    prepare_(pod.spec); // QEMU is to be born in the pod's cgroup
+    steps_.created(pod.spec); // QEMU is to be born in the pod's cgroup
     sandbox_.boot(std::move(pod.spec));
     coroutines_.spawn("watch the machine", watch_machine());
 }
 
 Awaitable<PodStatus> Pod::start() {
+    if (const auto exit = state_.exit(); exit && exit->status != 0) {
+        try {
+            co_await sandbox_.wait_booted(); // tells why not
+        } catch (...) {
+            rethrow_with_context("start sandbox " + id());
+        }
+    }
     state_.begin_start();
     std::exception_ptr failure;
     try {
@@ -100,6 +107,7 @@ Awaitable<> Pod::stop() {
     co_await sandbox_.halt();
     finish();
     co_await coroutines_.stop();
+    steps_.stopped();
 }
 
 Awaitable<Exit> Pod::wait() {

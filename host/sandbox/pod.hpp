@@ -23,6 +23,12 @@ struct PodStatus {
     std::optional<Exit> exit;
 };
 
+/// What the daemon does around what runs of a pod. Neither throws.
+struct PodSteps {
+    std::function<void(const pod::PodSpec&)> created; ///< before anything runs
+    std::function<void()> stopped;                    ///< nothing runs any more, but for this process
+};
+
 /// A sandbox under the Sandbox API: containerd says when it begins and when it ends, and asks for
 /// its state long after. Over a Sandbox, which knows nothing of that.
 ///
@@ -32,11 +38,8 @@ struct PodStatus {
 /// Operations that change something must not be cancelled. Thread: the loop's only.
 class Pod {
   public:
-    /// What the daemon does for a pod before anything of it runs. Does not throw.
-    using Prepare = std::function<void(const pod::PodSpec&)>;
-
     /// Borrows the sandbox, which must outlive it.
-    Pod(const asio::any_io_executor& executor, Logger logger, Sandbox& sandbox, Prepare prepare);
+    Pod(const asio::any_io_executor& executor, Logger logger, Sandbox& sandbox, PodSteps steps);
 
     const std::string& id() const noexcept { return sandbox_.identity().sandbox_id(); }
     bool is_absent() const noexcept { return state_.is<PodState::Absent>(); }
@@ -49,7 +52,7 @@ class Pod {
     Awaitable<PodStatus> start();
 
     /// Ends the machine, and with it all containers, which can still be deleted; lets go of the
-    /// network. Bounded, idempotent, does not throw.
+    /// network and of the pod's cgroup. Bounded, idempotent, does not throw.
     Awaitable<> stop();
 
     /// Until it has ended. Throws: Error (failed_precondition) before it is created.
@@ -71,7 +74,7 @@ class Pod {
     asio::any_io_executor executor_;
     Logger logger_;
     Sandbox& sandbox_;
-    Prepare prepare_;
+    PodSteps steps_;
     PodState state_;
     std::filesystem::path cgroup_;
     std::shared_ptr<StandIn> stand_in_;

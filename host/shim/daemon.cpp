@@ -81,9 +81,7 @@ class Daemon {
     ~Daemon() {
         // The socket goes with its member, after the run directory: while it is there, a start for
         // the same sandbox fails to get the lock rather than finding half of it.
-        if (cgroup_ && !cgroup_->leave()) {
-            logger_.warn("The sandbox's cgroup is left: processes are in it");
-        }
+        leave_cgroup();
         try {
             remove_run_dir();
         } catch (const std::exception& exception) {
@@ -135,6 +133,7 @@ class Daemon {
                 .listener = socket_.take_listener(),
                 .ending_signals = std::move(ending_signals),
                 .on_created = [this](const pod::PodSpec& pod) { take_pod(pod); },
+                .on_stopped = [this] { leave_cgroup(); },
                 .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
@@ -206,6 +205,14 @@ class Daemon {
         } catch (const Error& error) {
             logger_.warn("The sandbox has no cgroup of its own", {{"error", error.message()}});
         }
+    }
+
+    // A stopped pod's cgroup is the kubelet's again: it kills what it finds there.
+    void leave_cgroup() noexcept {
+        if (cgroup_ && !cgroup_->leave()) {
+            logger_.warn("The sandbox's cgroup is left: processes are in it");
+        }
+        cgroup_.reset();
     }
 
     RunDirLock take_run_dir() {

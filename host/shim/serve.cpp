@@ -65,7 +65,12 @@ class Daemon {
           claim_timeout_(std::max(spec.config.vm.boot_timeout, least_claim_timeout)),
           end_(executor_), tasks_(executor_, logger_) {
         if (spec.pod.awaits_create) {
-            pod_.emplace(executor_, logger_, sandbox_, std::move(spec.on_created));
+            pod_.emplace(
+                executor_,
+                logger_,
+                sandbox_,
+                sandbox::PodSteps{std::move(spec.on_created), std::move(spec.on_stopped)}
+            );
             sandbox_service_.emplace(executor_, *pod_);
             streaming_.emplace(executor_);
         }

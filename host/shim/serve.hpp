@@ -30,6 +30,9 @@ struct DaemonSpec {
     /// Called with what CreateSandbox has said of the pod, before anything of it runs. Does not
     /// throw.
     std::function<void(const pod::PodSpec&)> on_created;
+    /// Called, perhaps repeatedly, when nothing of a pod of the Sandbox API runs any more. Does not
+    /// throw.
+    std::function<void()> on_stopped;
     /// Called when containerd has asked for the end and been answered, before anything is undone.
     std::function<void()> on_ending;
 };

@@ -61,6 +61,13 @@ def _state(cri, container):
     return cri.call("ContainerStatus", container_id=container).status
 
 
+def _cgroups(process):
+    try:
+        return Path(f"/proc/{process.pid}/cgroup").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def test_life_of_a_pod(cri, pod):
     name, config = pod
     status = cri.call("PodSandboxStatus", pod_sandbox_id=name, verbose=True)
@@ -69,8 +76,7 @@ def test_life_of_a_pod(cri, pod):
     first = cri.run_container(name, config, "sleep", "1000000")
     second = cri.run_container(name, config, "sleep", "2000000")
     (daemon,) = cri.containerd.shims()
-    cgroups = Path(f"/proc/{daemon.pid}/cgroup").read_text()
-    assert f"{CGROUP_PARENT}/cppvm-" in cgroups
+    assert f"{CGROUP_PARENT}/cppvm-" in _cgroups(daemon)
     for container in (first, second):
         assert _state(cri, container).state == _RUNNING
         assert cri.output(container, "hostname; cat /etc/hostname") == "web-1\nweb-1\n"
@@ -87,6 +93,9 @@ def test_life_of_a_pod(cri, pod):
     assert _state(cri, second).state == _RUNNING
     cri.call("StopPodSandbox", pod_sandbox_id=name)
     assert cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state != _READY
+    # The kubelet kills what is left in there.
+    assert CGROUP_PARENT not in "".join(map(_cgroups, processes.everything()))
+    assert daemon in cri.containerd.shims()
     cri.call("StopPodSandbox", pod_sandbox_id=name)
     cri.remove_pod(name)
     wait_until(lambda: not cri.containerd.shims(), "end of the shim", 20)

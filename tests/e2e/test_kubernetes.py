@@ -281,8 +281,6 @@ def test_daemons_that_are_restarted(node):
     _delete(node, name)
 
 
-# Emulated, that many end later on two processors than `delete` waits for them.
-@pytest.mark.kills_daemons
 def test_ten_pods_at_once(node):
     pods = [_pod(_container("sleep", "1000000")) for _ in range(10)]
     _ready(node, *pods)

@@ -480,6 +480,8 @@ Awaitable<> LibvirtMachine::do_stop() {
     }
     parts.roots.reset();
     parts.volumes.reset();
+    parts.vsock->end();
+    parts.user_network.reset();
     remove_machine_files(parts.spec.name, parts.spec.run_dir);
 }
 

@@ -91,6 +91,8 @@ class KernelVsock : public Vsock {
         acceptor_.close(ignored);
     }
 
+    void end() noexcept override { stop_listening(); }
+
     Awaitable<StreamSocket> dial(std::uint32_t port) override {
         auto executor = co_await asio::this_coro::executor;
         StreamSocket socket(executor);

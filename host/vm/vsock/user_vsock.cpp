@@ -62,13 +62,16 @@ class UserVsock : public Vsock {
           watch_(std::in_place, executor, directory_.path()),
           acceptor_(listen_unix(executor, directory_ / boot_socket_name())),
           process_(
-              executor, command(program, directory_.path(), user), run_dir / user_vsock_pid_file
+              std::in_place,
+              executor,
+              command(program, directory_.path(), user),
+              run_dir / user_vsock_pid_file
           ) {
         directory_.give(boot_socket_name());
     }
 
     Awaitable<> prepare(Deadline deadline) override {
-        co_await process_.wait_socket(directory_ / device_socket_name, *watch_, deadline);
+        co_await process_->wait_socket(directory_ / device_socket_name, *watch_, deadline);
         watch_.reset(); // a host has few inotify instances for each user
     }
 
@@ -83,7 +86,7 @@ class UserVsock : public Vsock {
     Awaitable<StreamSocket> accept() override {
         for (;;) {
             auto socket = co_await acceptor_.async_accept(asio::use_awaitable);
-            if (peer_of(socket).pid == process_.pid()) {
+            if (process_ && peer_of(socket).pid == process_->pid()) {
                 co_return StreamSocket(std::move(socket));
             }
         }
@@ -93,6 +96,11 @@ class UserVsock : public Vsock {
         boost::system::error_code ignored;
         acceptor_.close(ignored);
         ::unlink((directory_ / boot_socket_name()).c_str());
+    }
+
+    void end() noexcept override {
+        stop_listening();
+        process_.reset();
     }
 
     Awaitable<StreamSocket> dial(std::uint32_t port) override {
@@ -127,7 +135,7 @@ class UserVsock : public Vsock {
     HelperDirectory directory_; // goes after the process, which may be about to make its sockets
     std::optional<DirectoryWatch> watch_;
     asio::local::stream_protocol::acceptor acceptor_;
-    HelperProcess process_;
+    std::optional<HelperProcess> process_;
 };
 
 } // namespace

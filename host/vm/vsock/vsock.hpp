@@ -41,6 +41,10 @@ class Vsock {
     /// Closes the boot port. A pending `accept` ends with an abort.
     virtual void stop_listening() noexcept = 0;
 
+    /// Ends the process that carries it, if there is one, and the listening. Then only the
+    /// destructor may follow, and the ends of what is pending.
+    virtual void end() noexcept = 0;
+
     /// Connects to a port of the guest. Throws: Error (unavailable). Cancels: the attempt.
     virtual Awaitable<StreamSocket> dial(std::uint32_t port) = 0;
 };

@@ -27,12 +27,16 @@ pod::CriPod cri_pod() {
 /// A sandbox and its pod, which is stopped at the end.
 struct PodBench {
     explicit PodBench(Bench& from)
-        : bench(from), pod(from.executor, Logger(), from.sandbox, [this](const pod::PodSpec& spec) {
-              prepared.push_back(spec.hostname);
-          }) {}
+        : bench(from),
+          pod(from.executor,
+              Logger(),
+              from.sandbox,
+              {[this](const pod::PodSpec& spec) { prepared.push_back(spec.hostname); },
+               [this] { machines_when_stopped = bench.hypervisor.machines; }}) {}
 
     Bench& bench;
     std::vector<std::string> prepared;
+    std::optional<int> machines_when_stopped;
     Pod pod;
 };
 
@@ -136,6 +140,7 @@ TEST_F(PodTest, StopsAndStaysAnswerable) {
         co_await waiting.join();
         EXPECT_THAT(statuses, ElementsAre(0U, 0U));
         EXPECT_EQ(pods.bench.hypervisor.machines, 0);
+        EXPECT_EQ(pods.machines_when_stopped, 0);
         EXPECT_FALSE(is_alive(started.pid));
         // A container that ran has ended with it, and can be deleted in order.
         EXPECT_EQ(std::ranges::count(pods.bench.events.lines, "exit c1 137"), 1);
@@ -214,6 +219,21 @@ TEST_F(PodTest, TellsWhyItDoesNotStart) {
     });
 }
 
+TEST_F(PodTest, TellsAlsoLaterWhyItDidNotBoot) {
+    with_pod([](PodBench& pods) -> Awaitable<> {
+        pods.bench.hypervisor.agent.on_call = [](const std::string& rpc) -> bool {
+            throw Error(Code::internal, "no " + rpc);
+        };
+        pods.pod.create(cri_pod());
+        co_await pods.pod.wait();
+        const Status start = co_await status_of(pods.pod.start());
+        EXPECT_THAT(start.message, HasSubstr("start sandbox s1: boot sandbox s1: "));
+        EXPECT_THAT(start.message, HasSubstr("no configure_pod"));
+        const Status again = co_await status_of(pods.pod.start());
+        EXPECT_EQ(again.message, start.message);
+    });
+}
+
 TEST_F(PodTest, EndsWithItsMachine) {
     with_pod([this](PodBench& pods) -> Awaitable<> {
         pods.pod.create(cri_pod());
@@ -229,7 +249,7 @@ TEST_F(PodTest, EndsWithItsMachine) {
         const Status refused = co_await status_of(pods.bench.sandbox.create(container("c2")));
         EXPECT_EQ(refused.code, Code::unavailable);
         const Status start = co_await status_of(pods.pod.start());
-        EXPECT_EQ(start.code, Code::failed_precondition);
+        EXPECT_THAT(start.message, HasSubstr("it ended by itself"));
         co_await pods.bench.sandbox.remove("c1", "");
     });
 }

@@ -73,6 +73,7 @@ class ScriptedVsock : public Vsock {
         co_return StreamSocket(std::move(connections_[next_++]));
     }
     void stop_listening() noexcept override {}
+    void end() noexcept override {}
     Awaitable<StreamSocket> dial(std::uint32_t /*port*/) override {
         throw Error(Code::unavailable, "not in this test");
     }

@@ -21,9 +21,8 @@ std::string joined(const std::vector<std::string>& words) {
 } // namespace
 
 Pod::Pod(const asio::any_io_executor& executor, Logger logger, Sandbox& sandbox, PodSteps steps)
-    : executor_(executor), logger_(std::move(logger)), sandbox_(sandbox),
-      steps_(std::move(steps)), state_(sandbox.identity().sandbox_id()), ended_(executor),
-      coroutines_(executor, logger_) {}
+    : executor_(executor), logger_(std::move(logger)), sandbox_(sandbox), steps_(std::move(steps)),
+      state_(sandbox.identity().sandbox_id()), ended_(executor), coroutines_(executor, logger_) {}
 
 void Pod::create(pod::CriPod pod) {
     state_.check_create();

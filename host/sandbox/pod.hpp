@@ -26,7 +26,7 @@ struct PodStatus {
 /// What the daemon does around what runs of a pod. Neither throws.
 struct PodSteps {
     std::function<void(const pod::PodSpec&)> created; ///< before anything runs
-    std::function<void()> stopped;                    ///< nothing runs any more, but for this process
+    std::function<void()> stopped; ///< nothing runs any more, but for this process
 };
 
 /// A sandbox under the Sandbox API: containerd says when it begins and when it ends, and asks for

@@ -285,4 +285,5 @@ def test_ten_pods_at_once(node):
     pods = [_pod(_container("sleep", "1000000")) for _ in range(10)]
     _ready(node, *pods)
     _delete(node, *map(_name, pods))
-    wait_until(lambda: not node.containerd.shims(), "the end of their shims", 30)
+    # The kubelet looks once a minute for sandboxes that it has stopped and can remove.
+    wait_until(lambda: not node.containerd.shims(), "the end of their shims", 90)

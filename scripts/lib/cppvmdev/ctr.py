@@ -64,6 +64,11 @@ class Ctr:
         lines = self.command("snapshots", "ls").check().text.splitlines()[1:]
         return [words[0] for words in (line.split() for line in lines) if words[-1] == "Active"]
 
+    def sandboxes(self):
+        """Those of the Sandbox API, which containerd has from 1.7 on."""
+        said = self.command("sandboxes", "ls")
+        return [line.split()[0] for line in said.text.splitlines()[1:]] if said.code == 0 else []
+
     # Taking down
 
     def kill(self, container, sig=signal.SIGKILL, *options, timeout=30):
@@ -81,6 +86,8 @@ class Ctr:
         try:
             for container in set(self.containers()) | set(self.tasks()):
                 self.remove(container)
+            for sandbox in self.sandboxes():
+                self.command("sandboxes", "rm", sandbox)
             images = self.images()
             if images:
                 self.command("images", "rm", *images)

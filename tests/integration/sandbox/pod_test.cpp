@@ -27,12 +27,11 @@ pod::CriPod cri_pod() {
 /// A sandbox and its pod, which is stopped at the end.
 struct PodBench {
     explicit PodBench(Bench& from)
-        : bench(from),
-          pod(from.executor,
-              Logger(),
-              from.sandbox,
-              {[this](const pod::PodSpec& spec) { prepared.push_back(spec.hostname); },
-               [this] { machines_when_stopped = bench.hypervisor.machines; }}) {}
+        : bench(from), pod(from.executor,
+                           Logger(),
+                           from.sandbox,
+                           {[this](const pod::PodSpec& spec) { prepared.push_back(spec.hostname); },
+                            [this] { machines_when_stopped = bench.hypervisor.machines; }}) {}
 
     Bench& bench;
     std::vector<std::string> prepared;

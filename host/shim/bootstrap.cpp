@@ -1,6 +1,7 @@
 #include "host/shim/bootstrap.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/one_line.hpp"
 #include "common/os/poll.hpp"
 #include "proto/containerd/bootstrap.pb.h"
 #include "proto/containerd/runtimeoptions.pb.h"
@@ -19,6 +20,7 @@ using google::protobuf::Any;
 
 constexpr std::size_t max_input_bytes = 10UL * 1024 * 1024; // as containerd's Go library has it
 constexpr std::string_view options_type = "runtimeoptions.v1.Options";
+constexpr std::size_t max_shown_bytes = 200;
 
 template <class Message>
 std::optional<Message> decode(std::string_view data) {
@@ -38,7 +40,9 @@ std::string_view type_of(const Any& any) {
 
 void take_options(const Any& any, BootstrapInput& input) {
     if (type_of(any) != options_type) {
-        return; // such as runc's, which containerd passes to any runtime
+        // Such as runc's, which a client may pass to any runtime.
+        input.ignored_options = one_line(std::string(type_of(any)), max_shown_bytes);
+        return;
     }
     const auto options = decode<runtimeoptions::v1::Options>(any.value());
     if (!options) {
@@ -49,7 +53,7 @@ void take_options(const Any& any, BootstrapInput& input) {
     if (!input.config_path.empty() && !input.config_path.is_absolute()) {
         throw Error(
             Code::invalid_argument,
-            "runtime options: ConfigPath \"" + options->config_path().substr(0, 200) +
+            "runtime options: ConfigPath \"" + options->config_path().substr(0, max_shown_bytes) +
                 "\" must be an absolute path"
         );
     }

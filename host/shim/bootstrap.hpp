@@ -15,9 +15,10 @@ struct BootstrapInput {
     std::filesystem::path socket_dir; ///< empty: containerd's default
     std::string ttrpc_address;        ///< empty: the environment's
     std::string log_level;            ///< "trace" or "debug" if containerd logs that much, or empty
-    /// Of runtimeoptions.v1.Options; options of other types are not for us.
+    /// Of runtimeoptions.v1.Options.
     std::filesystem::path config_path;
     std::string config_body;
+    std::string ignored_options; ///< the type of options that are another runtime's, or empty
 };
 
 /// Reads `fd` to its end: at most 10 MiB, for at most `timeout`. A terminal counts as empty.

@@ -109,6 +109,7 @@ class Start {
             refuse(line_, pod_, false);
         }
         const config::Config config = load_config(input_);
+        tell_what_is_ignored();
         auto socket = ShimSocket::bind(identity, socket_dir);
         if (!socket && pod_.sandbox_id == line_.id) {
             refuse(line_, pod_, true);
@@ -127,6 +128,20 @@ class Start {
     }
 
   private:
+    // Not to stderr, which containerd reads as the cause of a failure.
+    Logger log() const { return Logger(make_fifo_sink(line_.bundle / "log"), LogLevel::warn); }
+
+    void tell_what_is_ignored() const {
+        if (!input_.ignored_options.empty()) {
+            log().warn(
+                "Runtime options of another runtime have no effect: set ConfigPath, or keys of "
+                "cppvm's "
+                "configuration",
+                {{"type", input_.ignored_options}}
+            );
+        }
+    }
+
     void write_record(const config::Config& config, const std::filesystem::path& socket_path) {
         StartRecord record;
         record.id = line_.id;
@@ -153,8 +168,7 @@ class Start {
     }
 
     void clear_abandoned(const Identity& identity, const config::Config& config) noexcept {
-        // Not stderr, which containerd reads as the cause of the failure.
-        const Logger logger(make_fifo_sink(line_.bundle / "log"), LogLevel::warn);
+        const Logger logger = log();
         try {
             // If it is locked, it belongs to another daemon of the same sandbox, which is ending.
             if (auto lock = RunDirLock::take_existing(identity.run_dir(config.run_dir))) {

@@ -175,7 +175,7 @@ std::string ShimTest::legacy_input(const std::filesystem::path& config) {
     return options(config).SerializeAsString();
 }
 
-std::string ShimTest::params_input(const std::string& id) const {
+std::string ShimTest::params_input(const std::string& id, const std::string& other_options) const {
     containerd::runtime::bootstrap::v1::BootstrapParams params;
     params.set_instance_id(id);
     params.set_namespace_("ns");
@@ -183,6 +183,9 @@ std::string ShimTest::params_input(const std::string& id) const {
     params.set_containerd_ttrpc_address("/from/params.ttrpc");
     params.set_socket_dir(socket_dir_.native());
     *params.add_extensions()->mutable_value() = options(dir_ / "config.toml");
+    if (!other_options.empty()) {
+        params.add_extensions()->mutable_value()->set_type_url(other_options);
+    }
     return params.SerializeAsString();
 }
 

@@ -55,8 +55,8 @@ class ShimTest : public ::testing::Test {
     /// What containerd before 2.3 writes to stdin: options that name the test's own configuration.
     std::string legacy_input() const { return legacy_input(dir_ / "config.toml"); }
     static std::string legacy_input(const std::filesystem::path& config);
-    /// What later ones write.
-    std::string params_input(const std::string& id) const;
+    /// What later ones write; with `other_options`, the name of a type, also options of that type.
+    std::string params_input(const std::string& id, const std::string& other_options = "") const;
 
     ShimRun start_run(const std::string& id, const std::string& input) const;
     Outcome start(const std::string& id) const;

@@ -120,6 +120,23 @@ TEST_F(StartTest, SetsTheLevelOfTheLog) {
     end("c1");
 }
 
+TEST_F(StartTest, WarnsOfOptionsOfAnotherRuntime) {
+    make_bundle("c1");
+    const UniqueFd log = open_file(bundle("c1") / "log", O_RDWR | O_NONBLOCK);
+    ASSERT_EQ(
+        run_shim(start_run("c1", params_input("c1", "containerd.runc.v1.Options"))).exit_code, 0
+    );
+    std::string text;
+    EXPECT_TRUE(wait_until([&] {
+        char buffer[4096];
+        const ssize_t count = ::read(log.get(), buffer, sizeof buffer);
+        text.append(buffer, count > 0 ? static_cast<std::size_t>(count) : 0);
+        return text.find("type=containerd.runc.v1.Options") != std::string::npos;
+    })) << text;
+    EXPECT_THAT(text, HasSubstr("level=warning msg=\"Runtime options of another runtime"));
+    end("c1");
+}
+
 TEST_F(StartTest, IsolatesCoresWhereTheKernelCan) {
     make_bundle("c1");
     ShimRun run = start_run("c1", params_input("c1"));

@@ -20,6 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 using containerd::runtime::bootstrap::v1::BootstrapParams;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string from_hex(std::string_view hex) {
     std::string bytes;
@@ -120,13 +121,20 @@ TEST(BootstrapTest, TakesAPrefixedTypeToo) {
     EXPECT_EQ(parse_bootstrap_input(any.SerializeAsString(), "a", "ns").config_path, "/etc/y.toml");
 }
 
-TEST(BootstrapTest, PassesOverOptionsOfAnotherType) {
+TEST(BootstrapTest, NamesOptionsOfAnotherType) {
     google::protobuf::Any any;
     any.set_type_url("containerd.runc.v1.Options");
     any.set_value("\x01\x02 anything");
     const BootstrapInput input = parse_bootstrap_input(any.SerializeAsString(), "a", "ns");
     EXPECT_TRUE(input.config_path.empty());
     EXPECT_FALSE(input.wants_bootstrap_result);
+    EXPECT_EQ(input.ignored_options, "containerd.runc.v1.Options");
+    any.set_type_url("type.example.org/two\nlines" + std::string(5000, 'x'));
+    const auto hostile = parse_bootstrap_input(any.SerializeAsString(), "a", "ns");
+    EXPECT_THAT(hostile.ignored_options, Not(HasSubstr("\n")));
+    EXPECT_LT(hostile.ignored_options.size(), 300U);
+    const auto ours = options_any("/etc/y.toml", "").SerializeAsString();
+    EXPECT_EQ(parse_bootstrap_input(ours, "a", "ns").ignored_options, "");
 }
 
 TEST(BootstrapTest, TakesParamsOfAnotherIdForALegacyAny) {

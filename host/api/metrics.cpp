@@ -119,11 +119,12 @@ v1::Metrics to_v1(const agent::v2::StatsResponse& stats) {
     fill_cpu(*metrics.mutable_cpu(), numbers);
     fill_memory(*metrics.mutable_memory(), numbers);
     metrics.mutable_memory_oom_control()->set_oom_kill(numbers("memory.events.oom_kill"));
+    auto& io = *metrics.mutable_blkio(); // there without devices too: clients rely on it
     for (const auto& device : stats.devices()) {
-        auto& bytes = *metrics.mutable_blkio()->mutable_io_service_bytes_recursive();
+        auto& bytes = *io.mutable_io_service_bytes_recursive();
         add_io(bytes, device, "Read", "rbytes");
         add_io(bytes, device, "Write", "wbytes");
-        auto& operations = *metrics.mutable_blkio()->mutable_io_serviced_recursive();
+        auto& operations = *io.mutable_io_serviced_recursive();
         add_io(operations, device, "Read", "rios");
         add_io(operations, device, "Write", "wios");
     }
@@ -201,9 +202,10 @@ v2::Metrics to_v2(const agent::v2::StatsResponse& stats) {
     kills.set_max(numbers("memory.events.max"));
     kills.set_oom(numbers("memory.events.oom"));
     kills.set_oom_kill(numbers("memory.events.oom_kill"));
+    auto& usage = *metrics.mutable_io()->mutable_usage(); // as in to_v1
     for (const auto& device : stats.devices()) {
         const Numbers io(device.values());
-        auto& entry = *metrics.mutable_io()->add_usage();
+        auto& entry = *usage.Add();
         entry.set_major(device.major());
         entry.set_minor(device.minor());
         entry.set_rbytes(io("rbytes"));

@@ -79,5 +79,17 @@ TEST(MetricsTest, HaveNoLimitWhereTheGuestSaysNone) {
     EXPECT_EQ(metrics.memory().usage(), 0U);
 }
 
+TEST(MetricsTest, HaveEachPartWhereTheGuestSaysNothing) {
+    // `nerdctl stats` reads them without a look whether they are there.
+    v1::Metrics old;
+    ASSERT_TRUE(old.ParseFromString(to_metrics({}, CgroupVersion::v1).value()));
+    EXPECT_TRUE(old.has_pids() && old.has_cpu() && old.memory().has_usage() && old.has_blkio());
+    v2::Metrics metrics;
+    ASSERT_TRUE(metrics.ParseFromString(to_metrics({}, CgroupVersion::v2).value()));
+    EXPECT_TRUE(
+        metrics.has_pids() && metrics.has_cpu() && metrics.has_memory() && metrics.has_io()
+    );
+}
+
 } // namespace
 } // namespace cppvm::api

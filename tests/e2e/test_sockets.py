@@ -1,15 +1,14 @@
 """Unix sockets of the host that containers connect to ([sockets] host_to_guest)."""
 
-import contextlib
 import os
 import socket
-import threading
 
 import pytest
 
 from cppvmdev.images import REAL
 from cppvmdev.waiting import wait_until
 from harness.runner import bind
+from harness.socket_server import SocketServer
 
 pytestmark = pytest.mark.vm
 
@@ -35,44 +34,14 @@ print(len(data), data[:11].decode(), f"{mode.st_mode & 0o7777:o} {mode.st_uid}:{
 """
 
 
-class EchoServer:
+class EchoServer(SocketServer):
     """Answers what it is sent, after a word of its own, and ends when the client does."""
 
-    def __init__(self, path):
-        self.path = str(path)
-        self.open = set()
-        self.accepted = 0
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        os.unlink(self.path)
-
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.accepted += 1
-            self.open.add(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
-        with contextlib.suppress(ConnectionError):
-            connection.sendall(b"echo ")
-            while data := connection.recv(65536):
-                connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-        self.open.discard(connection)
-        connection.close()
+    def serve(self, connection):
+        connection.sendall(b"echo ")
+        while data := connection.recv(65536):
+            connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
 
 
 @pytest.fixture(name="server")

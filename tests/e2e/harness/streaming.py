@@ -1,7 +1,6 @@
 """A streaming server as clients of containerd have them: stdio streams by ttrpc."""
 
 import contextlib
-import os
 import queue
 import socket
 import struct
@@ -9,6 +8,7 @@ import threading
 
 from cppvmdev import messages, wire
 from cppvmdev.waiting import wait_until
+from harness.socket_server import SocketServer
 
 _HEADER = struct.Struct(">IIBB")
 _DATA = 3
@@ -100,24 +100,13 @@ class Stream:
         self._connection.sendall(_HEADER.pack(len(payload), self._number, _DATA, flags) + payload)
 
 
-class StreamingServer:
-    """Listens at `path` until `close`. Streams whose names end with "stdin" are written to."""
+class StreamingServer(SocketServer):
+    """Streams whose names end with "stdin" are written to."""
 
     def __init__(self, path, refuses=()):
-        self.path = str(path)
         self.streams = []  # every one that was begun
         self._refuses = refuses
-        self._connections = []
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
+        super().__init__(path)
 
     def uri(self, name):
         return f"ttrpc+unix://{self.path}?streaming_id={name}"
@@ -138,38 +127,29 @@ class StreamingServer:
         return wait_until(begun, f"stream {name}", timeout)[-1]
 
     def close(self):
-        """Breaks all connections."""
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        os.unlink(self.path)
-        for connection in self._connections:
+        """Breaks all connections, too."""
+        super().close()
+        for connection in list(self.open):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self):
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self._connections.append(connection)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection):
+    def serve(self, connection):
         stream = None
-        with contextlib.suppress(ConnectionError), connection, connection.makefile("rb") as frames:
-            while header := frames.read(_HEADER.size):
-                size, number, kind, flags = _HEADER.unpack(header)
-                payload = frames.read(size)
-                if kind == wire.REQUEST:
-                    request = messages.Request.FromString(payload)
-                    assert request.service == b"containerd.services.streaming.v1.Streaming", request
-                elif stream is None:
-                    stream = self._begin(connection, number, payload)
-                else:
-                    stream.hear(payload, flags)
-        if stream:
-            stream.broken.set()
+        try:
+            with connection.makefile("rb") as frames:
+                while header := frames.read(_HEADER.size):
+                    size, number, kind, flags = _HEADER.unpack(header)
+                    payload = frames.read(size)
+                    if kind == wire.REQUEST:
+                        request = messages.Request.FromString(payload)
+                        assert request.service == b"containerd.services.streaming.v1.Streaming", request
+                    elif stream is None:
+                        stream = self._begin(connection, number, payload)
+                    else:
+                        stream.hear(payload, flags)
+        finally:
+            if stream:
+                stream.broken.set()
 
     def _begin(self, connection, number, payload):
         name = _Init.FromString(messages.Any.FromString(payload).value).id

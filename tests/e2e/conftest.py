@@ -8,11 +8,13 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scripts/lib")]
 
 # pylint: disable=wrong-import-position
-from cppvmdev import config, releases  # noqa: E402
+from cppvmdev import config, images, mounts, releases  # noqa: E402
 from cppvmdev.ctr import unique_id  # noqa: E402
+from cppvmdev.docker import Docker  # noqa: E402
 from cppvmdev.invariants import Invariants  # noqa: E402
 from cppvmdev.leftovers import Gone, Leftovers  # noqa: E402
 from cppvmdev.namespaces import Namespace  # noqa: E402
+from cppvmdev.nerdctl import Nerdctl  # noqa: E402
 from cppvmdev.waiting import wait_until  # noqa: E402
 from harness import session, settings  # noqa: E402
 from harness.runner import Runner  # noqa: E402
@@ -142,6 +144,49 @@ def world_fixture():
     namespace = Namespace()
     yield namespace
     namespace.close()
+
+
+@pytest.fixture(name="docker")
+def docker_fixture(containerd, world, tmp_path):
+    """Docker, whose bridges are in `world`; afterwards its containers may have left no trace."""
+    assert containerd.process()
+    leftovers = Leftovers(containerd)
+    base = tmp_path / "docker"
+    base.mkdir()
+    try:
+        engine = Docker(base, world, containerd, settings.CONFIG_STAGE)
+    except releases.Unavailable as reason:
+        pytest.skip(str(reason))
+    try:
+        engine.start()
+        engine.load(images.small(), images.SMALL)
+        yield engine
+    finally:
+        print(engine.log_text()[-4000:])
+        try:
+            engine.close()
+        finally:
+            mounts.unmount_below(base)
+    leftovers.wait_none(namespace="docker")
+
+
+@pytest.fixture(name="nerdctl")
+def nerdctl_fixture(containerd, world, tmp_path):
+    """nerdctl, whose bridges are in `world`."""
+    assert containerd.process()  # set up with it: libvirt
+    try:
+        engine = Nerdctl(tmp_path, world, settings.STAGE, settings.RUNTIME)
+    except releases.Unavailable as reason:
+        pytest.skip(str(reason))
+    try:
+        engine.start()
+        yield engine
+    finally:
+        print(engine.containerd.log_text()[-4000:])
+        try:
+            engine.close()
+        finally:
+            mounts.unmount_below(tmp_path)
 
 
 @pytest.fixture(name="task")

@@ -4,11 +4,10 @@ reports what it sees, and each difference is accepted by a line of docs/differen
 import pytest
 
 from conftest import both_versions
-from cppvmdev import docker, images, mounts, releases, runc
-from cppvmdev.namespaces import Namespace
+from cppvmdev import releases, runc
 from differential import commands, failures, table
 from differential.compare import assert_alike
-from differential.side import CommandSide, DockerSide, Side
+from differential.side import CommandSide, EngineSide, Side
 from harness import settings
 
 pytestmark = pytest.mark.vm
@@ -51,27 +50,6 @@ def volume_fixture(tmp_path):
     return volume
 
 
-@pytest.fixture(name="engine")
-def engine_fixture(containerd, tmp_path):
-    assert containerd.process()
-    (tmp_path / "docker").mkdir()
-    world = Namespace()
-    try:
-        engine = docker.Docker(tmp_path / "docker", world, containerd, settings.CONFIG_STAGE)
-        engine.start()
-    except releases.Unavailable as reason:
-        world.close()
-        pytest.skip(str(reason))
-    try:
-        engine.load(images.small(), images.SMALL)
-        yield engine
-    finally:
-        print(engine.log_text()[-4000:])
-        engine.close()
-        mounts.unmount_below(tmp_path)
-        world.close()
-
-
 def test_specs_that_run(sides, volume):
     assert_alike(sides, table.cases(volume))
 
@@ -86,6 +64,15 @@ def test_options_of_ctr_run(runner, plain, runc_options, volume):
     assert_alike(sides, commands.of_ctr(volume, settings.RELEASE))
 
 
-def test_options_of_docker_run(engine, volume):
-    sides = (DockerSide(engine, "runc", _PROBE), DockerSide(engine, engine.runtime, _PROBE))
+def test_options_of_docker_run(docker, volume):
+    sides = (EngineSide(docker, "runc", _PROBE), EngineSide(docker, docker.runtime, _PROBE))
     assert_alike(sides, commands.of_docker(volume))
+
+
+@pytest.mark.skipif(not settings.LONG, reason="takes minutes: CPPVM_E2E_LONG=1")
+def test_options_of_nerdctl_run(nerdctl, volume):
+    sides = (
+        EngineSide(nerdctl, "io.containerd.runc.v2", _PROBE),
+        EngineSide(nerdctl, nerdctl.runtime, _PROBE),
+    )
+    assert_alike(sides, commands.of_nerdctl(volume))

@@ -12,17 +12,22 @@ from .releases import CACHE, Unavailable
 from .shell import run
 from .waiting import wait_until
 
+# Debian's suite whose Docker is tried: trixie has 26.1, sid 28 or later.
+SUITE = os.environ.get("CPPVM_E2E_DOCKER", "trixie")
+
+
 def programs():
     """The directory that holds usr/bin/docker and usr/sbin/dockerd."""
-    target = CACHE / "docker"
-    done = run(Path(__file__).parents[2] / "fetch-docker", target, timeout=600)
+    target = CACHE / ("docker" if SUITE == "trixie" else f"docker-{SUITE}")
+    done = run(Path(__file__).parents[2] / "fetch-docker", target, SUITE, timeout=600)
     if done.code != 0:
-        raise Unavailable(f"Docker: {done.error}")
+        raise Unavailable(f"Docker of {SUITE}: {done.error}")
     return target
 
 
 class Docker(Engine):
-    """From start() to close()."""
+    """From start() to close(); between them stop() and start() any number of times. `live_restore`:
+    containers outlive the daemon, from its next start on."""
 
     runtime = "cppvm"
 
@@ -32,6 +37,10 @@ class Docker(Engine):
         self._socket = self.base / "docker.sock"
         self._log = self.base / "docker.log"
         self._daemon = None
+        self.live_restore = False
+        plugins = self.base / "client/cli-plugins"  # of the client's: Compose
+        plugins.parent.mkdir()
+        plugins.symlink_to(self._root / "usr/libexec/docker/cli-plugins")
         self._config = config.write(self.base / "cppvm.toml", stage, tables or {})
 
     def start(self):
@@ -45,6 +54,7 @@ class Docker(Engine):
             "bip": "172.30.0.1/24",
             "default-address-pools": [{"base": "172.31.0.0/16", "size": 24}],
             "userland-proxy": False,
+            "live-restore": self.live_restore,
             "runtimes": {
                 self.runtime: {
                     "runtimeType": "io.containerd.cppvm.v1",
@@ -70,9 +80,11 @@ class Docker(Engine):
             raise RuntimeError(f"dockerd has ended: {self.log_text()[-3000:]}")
         return self._socket.exists() and self.run("info").code == 0
 
-    def run(self, *args, timeout=120, stdin=b""):
-        argv = (self._root / "usr/bin/docker", "-H", f"unix://{self._socket}", *args)
-        return run(*argv, timeout=timeout, stdin=stdin)
+    def argv(self, *args):
+        return (self._root / "usr/bin/docker", "-H", f"unix://{self._socket}", *args)
+
+    def environ(self):
+        return dict(os.environ, DOCKER_CONFIG=str(self.base / "client"))
 
     def load(self, archive, reference):
         """An image of ours, which has one layer."""
@@ -82,13 +94,18 @@ class Docker(Engine):
     def log_text(self):
         return self._log.read_text(errors="replace")
 
+    def stop(self):
+        """Ends the daemon, in order, as systemd does."""
+        self._daemon.terminate()
+        try:
+            self._daemon.wait(40)
+        except subprocess.TimeoutExpired:
+            self._daemon.kill()
+            self._daemon.wait()
+            raise RuntimeError(f"dockerd does not end: {self.log_text()[-3000:]}") from None
+
     def close(self):
         """Removes all containers and networks, then the daemon and what it has mounted."""
         if self._daemon and self._daemon.poll() is None:
             self.remove_containers()
-            self._daemon.terminate()
-            try:
-                self._daemon.wait(30)
-            except subprocess.TimeoutExpired:
-                self._daemon.kill()
-                self._daemon.wait()
+            self.stop()

@@ -1,10 +1,15 @@
 """What Docker and nerdctl have in common: the commands of their clients."""
 
 from .ctr import unique_id
+from .shell import run
 
 
 class Engine:
-    """A subclass has `runtime`, the name of the runtime under test, and run(*args)."""
+    """A subclass has `runtime`, the name of the runtime under test, argv(*args) with the client's command
+    line, and environ() with its environment."""
+
+    def run(self, *args, timeout=120, stdin=b""):
+        return run(*self.argv(*args), timeout=timeout, stdin=stdin, env=self.environ())
 
     def text(self, *args, **kwargs):
         """The output of a command that succeeds."""

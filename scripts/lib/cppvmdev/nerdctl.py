@@ -36,15 +36,17 @@ class Nerdctl(Engine):
         self.containerd.start()
         self.containerd.ctr(_NAMESPACE).import_image(images.small())
 
-    def run(self, *args, timeout=120):
+    def argv(self, *args):
         daemon = self.containerd.process()
-        return run(
+        return (
             "nsenter", f"--target={daemon.pid}", "--net", "--mount",
             self._program, "--address", self.containerd.address, "--namespace", _NAMESPACE,
             "--cni-path", "/usr/lib/cni", "--cni-netconfpath", self.base / "networks",
             "--data-root", self.base / "data", *args,
-            timeout=timeout, env=self.containerd.environ(),
         )  # fmt: skip
+
+    def environ(self):
+        return self.containerd.environ()
 
     def close(self):
         """Removes all containers, and the daemon with what it has mounted."""

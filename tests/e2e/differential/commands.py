@@ -7,13 +7,14 @@ from dataclasses import dataclass
 @dataclass
 class Command:
     """`has_command`: the options say already what is run. `names`: what the error must have, if it
-    fails."""
+    fails. `may_fail`: with runc; one that is to run and does not would compare nothing."""
 
     name: str
     options: tuple
     looks_at: tuple = ()
     has_command: bool = False
     names: tuple = ()
+    may_fail: bool = False
 
     @property
     def has_name(self):
@@ -21,13 +22,19 @@ class Command:
         return "--hostname" in self.options or "--uts" in self.options
 
 
-def of_ctr(volume, release):
-    """`ctr run` of that containerd; `volume` is a directory of the host, where files are made, too."""
+def _files(volume):
+    """Of variables, and a profile of seccomp."""
     variables = volume / "variables"
     variables.write_text("FROM_FILE=1\nOTHER=two words\n")
     profile = volume / "profile.json"
     rule = {"names": ["keyctl"], "action": "SCMP_ACT_ERRNO"}
     profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+    return variables, profile
+
+
+def of_ctr(volume, release):
+    """`ctr run` of that containerd; `volume` is a directory of the host, where files are made, too."""
+    variables, profile = _files(volume)
     table = [
         ("nothing", ()),
         ("--cwd", ("--cwd", "/tmp")),
@@ -63,9 +70,38 @@ def of_ctr(volume, release):
     return [Command(f"ctr {name}", options, *more) for name, options, *more in table]
 
 
+# On a host whose mounts are private.
+_MAY_FAIL = (False, (), True)
+# Of Docker's options, those that nerdctl 2.0 lacks; that want something of the host which not each has
+# (/dev/mqueue, shared mounts in the containerd's mount namespace); and the one that wants a static init.
+_NOT_OF_NERDCTL = (
+    "--device-cgroup-rule",
+    "--userns host",
+    "--ipc none",
+    "--ipc host",
+    "--mount propagation",
+    "--init",
+)
+
+
+def of_nerdctl(volume):
+    """`nerdctl run`."""
+    return [
+        Command(f"nerdctl {name}", options, *more)
+        for name, options, *more in _options(volume)
+        if name not in _NOT_OF_NERDCTL
+    ]
+
+
 def of_docker(volume):
     """`docker run`."""
-    table = (
+    return [Command(f"docker {name}", options, *more) for name, options, *more in _options(volume)]
+
+
+def _options(volume):
+    """What Docker and nerdctl have."""
+    variables, profile = _files(volume)
+    return (
         ("nothing", ()),
         ("--user", ("--user", "65534:65534")),
         ("--user by name", ("--user", "nobody")),
@@ -80,7 +116,7 @@ def of_docker(volume):
         ("--volume ro", ("-v", f"{volume}:/data:ro"), ("/data",)),
         ("--volume anonymous", ("-v", "/data"), ("/data",)),
         ("--mount", ("--mount", f"type=bind,src={volume},dst=/data,readonly"), ("/data",)),
-        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",)),
+        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",), *_MAY_FAIL),
         ("--mount tmpfs", ("--mount", "type=tmpfs,dst=/data,tmpfs-size=1048576"), ("/data",)),
         ("--cap-add", ("--cap-add", "SYS_TIME")),
         ("--cap-drop", ("--cap-drop", "ALL")),
@@ -116,5 +152,11 @@ def of_docker(volume):
         ("--init", ("--init",)),
         ("--stop-signal", ("--stop-signal", "SIGINT", "--label", "a=b")),
         ("--userns host", ("--userns", "host")),
+        ("--env-file", ("--env-file", variables)),
+        ("--annotation", ("--annotation", "a=b")),
+        ("--cpu-quota", ("--cpu-quota", "50000", "--cpu-period", "100000")),
+        ("--cpuset-mems", ("--cpuset-mems", "0")),
+        ("--security-opt seccomp of a file", ("--security-opt", f"seccomp={profile}")),
+        ("--mac-address", ("--mac-address", "02:11:22:33:44:55")),
+        ("--stop-timeout", ("--stop-timeout", "3")),
     )  # fmt: skip
-    return [Command(f"docker {name}", options, *more) for name, options, *more in table]

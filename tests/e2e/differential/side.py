@@ -130,8 +130,8 @@ class CommandSide:
         return _report(done.text, done.error, done.code, case)
 
 
-class DockerSide:
-    """`docker run` of an image."""
+class EngineSide:
+    """`docker run` or `nerdctl run` of an image."""
 
     def __init__(self, engine, runtime, probe):
         self.engine = engine

@@ -1,8 +1,10 @@
 """What is tried with each client that has docker's commands (cppvmdev.engine)."""
 
+from cppvmdev.ctr import unique_id
 from cppvmdev.images import SMALL
 from cppvmdev.namespaces import Pair
 from cppvmdev.waiting import wait_until
+from harness.terminal import Terminal
 
 _SERVER = "mkdir /www; echo from inside > /www/index.html; echo serving; exec httpd -f -v -p 80 -h /www"
 
@@ -30,3 +32,170 @@ def have_no_network_or_the_hosts(engine):
 
     assert interfaces("none") == ["lo"]
     assert interfaces("host") == ["eth0", "lo"]
+
+
+def pause_and_measure(engine):
+    """pause, unpause, stats, update and top."""
+    name = engine.start_container("--memory", "128m", SMALL, "sleep", "1000000")
+
+    def status():
+        return engine.text("inspect", "-f", "{{.State.Status}}", name)
+
+    def memory():
+        return engine.text("stats", "--no-stream", "--format", "{{.MemUsage}}", name)
+
+    engine.text("pause", name)
+    assert status() == "paused"
+    assert "paused" in engine.run("exec", name, "true").error
+    engine.text("unpause", name)
+    assert status() == "running"
+    used, limit = memory().split(" / ")
+    assert limit == "128MiB" and not used.startswith("0B")
+    engine.text("update", "--memory", "96m", "--memory-swap", "96m", name)
+    assert memory().endswith(" / 96MiB")
+    assert "sleep" in engine.text("top", name)
+
+
+def sit_before_terminals(engine, exec_code=7):
+    """Of `run -it` and of `exec -it`, with sizes that change. `exec_code`: the client's, when the program
+    exits with 7."""
+    name = unique_id("engine")
+    options = ("--rm", "-it", "--runtime", engine.runtime, "--name", name)
+    with _terminal(engine, "run", *options, SMALL, "sh", "-i") as first:
+        _resize(first, 33, 111)
+        with _terminal(engine, "exec", "-it", name, "sh", "-i") as second:
+            _resize(second, 44, 122)
+            second.type("exit 7\n")
+            assert second.wait() == exec_code
+        first.type("exit 9\n")
+        assert first.wait() == 9
+
+
+def _terminal(engine, *command):
+    return Terminal([str(word) for word in engine.argv(*command)], env=engine.environ())
+
+
+def _resize(terminal, rows, columns):
+    # Answers are computed, so that the echo of what was typed is not taken for them.
+    terminal.type("echo ready$((40 + 2))\n")
+    terminal.expect("ready42")
+    terminal.resize(rows, columns)
+    terminal.type(
+        f"until [ \"$(stty size)\" = '{rows} {columns}' ]; do sleep 0.05; done; echo size$((6 * 7))\n"
+    )
+    terminal.expect("size42")
+
+
+_ENDS = "trap 'echo usr1' USR1; trap 'echo bye >&2; exit 5' TERM; echo up; while :; do sleep 0.1; done"
+
+
+def signal_stop_and_wait(engine):
+    """What a container says and how it ends, by kill, stop, wait, logs and inspect."""
+    name = engine.start_container(SMALL, "sh", "-c", _ENDS)
+    wait_until(lambda: "up" in engine.text("logs", name), "the traps", 30)
+    engine.text("kill", "-s", "USR1", name)
+    wait_until(lambda: "usr1" in engine.text("logs", name), "the signal", 30)
+    engine.text("stop", "-t", "30", name)
+    assert engine.text("wait", name) == "5"
+    logs = engine.run("logs", name).check()
+    assert (logs.text, logs.error) == ("up\nusr1\n", "bye")
+    assert engine.text("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", name) == "exited 5"
+    engine.text("start", name)
+    wait_until(lambda: engine.text("logs", name).count("up") == 2, "the second run", 30)
+    engine.text("kill", name)
+    assert engine.text("wait", name) == "137"
+    engine.text("rm", name)
+
+
+def copy_in_and_out(engine, directory):
+    """By `cp`, of a container that runs and of one that has ended."""
+    (directory / "in").write_text("from the host\n")
+    (directory / "in").chmod(0o640)
+    name = engine.start_container(SMALL, "sh", "-c", "echo from inside > /made; sleep 1000000")
+    wait_until(lambda: engine.run("exec", name, "test", "-s", "/made").code == 0, "the file", 30)
+    engine.text("cp", directory / "in", f"{name}:/tmp/in")
+    shown = engine.text("exec", name, "sh", "-c", "cat /tmp/in; stat -c %a /tmp/in")
+    assert shown == "from the host\n640"
+    # What `cp` does not do: the guest does not see that a file which it knows is another now.
+    engine.text("exec", "-i", name, "sh", "-c", "cat > /tmp/in", stdin=b"again\n")
+    assert engine.text("exec", name, "cat", "/tmp/in") == "again"
+    engine.text("cp", f"{name}:/made", directory / "running")
+    engine.text("exec", name, "sh", "-c", "echo changed > /made")
+    engine.text("stop", "-t", "0", name)
+    engine.text("cp", f"{name}:/made", directory / "stopped")
+    assert (directory / "running").read_text() == "from inside\n"
+    assert (directory / "stopped").read_text() == "changed\n"
+
+
+_UNTIL_TOLD = "rm -f /tmp/end; echo run; until [ -e /tmp/end ]; do sleep 0.05; done"
+
+
+def begin_again_on_failure(engine):
+    """So many times as --restart says."""
+    name = engine.start_container("--restart", "on-failure:2", SMALL, "sh", "-c", "echo run; exit 3")
+    wait_until(lambda: engine.text("logs", name).count("run") == 3, "two more runs", 60)
+    assert engine.text("wait", name) == "3"
+
+
+def begin_again_always(engine):
+    """Until it is told to stop."""
+    name = engine.start_container("--restart", "always", SMALL, "sh", "-c", _UNTIL_TOLD)
+    wait_until(lambda: engine.text("logs", name).count("run") == 1, "the first run", 60)
+    engine.text("exec", name, "touch", "/tmp/end")
+    wait_until(lambda: engine.text("logs", name).count("run") == 2, "the second run", 60)
+    engine.text("stop", "-t", "0", name)
+    # Not `inspect`: nerdctl's says "restarting" of a stopped one, with runc as well.
+    assert name not in engine.text("ps", "--format", "{{.Names}}").split()
+
+
+_LEAVES_A_CHILD = "(sleep 0.1 &); trap 'exit 6' TERM; echo up; while :; do sleep 0.1; done"
+
+
+def have_an_init(engine, *options):
+    """`--init`: process 1 reaps what is left to it, and hands signals on."""
+    name = engine.start_container("--init", *options, SMALL, "sh", "-c", _LEAVES_A_CHILD)
+    wait_until(lambda: "up" in engine.text("logs", name), "the program", 30)
+    first = engine.text("exec", name, "cat", "/proc/1/cmdline").split("\0")
+    assert first[0] in ("/sbin/docker-init", "/sbin/tini") and "sh" in first, first
+
+    def zombies():
+        return "Z" in engine.text("exec", name, "sh", "-c", "cut -d' ' -f3 /proc/[0-9]*/stat").split()
+
+    wait_until(lambda: not zombies(), "the end of what was left", 30)
+    engine.text("stop", "-t", "30", name)
+    assert engine.text("wait", name) == "6"
+
+
+_COMPOSITION = """services:
+  server:
+    image: {image}
+    runtime: {runtime}
+    command: sh -c "mkdir /www; echo from inside > /www/index.html; exec httpd -f -p 80 -h /www"
+    volumes: ["kept:/kept"]
+  client:
+    image: {image}
+    runtime: {runtime}
+    depends_on: [server]
+    command: sh -c "until wget -q -O - http://server/; do sleep 0.2; done; sleep 1000000"
+volumes:
+  kept:
+"""
+
+
+def compose_two_services(engine, directory):
+    """One asks the other by its name."""
+    file = directory / "compose.yaml"
+    file.write_text(_COMPOSITION.format(image=SMALL, runtime=engine.runtime))
+
+    def compose(*args):
+        return engine.text("compose", "-p", "two", "-f", file, *args)
+
+    compose("up", "-d")
+    try:
+        wait_until(lambda: "from inside" in compose("logs", "client"), "the answer", 60)
+        compose("exec", "-T", "server", "touch", "/kept/file")
+        assert "client" in compose("ps")
+    finally:
+        compose("kill")
+        compose("down", "-v")
+    assert not engine.text("ps", "-aq")

@@ -8,6 +8,8 @@ from cppvmdev import config
 BASE = Path(os.environ.get("CPPVM_E2E_BASE", "/var/lib/cppvm-e2e"))
 RUNTIME = os.environ.get("CPPVM_E2E_RUNTIME", "io.containerd.cppvm.v1")
 STAGE = Path(os.environ.get("CPPVM_E2E_STAGE", Path(__file__).parents[3] / "build/stage"))
+# Also the tests that say little more than others and take minutes.
+LONG = os.environ.get("CPPVM_E2E_LONG") == "1"
 # Where containerd is to find the shim and what belongs to it.
 PROGRAMS = [STAGE / "bin", STAGE / "libexec/cppvm"]
 RELEASE = os.environ.get("CPPVM_E2E_CONTAINERD", "1.6")

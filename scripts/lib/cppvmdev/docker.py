@@ -18,7 +18,7 @@ SUITE = os.environ.get("CPPVM_E2E_DOCKER", "trixie")
 
 def programs():
     """The directory that holds usr/bin/docker and usr/sbin/dockerd."""
-    target = CACHE / ("docker" if SUITE == "trixie" else f"docker-{SUITE}")
+    target = CACHE / f"docker-compose-{SUITE}"  # another name, where other parts are in it
     done = run(Path(__file__).parents[2] / "fetch-docker", target, SUITE, timeout=600)
     if done.code != 0:
         raise Unavailable(f"Docker of {SUITE}: {done.error}")

@@ -106,7 +106,7 @@ std::vector<std::string> guest_network_modules() {
 }
 
 std::vector<std::string> guest_disk_modules() {
-    return {"virtio_blk"};
+    return {"virtio_blk", "loop", "erofs", "overlay"};
 }
 
 ImageFiles build_image(const ImageSpec& spec) {

@@ -15,7 +15,8 @@ std::vector<std::string> guest_modules();
 /// What it needs besides where it has network interfaces; loaded when it is given the first.
 std::vector<std::string> guest_network_modules();
 
-/// And where it has disks; loaded when it is given the first. ext4 is built in.
+/// And where it has disks, which may lie over the layers of an image; loaded when it is given the
+/// first. ext4 is built in.
 std::vector<std::string> guest_disk_modules();
 
 /// What an image is made of. Plain data.

@@ -29,6 +29,7 @@ struct DiskRequest {
         std::string serial;
         std::string type; ///< of its file system
         std::vector<std::string> options;
+        std::vector<std::string> layers; ///< files with an erofs, over which the disk's lie
     };
 
     std::vector<HostDevice> devices;

@@ -4,6 +4,7 @@
 #include "common/base/error.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/os/file.hpp"
+#include "guest-agent/disks/layers.hpp"
 #include "guest-agent/setup/file_systems.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/mount_options.hpp"
@@ -22,11 +23,11 @@ namespace {
 // Nothing tells when a file system has let go of its disk.
 constexpr std::chrono::milliseconds look_interval(10);
 
-UniqueFd mount_disk(const DiskRequest::Root& request, const Disk& disk) {
+UniqueFd mount_disk(const DiskRequest::Root& request, const std::filesystem::path& disk) {
     oci::Mount mount;
     mount.destination = "/";
     mount.type = request.type;
-    mount.source = disk.node;
+    mount.source = disk;
     return make_file_system(mount, parse_mount_options(request.options));
 }
 
@@ -48,15 +49,22 @@ Awaitable<> wait_free(std::filesystem::path disk) {
 
 RootDisk::RootDisk(const DiskRequest::Root& request, const Disk& disk, std::filesystem::path place)
     : disk_(disk.node), place_(std::move(place)) {
-    const UniqueFd mount = mount_disk(request, disk);
     make_directory(place_.parent_path(), 0755);
     make_directory(place_, 0755);
     try {
-        const UniqueFd target = open_file(place_, O_PATH | O_DIRECTORY);
-        attach_mount(mount.get(), target.get(), place_.native());
+        mount(request);
     } catch (...) {
-        ::rmdir(place_.c_str());
+        unmount();
         throw;
+    }
+}
+
+void RootDisk::mount(const DiskRequest::Root& request) {
+    const UniqueFd mount = mount_disk(request, disk_);
+    const UniqueFd target = open_file(place_, O_PATH | O_DIRECTORY);
+    attach_mount(mount.get(), target.get(), place_.native());
+    if (!request.layers.empty()) {
+        mount_over_layers(request.layers, place_);
     }
 }
 
@@ -66,7 +74,8 @@ RootDisk::~RootDisk() {
 
 void RootDisk::unmount() noexcept {
     if (!place_.empty()) {
-        ::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
+        while (::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+        }
         ::rmdir(place_.c_str());
         place_.clear();
     }

@@ -8,9 +8,10 @@
 
 namespace cppvm::guest {
 
-/// A container's root file system on a disk, mounted in the agent's own mount namespace, of which
-/// the container's becomes a copy: a container in a user namespace of its own may not mount a disk.
-/// Owns: the mount and its directory. `close` must have been awaited before the destructor.
+/// A container's root file system on a disk, or on a disk and the layers of its image, mounted in
+/// the agent's own mount namespace, of which the container's becomes a copy: a container in a user
+/// namespace of its own may not mount a disk. Owns: the mount and its directory. `close` must have
+/// been awaited before the destructor.
 class RootDisk {
   public:
     /// `place`: a directory that is made for it; its parent is made, too. Blocks, while the file
@@ -25,6 +26,7 @@ class RootDisk {
     Awaitable<> close(Deadline deadline);
 
   private:
+    void mount(const DiskRequest::Root& request);
     void unmount() noexcept;
 
     std::filesystem::path disk_;

@@ -32,7 +32,12 @@ DiskRequest to_disks(const agent::v2::CreateContainerRequest& request) {
     }
     if (request.has_root_disk()) {
         const auto& root = request.root_disk();
-        disks.root = {root.serial(), root.type(), {root.options().begin(), root.options().end()}};
+        disks.root = {
+            root.serial(),
+            root.type(),
+            {root.options().begin(), root.options().end()},
+            {root.layers().begin(), root.layers().end()}
+        };
     }
     return disks;
 }

@@ -190,7 +190,7 @@ void translate_hooks(oci::Spec& spec, GuestSpec& result) {
 std::filesystem::path
 source_of(const std::filesystem::path& destination, const storage::StoragePlan& plan) {
     std::filesystem::path source;
-    for (std::size_t i = 0; i < plan.volumes.size(); ++i) {
+    for (std::size_t i = 0; i < plan.volume_mounts.size(); ++i) {
         if (plan.mounts[plan.volume_mounts[i]].destination == destination) {
             source = plan.volumes[i].source;
         }

@@ -131,6 +131,9 @@ Awaitable<> Task::attach_disks(agent::v2::CreateContainerRequest& request) {
         for (const std::string& option : plan.root_disk->options) {
             root->add_options(option);
         }
+        for (const std::string& layer : plan.root_disk->layers) {
+            root->add_layers(layer);
+        }
         guest_spec_.spec.root.path = std::string(wire::guest_disks_path) + "/" + serial;
     }
     for (const storage::DiskSpec& disk : plan.disks) {
@@ -222,7 +225,8 @@ Awaitable<storage::SharedNames> Task::prepare_storage() {
 
 Awaitable<> Task::open_view(storage::SharedNames names) {
     storage::ContainerView view{.rootfs = names.rootfs, .volumes = {}};
-    for (std::size_t i = 0; i < names.volumes.size(); ++i) {
+    // Without the layers of a root disk, which come after those that are mounts.
+    for (std::size_t i = 0; i < guest_spec_.storage.volume_mounts.size(); ++i) {
         const storage::VolumeSpec& volume = guest_spec_.storage.volumes[i];
         view.volumes.push_back({names.volumes[i], volume.destination, volume.read_only});
     }

@@ -3,8 +3,8 @@
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/forked_child.hpp"
+#include "common/os/loop_device.hpp"
 #include "host/storage/host_device.hpp"
-#include "host/storage/loop_device.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

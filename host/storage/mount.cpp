@@ -1,21 +1,24 @@
 #include "host/storage/mount.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/take_part.hpp"
 #include "common/base/unique_fd.hpp"
 #include "common/os/file.hpp"
+#include "common/os/loop_device.hpp"
 #include "host/storage/detached_mount.hpp"
 #include "host/storage/id_mapping.hpp"
-#include "host/storage/loop_device.hpp"
 #include "host/storage/mount_failure.hpp"
 #include "host/storage/mount_options.hpp"
+#include "host/storage/mount_templates.hpp"
 #include "host/storage/overlay_options.hpp"
 #include "host/storage/scratch_mount.hpp"
 #include "host/storage/unmount.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <optional>
+#include <list>
 #include <sys/mount.h>
 
 namespace cppvm::storage {
@@ -58,16 +61,34 @@ void mount_bind(
     mount.attach(target);
 }
 
+/// Those of one mount.
+using LoopDevices = std::list<LoopDevice>;
+
+// Of an erofs whose files are in other images: "device=" names each of them.
+std::string put_on_loops(std::string_view data, LoopDevices& loops) {
+    constexpr std::string_view device = "device=";
+    std::string result;
+    while (!data.empty()) {
+        std::string option(take_part(data, ','));
+        if (option.starts_with(device)) {
+            const auto& loop = loops.emplace_back(option.substr(device.size()), true);
+            option = std::string(device) + loop.path().native();
+        }
+        result += (result.empty() ? "" : ",") + option;
+    }
+    return result;
+}
+
 void mount_file_system(
     const MountSpec& spec, const MountOptions& options, const std::filesystem::path& target
 ) {
-    std::optional<LoopDevice> loop;
+    LoopDevices loops;
     std::string source = spec.source;
-    if (options.loop) {
-        loop.emplace(spec.source, (options.flags & MS_RDONLY) != 0);
-        source = loop->path();
-    }
     ShortOverlayOptions overlay{options.data, UniqueFd()};
+    if (options.loop) {
+        source = loops.emplace_back(spec.source, (options.flags & MS_RDONLY) != 0).path();
+        overlay.data = put_on_loops(options.data, loops);
+    }
     if (spec.type == "overlay" && options.data.size() > max_mount_data) {
         overlay = shorten_overlay_options(options.data);
     }
@@ -134,10 +155,36 @@ void mount_one(const MountSpec& spec, const std::filesystem::path& target) {
     }
 }
 
+/// The last of mounts that name each other; the others go out of sight, and with it.
+DetachedMount
+make_of_steps(std::span<const MountSpec> mounts, const std::filesystem::path& target) {
+    const ScratchMount scratch(target);
+    std::vector<std::string> places;
+    for (const MountSpec& mount : mounts) {
+        const std::string place = scratch.path() / std::to_string(places.size());
+        make_directory(place, 0700);
+        const ExpandedMount expanded = expand(mount, places);
+        for (const auto& directory : expanded.directories) {
+            make_directory(directory.path, directory.mode);
+        }
+        mount_one(expanded.mount, place);
+        places.push_back(place);
+    }
+    return {places.back(), true};
+}
+
 } // namespace
 
 void mount_all(std::span<const MountSpec> mounts, const std::filesystem::path& target) {
     try {
+        if (std::ranges::any_of(mounts, is_template)) {
+            try {
+                make_of_steps(mounts, target).attach(target);
+            } catch (...) {
+                rethrow_with_context("mount at " + target.native());
+            }
+            return;
+        }
         for (const MountSpec& mount : mounts) {
             try {
                 mount_one(mount, target);

@@ -4,10 +4,12 @@
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
 #include "host/storage/device_access.hpp"
+#include "host/storage/layered_root.hpp"
 #include "host/storage/mount_options.hpp"
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -82,6 +84,32 @@ plan_root_disk(std::span<const MountSpec> rootfs, const DeviceAt& device_at) {
     RootDisk root{*disk, rootfs[0].type, rootfs[0].options};
     std::erase_if(root.options, is_for_the_host);
     return root;
+}
+
+// Without a file of hashes there is nothing to check, and with one the kernel of the host would
+// have to, block by block.
+void require_no_verity(std::span<const MountSpec> rootfs) {
+    for (std::size_t i = 0; i < rootfs.size(); ++i) {
+        for (const std::string& option : rootfs[i].options) {
+            if (option.starts_with("X-containerd.dmverity")) {
+                throw Error(
+                    Code::unimplemented,
+                    "rootfs[" + std::to_string(i) + "].options: the layer " + rootfs[i].source +
+                        " is to be checked by dm-verity, which is not supported; set dmverity_mode "
+                        "of containerd's snapshotter erofs to \"off\""
+                );
+            }
+        }
+    }
+}
+
+/// The disk that is written to; the layers are files on the share, for which no machine has ports
+/// enough.
+RootDisk plan_layers(const LayeredRoot& root, std::vector<VolumeSpec>& layers) {
+    for (const auto& image : root.layers) {
+        layers.push_back({.source = image, .recursive = false, .read_only = true});
+    }
+    return {{.image = root.writable.source, .exclusive = true}, root.writable.type, {"rw"}};
 }
 
 // Volumes find their places in it, for those who look at the container's files by its pid.
@@ -260,7 +288,13 @@ StoragePlan plan_storage(
 ) {
     StoragePlan plan;
     plan.rootfs_source = bundle / spec.root.path;
-    plan.root_disk = plan_root_disk(rootfs, device_at);
+    require_no_verity(rootfs);
+    std::vector<VolumeSpec> layers;
+    if (const auto layered = layered_root(rootfs)) {
+        plan.root_disk = plan_layers(*layered, layers);
+    } else {
+        plan.root_disk = plan_root_disk(rootfs, device_at);
+    }
     plan.rootfs_mounts = plan.root_disk ? std::vector{empty_rootfs()} : std::move(rootfs);
     plan_devices(spec.linux_part, plan);
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
@@ -302,15 +336,21 @@ StoragePlan plan_storage(
             add_socket(plan, in_directory(mount, socket), socket);
         }
     }
+    std::ranges::move(layers, std::back_inserter(plan.volumes));
     return plan;
 }
 
-void set_sources(oci::Spec& spec, const StoragePlan& plan, const SharedNames& names) {
+void set_sources(oci::Spec& spec, StoragePlan& plan, const SharedNames& names) {
     spec.root.path = std::string(wire::guest_roots_path) + "/" + names.rootfs;
     spec.mounts = plan.mounts;
     for (std::size_t i = 0; i < plan.volume_mounts.size(); ++i) {
         spec.mounts.at(plan.volume_mounts[i]).source =
             std::string(wire::guest_volumes_path) + "/" + names.volumes.at(i);
+    }
+    for (std::size_t i = plan.volume_mounts.size(); i < plan.volumes.size(); ++i) {
+        plan.root_disk->layers.push_back(
+            std::string(wire::guest_volumes_path) + "/" + names.volumes.at(i)
+        );
     }
 }
 

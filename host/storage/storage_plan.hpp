@@ -20,6 +20,9 @@ struct RootDisk {
     DiskSpec disk;
     std::string type;                 ///< "ext4"
     std::vector<std::string> options; ///< as of mount(8)
+    /// Images of type erofs in the guest, the top one first: what the disk's files lie over. Empty
+    /// where the disk has all of them.
+    std::vector<std::string> layers = {};
 };
 
 /// What the root file system and the mounts of an OCI spec come to: what the share has to show, and
@@ -35,12 +38,12 @@ struct StoragePlan {
     std::vector<oci::Device> devices;
     /// The block devices among them, each once.
     std::vector<DiskSpec> disks;
-    /// The bind mounts, in the order of the spec.
+    /// The bind mounts, in the order of the spec, then the layers of `root_disk`.
     std::vector<VolumeSpec> volumes;
     /// The spec's mounts, as the guest mounts them. Those of volumes have no source before
     /// `set_sources`.
     std::vector<oci::Mount> mounts;
-    /// For each volume, which of `mounts` it is.
+    /// For each volume that is a bind mount, which of `mounts` it is.
     std::vector<std::size_t> volume_mounts;
     /// Sockets of the host's that are mounted, or in a directory that is, and which of `mounts`
     /// each is. Their sources are `set_socket_source`'s.
@@ -81,7 +84,7 @@ StoragePlan plan_storage(
 void set_socket_source(StoragePlan& plan, std::size_t index, std::uint64_t number);
 
 /// Points the root and the mounts of `spec`, whose storage was planned, at their places in the
-/// guest.
-void set_sources(oci::Spec& spec, const StoragePlan& plan, const SharedNames& names);
+/// guest, and the plan's root disk at its layers.
+void set_sources(oci::Spec& spec, StoragePlan& plan, const SharedNames& names);
 
 } // namespace cppvm::storage

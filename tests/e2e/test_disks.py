@@ -209,3 +209,98 @@ def test_block_file_snapshotter(runner):
     container.sh("echo kept >/file && sync")
     assert container.sh("cat /file") == "kept\n"
     container.delete()
+
+
+def layered(writable, *layers):
+    """Create's mounts of the erofs snapshotter with a default_size; the top layer first."""
+    lower = "{{ mount 1 }}" if len(layers) == 1 else "{{ overlay 1 %d }}" % len(layers)
+    options = [f"X-containerd.mkdir.path={{{{ mount 0 }}}}/{name}:0755" for name in ("upper", "work")]
+    options += ["workdir={{ mount 0 }}/work", "upperdir={{ mount 0 }}/upper", "lowerdir=" + lower]
+    return [
+        {"type": "ext4", "source": str(writable), "options": ["rw", "loop"]},
+        *({"type": "erofs", "source": str(layer), "options": ["ro", "loop"]} for layer in layers),
+        {"type": "format/mkdir/overlay", "source": "overlay", "options": options},
+    ]
+
+
+def make_layers(tmp_path, rootfs, count):
+    """Of which each has a file "top" of its own over those below; the last one is the image."""
+    layers = []
+    for number in range(count - 1, 0, -1):
+        content = tmp_path / f"content{number}"
+        content.mkdir()
+        (content / "top").write_text(f"{number}\n")
+        (content / f"file{number}").write_text(f"{number}\n")
+        layers.append(disks.make_erofs(tmp_path / f"{number}.erofs", content))
+    return [*layers, disks.make_erofs(tmp_path / "0.erofs", rootfs)]
+
+
+LOOK = "exec >/look; cat /top; ls /file* | wc -l; grep -c ' / overlay rw' /proc/mounts; exec sleep 1000000"
+
+
+def look_at_layers(bundle, mounts, look=LOOK):
+    """Runs a container on them until it has looked."""
+    shutil.rmtree(bundle.path / "rootfs")
+    (bundle.path / "rootfs").mkdir()
+    bundle.write_spec(spec("sh", "-c", look))
+    with Task(bundle, bundle.start()) as task:
+        task.create(rootfs=mounts)
+        task.call("Start")
+        task.exec("wait", spec("sh", "-c", "until grep -q . /proc/1/comm && test $(wc -l </look) = 3; do :; done")["process"])
+        task.call("Start", exec_id="wait")
+        assert task.call("Wait", exec_id="wait").exit_status == 0
+        assert task.end() == 137
+
+
+@pytest.mark.parametrize("count", [2, 120])
+def test_root_of_layers(bundle, tmp_path, count):
+    """More than a machine has ports for disks; put together in the guest."""
+    layers = make_layers(tmp_path, bundle.path / "rootfs", count)
+    writable = disks.make_ext4(tmp_path / "rwlayer.img")
+    look_at_layers(bundle, layered(writable, *layers))
+    assert file_in(writable, "/upper/look") == f"{count - 1}\n{count - 1}\n1\n"
+    wait_until(lambda: not any(disks.loops_of(file) for file in [writable, layers[-1]]), "end of the loop devices")
+
+
+def test_root_of_layers_and_a_directory(bundle, tmp_path):
+    """Without a default_size: the host puts it together, for the guest's overlay could not write there."""
+    layers = make_layers(tmp_path, bundle.path / "rootfs", 3)
+    for name in ("fs", "work"):
+        (tmp_path / name).mkdir()
+    mounts = layered("", *layers)[1:]
+    mounts[-1]["options"] = [f"workdir={tmp_path}/work", f"upperdir={tmp_path}/fs", "lowerdir={{ overlay 0 2 }}"]
+    look_at_layers(bundle, mounts, LOOK.replace("overlay", "virtiofs"))
+    assert (tmp_path / "fs" / "look").read_text() == "2\n2\n1\n"
+    assert not disks.loops_of(layers[-1])
+
+
+@pytest.mark.parametrize("fault", ["gone", "garbage"])
+def test_root_of_layers_with_a_fault(bundle, tmp_path, fault):
+    layers = make_layers(tmp_path, bundle.path / "rootfs", 2)
+    if fault == "gone":
+        layers[0].unlink()
+    else:
+        disks.make_image(layers[0])
+    writable = disks.make_ext4(tmp_path / "rwlayer.img")
+    with Task(bundle, bundle.start()) as task:
+        with pytest.raises(Refused) as caught:
+            task.create(rootfs=layered(writable, *layers))
+        assert str(layers[0]) in caught.value.text if fault == "gone" else "'erofs'" in caught.value.text
+        assert not disks.loops_of(writable)
+        task.call("Shutdown")
+
+
+@both_versions
+def test_erofs_snapshotter(runner):
+    """Layers and the writable layer are files of containerd's; the guest puts them together."""
+    plugins = runner.ctr.command("plugins", "ls").check().text
+    if not any("erofs" in line and "snapshotter" in line and line.split()[-1] == "ok" for line in plugins.splitlines()):
+        pytest.skip("this containerd has no snapshotter erofs")
+    first = runner.start(options=("--snapshotter", "erofs"))
+    second = runner.start(options=("--snapshotter", "erofs"))
+    assert " / overlay rw" in first.sh("grep ' / ' /proc/mounts")
+    first.sh("echo kept >/file && sync")
+    assert first.sh("cat /file") == "kept\n"
+    assert second.sh("ls /file 2>/dev/null || echo none") == "none\n"
+    first.delete()
+    second.delete()

@@ -19,6 +19,12 @@ _DISABLED = ["aufs", "btrfs", "devmapper", "zfs"]
 
 _SCRATCH_BYTES = 32 * 1024 * 1024
 
+# Each container's writable layer is a file of that size. The differ of the same name wants a newer
+# mkfs.erofs than Debian 12 has; without it the snapshotter makes a layer of what another has unpacked.
+_EROFS_SECTION = """[plugins."io.containerd.snapshotter.v1.erofs"]
+default_size = "64MiB"
+"""
+
 
 @dataclass(frozen=True)
 class Release:
@@ -35,8 +41,8 @@ class Containerd:
 
     def __init__(self, release, base, shim_dirs=(), environ=None, prefix=(), block_files=False, cri=""):
         """`prefix`: a command that executes the daemon, such as nsenter's. `block_files`: with the
-        snapshotter blockfile, which releases before 1.7 do not have: images as ext4 files. `cri`:
-        tables for the CRI plugin, which does not run without."""
+        snapshotters blockfile, which releases before 1.7 do not have, and erofs (2.1): images as files.
+        `cri`: tables for the CRI plugin, which does not run without."""
         self.release = release
         self.base = Path(base)
         self.root = self.base / "root"
@@ -200,7 +206,7 @@ class Containerd:
         return (
             '[plugins."io.containerd.snapshotter.v1.blockfile"]\n'
             f"scratch_file = {json.dumps(str(scratch))}\n"
-            'fs_type = "ext4"\nmount_options = ["loop"]\nrecreate_scratch = true\n'
+            'fs_type = "ext4"\nmount_options = ["loop"]\nrecreate_scratch = true\n' + _EROFS_SECTION
         )
 
     def _write_config(self):

@@ -22,6 +22,12 @@ def make_ext4(path, mib=64, source=None):
     return Path(path)
 
 
+def make_erofs(path, source):
+    """A file with an erofs file system, of the files in the directory `source`."""
+    subprocess.run(["mkfs.erofs", "--quiet", path, source], check=True, stdout=subprocess.DEVNULL)
+    return Path(path)
+
+
 @contextmanager
 def loop_device(image, *options):
     """The path of a loop device on `image`."""

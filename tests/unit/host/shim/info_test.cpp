@@ -20,7 +20,10 @@ TEST(RuntimeInfoTest, NamesRuntimeAndVersion) {
     EXPECT_EQ(info.version().version(), version());
     EXPECT_EQ(info.version().revision(), build_id());
     EXPECT_FALSE(info.has_options());
-    EXPECT_EQ(info.annotations_size(), 0);
+    ASSERT_EQ(info.annotations_size(), 1);
+    EXPECT_EQ(
+        info.annotations().at("containerd.io/runtime-allow-mounts"), "mkdir/*,format/*,erofs"
+    );
 }
 
 TEST(RuntimeInfoTest, PromisesOnlyWhatIsKept) {

@@ -380,5 +380,92 @@ TEST(StoragePlanTest, MountsOnTheHostWhatNotEveryGuestKnows) {
     EXPECT_FALSE(plan_root({"ext4", "/a/file", "sub", {"loop"}}).root_disk);
 }
 
+/// Of the snapshotter erofs with a default_size, as containerd leaves it to a runtime that
+/// announces the steps.
+std::vector<MountSpec> layered(std::size_t layers) {
+    std::vector<MountSpec> mounts = {{"ext4", "/7/rwlayer.img", "", {"rw", "loop"}}};
+    for (std::size_t i = layers; i > 0; --i) {
+        mounts.push_back({"erofs", "/" + std::to_string(i) + "/layer.erofs", "", {"ro", "loop"}});
+    }
+    const std::string lower =
+        layers == 1 ? "{{ mount 1 }}" : "{{ overlay 1 " + std::to_string(layers) + " }}";
+    mounts.push_back(
+        {"format/mkdir/overlay",
+         "overlay",
+         "",
+         {"X-containerd.mkdir.path={{ mount 0 }}/upper:0755",
+          "X-containerd.mkdir.path={{ mount 0 }}/work:0755",
+          "workdir={{ mount 0 }}/work",
+          "upperdir={{ mount 0 }}/upper",
+          "lowerdir=" + lower}}
+    );
+    return mounts;
+}
+
+StoragePlan plan_layered(std::vector<MountSpec> mounts, std::vector<oci::Mount> volumes = {}) {
+    return plan_storage(
+        spec_with(std::move(volumes)), std::move(mounts), "/bundle", no_device, no_sockets
+    );
+}
+
+TEST(StoragePlanTest, PutsTheLayersOfARootOnTheShareAndWhatIsWrittenOnADisk) {
+    StoragePlan made = plan_layered(layered(2), {{"/data", "bind", "/srv", {}}});
+    ASSERT_TRUE(made.root_disk);
+    EXPECT_EQ(made.root_disk->disk, (DiskSpec{.image = "/7/rwlayer.img", .exclusive = true}));
+    EXPECT_EQ(made.root_disk->type, "ext4");
+    EXPECT_EQ(made.rootfs_mounts.at(0).type, "tmpfs");
+    ASSERT_THAT(made.volumes, SizeIs(3));
+    ASSERT_THAT(made.volume_mounts, SizeIs(1));
+    EXPECT_EQ(made.volumes[1].source, "/2/layer.erofs");
+    EXPECT_EQ(made.volumes[2].source, "/1/layer.erofs");
+    EXPECT_TRUE(made.volumes[1].read_only);
+    oci::Spec spec;
+    set_sources(spec, made, {.rootfs = "1", .volumes = {"2", "3/file", "4/file"}});
+    EXPECT_THAT(
+        made.root_disk->layers,
+        ElementsAre("/run/cppvm/share/volumes/3/file", "/run/cppvm/share/volumes/4/file")
+    );
+    EXPECT_EQ(spec.mounts.at(0).source, "/run/cppvm/share/volumes/2");
+}
+
+TEST(StoragePlanTest, LetsTheGuestOverlayAsManyLayersAsItCanName) {
+    EXPECT_TRUE(plan_layered(layered(1)).root_disk);
+    EXPECT_THAT(plan_layered(layered(200)).volumes, SizeIs(200));
+    const StoragePlan more = plan_layered(layered(201));
+    EXPECT_FALSE(more.root_disk);
+    EXPECT_THAT(more.rootfs_mounts, SizeIs(203)) << "for the host";
+    EXPECT_THAT(more.volumes, IsEmpty());
+}
+
+TEST(StoragePlanTest, LeavesLayersToTheHostOfWhichTheGuestCouldMissAWord) {
+    const auto with = [](std::size_t index, const char* option) {
+        auto mounts = layered(2);
+        mounts.at(index).options.emplace_back(option);
+        return plan_layered(std::move(mounts)).root_disk.has_value();
+    };
+    EXPECT_FALSE(with(0, "noload"));
+    EXPECT_FALSE(with(1, "device=/3/layer.erofs"));
+    EXPECT_FALSE(with(3, "uidmap=0:1000:10"));
+    auto on_the_host = layered(2);
+    on_the_host.erase(on_the_host.begin());
+    on_the_host.back().options = {
+        "workdir=/7/work", "upperdir=/7/fs", "lowerdir={{ overlay 0 1 }}"
+    };
+    EXPECT_FALSE(plan_layered(on_the_host).root_disk);
+}
+
+TEST(StoragePlanTest, RefusesLayersThatAreToBeVerified) {
+    auto mounts = layered(2);
+    mounts.at(1).options.emplace_back("X-containerd.dmverity=/2/layer.erofs.dmverity");
+    try {
+        plan_layered(mounts);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Code::unimplemented);
+        EXPECT_TRUE(error.message().starts_with("rootfs[1].options: the layer /2/layer.erofs"))
+            << error.message();
+    }
+}
+
 } // namespace
 } // namespace cppvm::storage

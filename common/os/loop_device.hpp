@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-namespace cppvm::storage {
+namespace cppvm {
 
 /// A loop device on a file. The kernel frees it by itself (LO_FLAGS_AUTOCLEAR) when its last user
 /// goes: the object itself, or the file system that was mounted from it meanwhile.
@@ -20,4 +20,4 @@ class LoopDevice {
     UniqueFd fd_;
 };
 
-} // namespace cppvm::storage
+} // namespace cppvm

@@ -1,4 +1,4 @@
-#include "host/storage/loop_device.hpp"
+#include "common/os/loop_device.hpp"
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
@@ -9,7 +9,7 @@
 #include <string>
 #include <sys/ioctl.h>
 
-namespace cppvm::storage {
+namespace cppvm {
 
 LoopDevice::LoopDevice(const std::filesystem::path& file, bool read_only) {
     const int mode = read_only ? O_RDONLY : O_RDWR;
@@ -37,4 +37,4 @@ LoopDevice::LoopDevice(const std::filesystem::path& file, bool read_only) {
     throw_errno("find a free loop device for", file.native(), EBUSY);
 }
 
-} // namespace cppvm::storage
+} // namespace cppvm

@@ -6,7 +6,10 @@
 #include "common/os/loop_device.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 
+#include <fcntl.h>
 #include <sys/mount.h>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace cppvm::guest {
@@ -19,26 +22,53 @@ UniqueFd mount_layer(const std::string& image) {
     return make_mount("erofs", loop.path(), {"ro"}, MOUNT_ATTR_RDONLY, image);
 }
 
-/// overlayfs takes a copy of each mount, so that the descriptors need not live longer.
-std::string path_of(const UniqueFd& mount) {
-    return "/proc/self/fd/" + std::to_string(mount.get());
-}
+/// Layers on top of each other at one place, for overlayfs takes only what is mounted somewhere
+/// (check_mnt in the kernel's clone_private_mount). It takes copies, so they need not live longer
+/// than its mount call. Owns: the mounts and the directory.
+class LayerMounts {
+  public:
+    explicit LayerMounts(std::filesystem::path place) : place_(std::move(place)) {
+        make_directory(place_, 0700);
+    }
+    LayerMounts(const LayerMounts&) = delete;
+    LayerMounts& operator=(const LayerMounts&) = delete;
+    ~LayerMounts() {
+        while (::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+        }
+        ::rmdir(place_.c_str());
+    }
+
+    void add(const std::string& image) {
+        UniqueFd layer = mount_layer(image);
+        const UniqueFd target = open_file(place_, O_PATH | O_DIRECTORY);
+        attach_mount(layer.get(), target.get(), place_.native());
+        names_ += (names_.empty() ? "" : ":") + ("/proc/self/fd/" + std::to_string(layer.get()));
+        layers_.push_back(std::move(layer));
+    }
+
+    /// As overlayfs takes them.
+    const std::string& names() const noexcept { return names_; }
+
+  private:
+    std::filesystem::path place_;
+    std::vector<UniqueFd> layers_;
+    std::string names_;
+};
 
 } // namespace
 
 void mount_over_layers(std::span<const std::string> images, const std::filesystem::path& place) {
-    std::vector<UniqueFd> layers;
-    std::string lower;
+    LayerMounts layers(place.native() + ".layers");
     for (const std::string& image : images) {
-        layers.push_back(mount_layer(image));
-        lower += (lower.empty() ? "" : ":") + path_of(layers.back());
+        layers.add(image);
     }
     const std::string upper = place / "upper";
     const std::string work = place / "work";
     make_directory(upper, 0755);
     make_directory(work, 0755);
     // By mount(2): what fsconfig(2) takes ends after 256 bytes (fs/fsopen.c).
-    const std::string data = "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work;
+    const std::string data =
+        "lowerdir=" + layers.names() + ",upperdir=" + upper + ",workdir=" + work;
     if (::mount("overlay", place.c_str(), "overlay", 0, data.c_str()) != 0) {
         throw_errno(
             "mount an overlay of " + std::to_string(images.size()) + " layers at", place.native()

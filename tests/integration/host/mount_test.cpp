@@ -132,7 +132,7 @@ TEST_F(MountTest, NamesWhatTheKernelRefuses) {
         refusal({"nofs", "none", "", {}}),
         AllOf(HasSubstr("mount at " + target), HasSubstr("no file system of type 'nofs'"))
     );
-    EXPECT_THAT(refusal({"format/overlay", "overlay", "", {}}), HasSubstr("type 'format/overlay'"));
+    EXPECT_THAT(refusal({"format/mkfs/ext4", "/x", "", {}}), HasSubstr("mount format/mkfs/ext4"));
     EXPECT_THAT(
         refusal({"tmpfs", "tmpfs", "", {"size=1m", "colour=red"}}),
         AllOf(
@@ -179,6 +179,37 @@ TEST_F(MountTest, LeavesNothingAfterAFailureAtAnyStep) {
     }
     mount(good, target);
     EXPECT_EQ(mounts_at(target), 3u);
+}
+
+// As containerd's snapshotter erofs says it, with tmpfs in the place of erofs.
+TEST_F(MountTest, PutsMountsThatNameEachOtherTogetherAndLeavesNothingElse) {
+    dir.write("lower/a", "1");
+    const std::string target = make_dir("rootfs");
+    std::vector<MountSpec> mounts = {
+        {"tmpfs", "tmpfs", "", {}},
+        {"bind", dir / "lower", "", {"ro"}},
+        {"bind", make_dir("empty"), "", {"ro"}},
+        {"format/mkdir/overlay",
+         "overlay",
+         "",
+         {"X-containerd.mkdir.path={{ mount 0 }}/upper:0755",
+          "X-containerd.mkdir.path={{ mount 0 }}/work:0755",
+          "upperdir={{ mount 0 }}/upper",
+          "workdir={{ mount 0 }}/work",
+          "lowerdir={{ overlay 1 2 }}"}}
+    };
+    mount(mounts, target);
+    EXPECT_EQ(content(target + "/a"), "1");
+    EXPECT_EQ(try_write(target + "/b"), 0);
+    EXPECT_EQ(mounts_at(target), 1u);
+    unmount_all(target);
+    for (std::size_t step = 0; step < mounts.size(); ++step) {
+        std::vector<MountSpec> bad = mounts;
+        bad[step].source = dir / "gone";
+        bad[step].type = step == 3 ? "format/nofs" : "bind";
+        EXPECT_THROW(mount_all(bad, target), Error) << step;
+        EXPECT_EQ(mounts_at(target), 0u) << step;
+    }
 }
 
 TEST_F(MountTest, MountsAFileThroughALoopDeviceThatGoesWithIt) {

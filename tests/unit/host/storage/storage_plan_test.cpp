@@ -55,7 +55,7 @@ Status failure_of(const oci::Spec& spec, const DeviceAt& device_at = no_device) 
 
 TEST(StoragePlanTest, PointsTheRootBelowTheShare) {
     oci::Spec spec = spec_with({});
-    const StoragePlan made = plan(spec);
+    StoragePlan made = plan(spec);
     EXPECT_EQ(made.rootfs_source, "/bundle/rootfs");
     set_sources(spec, made, {.rootfs = "7", .volumes = {}});
     EXPECT_EQ(spec.root.path, "/run/cppvm/share/roots/7");
@@ -71,7 +71,7 @@ TEST(StoragePlanTest, MakesVolumesOfBindMounts) {
          {"/c", "bind", "/host/c", {}},
          {"/d", "none", "/host/d", {"rbind", "rro"}}}
     );
-    const StoragePlan made = plan(spec);
+    StoragePlan made = plan(spec);
     ASSERT_THAT(made.volumes, SizeIs(4));
     EXPECT_EQ(made.volumes[0].source, "/host/a");
     EXPECT_EQ(made.volumes[0].destination, "/a");
@@ -325,7 +325,7 @@ TEST(StoragePlanTest, MakesADeviceOfABlockDeviceThatIsBound) {
     EXPECT_EQ(made.mounts[1].destination, "/y");
     // Its volumes still find their mounts.
     spec.mounts = {spec.mounts[1], spec.mounts[0]};
-    const StoragePlan turned = plan(spec, [](const std::filesystem::path& path) {
+    StoragePlan turned = plan(spec, [](const std::filesystem::path& path) {
         return path == "/dev/sda" ? std::optional(HostDevice{makedev(8, 0), S_IFBLK, 0, 0})
                                   : std::nullopt;
     });

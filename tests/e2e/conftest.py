@@ -75,7 +75,7 @@ def invariants_fixture(request, tmp_path_factory):
     # Other clones' tests may run beside these.
     clones = settings.BASE.parent.glob("cppvm-e2e*")
     ours = [settings.BASE, *clones, "/run/cppvm", "/run/netns", tmp_path_factory.getbasetemp().parent]
-    held = Invariants([f"CPPVM_OWNER={settings.BASE}"], ours, log_text)
+    held = Invariants([f"CPPVM_OWNER={settings.BASE}/"], ours, log_text)
     yield held
     marks = {mark.name for mark in request.node.iter_markers()}
     held.check(allow_panic="panics" in marks, allow_kill="kills_daemons" in marks)

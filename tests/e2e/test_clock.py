@@ -37,7 +37,8 @@ def test_new_files_are_not_from_the_future(runner):
 
 def test_after_the_boot(runner):
     container = runner.start(image=REAL)
-    assert abs(_error(container)) < 0.05
+    # On a busy machine the first message takes long, and the next one corrects by what it took.
+    wait_until(lambda: abs(_error(container)) < 0.05, "the guest's clock to be the host's", 15)
     container.delete()
 
 

@@ -272,7 +272,7 @@ def main(arguments):
 def _run(containerd, options):
     leftovers = Leftovers(containerd)
     known = leftovers.find()
-    held = Invariants([f"CPPVM_OWNER={settings.BASE}"], [settings.BASE, "/run/cppvm"], containerd.log_text)
+    held = Invariants([f"CPPVM_OWNER={settings.BASE}/"], [settings.BASE, "/run/cppvm"], containerd.log_text)
     chaos = Chaos(Runner(containerd, session.NAMESPACE, session.config_file()), options.seed)
     report = chaos.run(options.signals, options.seconds, options.workers, options.pause)
     for look in (lambda: leftovers.wait_none(_CLEAN_LIMIT, known=known), lambda: held.check(allow_panic=True, allow_kill=True)):

@@ -4,6 +4,7 @@ own, with a libvirtd of its own, and containerd's CRI with the runtime class `cp
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -96,6 +97,7 @@ class Node:
             _sysctl(name).write_text(value)
         _remove_cgroups()
         mounts.unmount_below(self.base)
+        shutil.rmtree(self.base)
 
     def prefix(self):
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--net")

@@ -14,7 +14,7 @@ from cppvmdev.waiting import wait_until
 from harness import hostile
 from harness.shim import ShimBundle, spec
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.beside]
 
 
 @pytest.fixture(name="ordeal")

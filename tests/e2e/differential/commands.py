@@ -1,6 +1,7 @@
 """The cases that are options of a client's command."""
 
 import json
+import os
 from dataclasses import dataclass
 
 
@@ -57,7 +58,7 @@ def of_ctr(volume, release):
         ("--label", ("--label", "a=b", "--annotation", "c=d")),
         ("--cgroup", ("--cgroup", "/cppvm-e2e/named")),
         ("--rootfs-propagation", ("--rootfs-propagation", "shared")),
-        ("--with-ns", ("--with-ns", "ipc:/proc/1/ns/ipc")),
+        ("--with-ns", ("--with-ns", f"ipc:/proc/{os.getpid()}/ns/ipc")),
     ]  # fmt: skip
     if release != "1.6":
         table += [

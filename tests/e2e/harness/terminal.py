@@ -47,12 +47,7 @@ class Terminal:
             left = deadline - time.monotonic()
             assert left > 0, f"{text!r} did not appear within {timeout} s in: {self.seen[-2000:]!r}"
             if select.select([self._master], [], [], left)[0]:
-                try:
-                    data = os.read(self._master, 65536)
-                except OSError:  # EIO: nobody has the slave open any more
-                    data = b""
-                assert data, f"the terminal ended without {text!r}: {self.seen[-2000:]!r}"
-                self.seen += data.decode(errors="replace")
+                assert self._read(), f"the terminal ended without {text!r}: {self.seen[-2000:]!r}"
         before, _, self.seen = self.seen.partition(text)
         return before
 
@@ -62,12 +57,20 @@ class Terminal:
         while self.process.poll() is None:
             left = deadline - time.monotonic()
             assert left > 0, f"no exit within {timeout} s; it said: {self.seen[-2000:]!r}"
-            if select.select([self._master], [], [], min(left, 0.1))[0]:
-                try:
-                    self.seen += os.read(self._master, 65536).decode(errors="replace")
-                except OSError:
-                    self.process.wait(timeout=max(left, 0.1))
+            if select.select([self._master], [], [], min(left, 0.1))[0] and not self._read():
+                self.process.wait(timeout=max(left, 0.1))
+        while select.select([self._master], [], [], 0)[0] and self._read():
+            pass  # what it wrote last
         return self.process.returncode
+
+    def _read(self):
+        """Whether there was something: not so once nobody has the slave open any more."""
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:  # EIO
+            data = b""
+        self.seen += data.decode(errors="replace")
+        return bool(data)
 
     @staticmethod
     def _set_size(fd, rows, columns):

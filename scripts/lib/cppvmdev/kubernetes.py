@@ -95,7 +95,7 @@ class Node:
             self._holder.wait()
         for name, value in self._sysctls.items():
             _sysctl(name).write_text(value)
-        _remove_cgroups()
+        self._remove_cgroups()
         mounts.unmount_below(self.base)
         shutil.rmtree(self.base)
 
@@ -244,6 +244,7 @@ class Node:
             "tlsPrivateKeyFile": f"{pki}/kubelet.key",
             "containerRuntimeEndpoint": f"unix://{self.containerd.address}",
             "cgroupDriver": "cgroupfs",
+            "cgroupRoot": f"/{self.base.name}",
             "failCgroupV1": False,
             "failSwapOn": False,
             "oomScoreAdj": 0,
@@ -253,6 +254,7 @@ class Node:
             "imageGCHighThresholdPercent": 100,
         }
         (self.base / "kubelet.json").write_text(json.dumps(document))
+        self._make_cgroups()
         self.start_kubelet()
         document = {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -269,6 +271,23 @@ class Node:
         )  # fmt: skip
         wait_until(self._is_ready, "the node to be ready", 90)
         wait_until(lambda: self._answers("get", "serviceaccount", "default"), "its account", 60)
+
+    # The cgroups are this node's own: a kubelet ends the pods of another one that it finds below its root.
+
+    def _cgroups(self):
+        root = Path("/sys/fs/cgroup")
+        hierarchies = [root] if (root / "cgroup.procs").exists() else root.iterdir()
+        return [hierarchy / self.base.name for hierarchy in hierarchies]
+
+    def _make_cgroups(self):
+        for cgroup in self._cgroups():
+            cgroup.mkdir()
+
+    def _remove_cgroups(self):
+        for cgroup in self._cgroups():
+            for directory, _, _ in os.walk(cgroup, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
 
     # Bits
 
@@ -342,15 +361,3 @@ def _cni(data):
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
     }
-
-
-def _remove_cgroups():
-    """The kubelet leaves those that it has made."""
-    root = Path("/sys/fs/cgroup")
-    for hierarchy in (root, *root.iterdir()):
-        top = hierarchy / "kubepods"
-        if not top.is_dir():
-            continue
-        for directory, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)

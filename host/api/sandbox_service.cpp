@@ -12,7 +12,7 @@
 
 namespace cppvm::api {
 
-namespace messages = ::containerd::runtime::sandbox::v1;
+namespace sandbox_v1 = ::containerd::runtime::sandbox::v1;
 using sandbox::PodStatus;
 
 namespace {
@@ -29,10 +29,6 @@ constexpr const char* architecture = "arm64";
 #else
 #error "name this architecture as Go does"
 #endif
-
-std::uint32_t to_wire(pid_t pid) {
-    return static_cast<std::uint32_t>(pid);
-}
 
 // By the names of cgroup v2, whatever the host has, as to_metrics takes them.
 agent::v2::StatsResponse to_stats(const cgroup::Usage& usage) {
@@ -71,8 +67,8 @@ void SandboxService::check_id(const std::string& id) const {
     }
 }
 
-Awaitable<messages::CreateSandboxResponse>
-SandboxService::create_sandbox(Context&, const messages::CreateSandboxRequest& request) {
+Awaitable<sandbox_v1::CreateSandboxResponse>
+SandboxService::create_sandbox(Context&, const sandbox_v1::CreateSandboxRequest& request) {
     check_id(request.sandbox_id());
     try {
         pod_.create(pod::read_create_sandbox(request, pod::read_host_names()));
@@ -82,25 +78,25 @@ SandboxService::create_sandbox(Context&, const messages::CreateSandboxRequest& r
         }
         rethrow_with_context("create sandbox " + request.sandbox_id());
     }
-    co_return messages::CreateSandboxResponse();
+    co_return sandbox_v1::CreateSandboxResponse();
 }
 
-Awaitable<messages::StartSandboxResponse>
-SandboxService::start_sandbox(Context&, const messages::StartSandboxRequest& request) {
+Awaitable<sandbox_v1::StartSandboxResponse>
+SandboxService::start_sandbox(Context&, const sandbox_v1::StartSandboxRequest& request) {
     check_id(request.sandbox_id());
     const PodStatus status = co_await shielded(pod_.start(), no_deadline, "start sandbox");
-    messages::StartSandboxResponse response;
-    response.set_pid(to_wire(status.pid));
+    sandbox_v1::StartSandboxResponse response;
+    response.set_pid(static_cast<std::uint32_t>(status.pid));
     if (status.created_at) {
         set_timestamp(*response.mutable_created_at(), *status.created_at);
     }
     co_return response;
 }
 
-Awaitable<messages::PlatformResponse>
-SandboxService::platform(Context&, const messages::PlatformRequest& request) {
+Awaitable<sandbox_v1::PlatformResponse>
+SandboxService::platform(Context&, const sandbox_v1::PlatformRequest& request) {
     check_id(request.sandbox_id());
-    messages::PlatformResponse response;
+    sandbox_v1::PlatformResponse response;
     response.mutable_platform()->set_os("linux");
     response.mutable_platform()->set_architecture(architecture);
     co_return response;
@@ -108,30 +104,30 @@ SandboxService::platform(Context&, const messages::PlatformRequest& request) {
 
 // The machine is taken away at once: containerd has stopped the containers by then, with their own
 // grace, so that `timeout_secs` leaves nothing to wait for.
-Awaitable<messages::StopSandboxResponse>
-SandboxService::stop_sandbox(Context&, const messages::StopSandboxRequest& request) {
+Awaitable<sandbox_v1::StopSandboxResponse>
+SandboxService::stop_sandbox(Context&, const sandbox_v1::StopSandboxRequest& request) {
     check_id(request.sandbox_id());
     co_await shielded(pod_.stop(), no_deadline, "stop sandbox");
-    co_return messages::StopSandboxResponse();
+    co_return sandbox_v1::StopSandboxResponse();
 }
 
-Awaitable<messages::WaitSandboxResponse>
-SandboxService::wait_sandbox(Context&, const messages::WaitSandboxRequest& request) {
+Awaitable<sandbox_v1::WaitSandboxResponse>
+SandboxService::wait_sandbox(Context&, const sandbox_v1::WaitSandboxRequest& request) {
     check_id(request.sandbox_id());
     const sandbox::Exit exit = co_await pod_.wait();
-    messages::WaitSandboxResponse response;
+    sandbox_v1::WaitSandboxResponse response;
     response.set_exit_status(exit.status);
     set_timestamp(*response.mutable_exited_at(), exit.at);
     co_return response;
 }
 
-Awaitable<messages::SandboxStatusResponse>
-SandboxService::sandbox_status(Context&, const messages::SandboxStatusRequest& request) {
+Awaitable<sandbox_v1::SandboxStatusResponse>
+SandboxService::sandbox_status(Context&, const sandbox_v1::SandboxStatusRequest& request) {
     check_id(request.sandbox_id());
     const PodStatus status = pod_.status();
-    messages::SandboxStatusResponse response;
+    sandbox_v1::SandboxStatusResponse response;
     response.set_sandbox_id(pod_.id());
-    response.set_pid(to_wire(status.pid));
+    response.set_pid(static_cast<std::uint32_t>(status.pid));
     response.set_state(status.is_ready ? ready : not_ready);
     if (status.created_at) {
         set_timestamp(*response.mutable_created_at(), *status.created_at);
@@ -145,25 +141,25 @@ SandboxService::sandbox_status(Context&, const messages::SandboxStatusRequest& r
     co_return response;
 }
 
-Awaitable<messages::PingResponse>
-SandboxService::ping_sandbox(Context&, const messages::PingRequest& request) {
+Awaitable<sandbox_v1::PingResponse>
+SandboxService::ping_sandbox(Context&, const sandbox_v1::PingRequest& request) {
     check_id(request.sandbox_id());
-    co_return messages::PingResponse();
+    co_return sandbox_v1::PingResponse();
 }
 
 // In whatever state: what is left is undone after the answer.
-Awaitable<messages::ShutdownSandboxResponse> SandboxService::shutdown_sandbox(
-    Context& context, const messages::ShutdownSandboxRequest& request
+Awaitable<sandbox_v1::ShutdownSandboxResponse> SandboxService::shutdown_sandbox(
+    Context& context, const sandbox_v1::ShutdownSandboxRequest& request
 ) {
     check_id(request.sandbox_id());
     context.after_reply = [this] { shutdown_.set(); };
-    co_return messages::ShutdownSandboxResponse();
+    co_return sandbox_v1::ShutdownSandboxResponse();
 }
 
-Awaitable<messages::SandboxMetricsResponse>
-SandboxService::sandbox_metrics(Context&, const messages::SandboxMetricsRequest& request) {
+Awaitable<sandbox_v1::SandboxMetricsResponse>
+SandboxService::sandbox_metrics(Context&, const sandbox_v1::SandboxMetricsRequest& request) {
     check_id(request.sandbox_id());
-    messages::SandboxMetricsResponse response;
+    sandbox_v1::SandboxMetricsResponse response;
     auto& metrics = *response.mutable_metrics();
     *metrics.mutable_data() = to_metrics(to_stats(pod_.usage()), cgroup_version_of_host());
     metrics.set_id(pod_.id());

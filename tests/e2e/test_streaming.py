@@ -78,8 +78,10 @@ def test_exec_with_and_without_a_terminal(task, server):
         stdin, stdout = server.stream(f"{name}-stdin"), server.stream(f"{name}-stdout")
         stdin.send(b"text\n")
         stdout.wait_received(b"text\r\ntext\r\n" if terminal else b"text\n")
-        stdin.send(b"\x04" if terminal else b"")
-        stdin.end()
+        if terminal:
+            stdin.send(b"\x04")  # the end of the program, and so of its streams
+        else:
+            stdin.end()
         assert task.call("Wait", exec_id=name).exit_status == 0
         assert stdout.ended.wait(30)
         task.call("Delete", exec_id=name)

@@ -16,7 +16,7 @@ using ::testing::IsEmpty;
 using Config = ::runtime::v1::PodSandboxConfig;
 using Request = ::containerd::runtime::sandbox::v1::CreateSandboxRequest;
 
-const HostNames host{"the-host", "nameserver 192.0.2.1\n"};
+const HostNames host_names{"the-host", "nameserver 192.0.2.1\n"};
 
 Request request_for(const Config& config) {
     Request request;
@@ -28,12 +28,12 @@ Request request_for(const Config& config) {
 }
 
 CriPod read(const Config& config) {
-    return read_create_sandbox(request_for(config), host);
+    return read_create_sandbox(request_for(config), host_names);
 }
 
 std::string error_of(const Request& request) {
     try {
-        read_create_sandbox(request, host);
+        read_create_sandbox(request, host_names);
     } catch (const Error& error) {
         EXPECT_EQ(error.code(), Code::invalid_argument);
         return error.message();
@@ -48,7 +48,7 @@ TEST(PodSpecCriTest, TakesWhatTheSandboxIsMadeFrom) {
     (*config.mutable_linux()->mutable_sysctls())["net.core.somaxconn"] = "99";
     Request request = request_for(config);
     (*request.mutable_annotations())["b"] = "2";
-    const CriPod pod = read_create_sandbox(request, host);
+    const CriPod pod = read_create_sandbox(request, host_names);
     EXPECT_EQ(pod.spec.sandbox_id, "p1");
     EXPECT_TRUE(pod.spec.awaits_create);
     EXPECT_FALSE(pod.spec.is_member);
@@ -78,7 +78,8 @@ TEST(PodSpecCriTest, HasTheHostsNetworkWithoutANamespace) {
     Request request = request_for({});
     request.clear_netns_path();
     EXPECT_EQ(
-        read_create_sandbox(request, host).spec.network.kind, network::NamespaceSpec::Kind::host
+        read_create_sandbox(request, host_names).spec.network.kind,
+        network::NamespaceSpec::Kind::host
     );
 }
 
@@ -129,7 +130,7 @@ TEST(PodSpecCriTest, NamesWhatHasNoEffect) {
     Request request = request_for(config);
     request.add_rootfs();
     EXPECT_THAT(
-        read_create_sandbox(request, host).unsupported,
+        read_create_sandbox(request, host_names).unsupported,
         ElementsAre(
             "rootfs",
             "linux.security_context.namespace_options.pid",
@@ -144,12 +145,12 @@ TEST(PodSpecCriTest, TakesOptionsThatAreNotCris) {
     request.mutable_options()->set_type_url("types.containerd.io/opencontainers/runtime-spec/1/Spec"
     );
     request.mutable_options()->set_value("{}");
-    EXPECT_THAT(read_create_sandbox(request, host).unsupported, ElementsAre("options"));
+    EXPECT_THAT(read_create_sandbox(request, host_names).unsupported, ElementsAre("options"));
     request.clear_options();
-    EXPECT_THAT(read_create_sandbox(request, host).unsupported, IsEmpty());
+    EXPECT_THAT(read_create_sandbox(request, host_names).unsupported, IsEmpty());
     request = request_for({});
     request.mutable_options()->set_type_url("type.googleapis.com/runtime.v1.PodSandboxConfig");
-    EXPECT_THAT(read_create_sandbox(request, host).unsupported, IsEmpty());
+    EXPECT_THAT(read_create_sandbox(request, host_names).unsupported, IsEmpty());
 }
 
 TEST(PodSpecCriTest, RefusesWhatMakesNoSense) {

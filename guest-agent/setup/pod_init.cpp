@@ -13,8 +13,11 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
+#include <string>
+#include <string_view>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -24,6 +27,7 @@ namespace {
 constexpr std::chrono::seconds start_limit{20};
 constexpr std::size_t max_report = 4096;
 constexpr uid_t nobody = 65534;
+constexpr std::string_view ready = "ready";
 
 // Containers can see its root behind /proc/1/root if they may trace: it is empty.
 void enter_empty_root() {
@@ -40,65 +44,92 @@ void enter_empty_root() {
     enter_root(root.get());
 }
 
-// A program of its own, so that nothing of the agent's memory is left in it.
-void become_pod_init(int report) {
-    const UniqueFd program = open_file("/proc/self/exe", O_PATH);
+// A program of its own, so that nothing of the agent's memory is left in it. Its standard output is
+// for the report.
+void become_pod_init(const char* path, int report) {
+    const UniqueFd program = open_file(path, O_PATH);
     const UniqueFd null_device = open_file("/dev/null", O_RDWR);
+    isolate_child({report, program.get(), null_device.get()});
+    const std::array<int, 3> stdio{null_device.get(), report, null_device.get()};
     for (int fd = 0; fd <= 2; ++fd) {
-        if (::dup2(null_device.get(), fd) < 0) {
+        if (::dup2(stdio.at(fd), fd) < 0) {
             throw_errno("set up", "stdio");
         }
     }
-    isolate_child({report, program.get()});
-    enter_empty_root();
     std::array<char, 9> name{"pod-init"};
     std::string option = pod_init_option;
     std::array<char*, 3> arguments{name.data(), option.data(), nullptr};
     std::array<char*, 1> environment{nullptr};
     ::execveat(program.get(), "", arguments.data(), environment.data(), AT_EMPTY_PATH);
-    throw_errno("execute", "the pod's init");
+    throw_errno("execute", path);
 }
 
-[[noreturn]] void run_child(const Pipe& pipe) {
+void say(int fd, std::string_view text) noexcept {
+    static_cast<void>(::write(fd, text.data(), text.size()));
+}
+
+[[noreturn]] void run_child(const char* program, const Pipe& pipe) {
     try {
-        become_pod_init(pipe.write.get());
+        become_pod_init(program, pipe.write.get());
     } catch (const std::exception& error) {
-        const std::string_view text = error.what();
-        static_cast<void>(::write(pipe.write.get(), text.data(), text.size()));
+        say(pipe.write.get(), error.what());
     }
     ::_exit(1);
 }
 
+std::string wait_for_report(Pipe& pipe) {
+    pipe.write.reset();
+    try {
+        const Deadline deadline = deadline_in(start_limit);
+        if (!wait_readable(pipe.read.get(), "the pod's init", deadline)) {
+            return "timed out";
+        }
+        const std::string said = read_all(pipe.read.get(), "the pod's init", max_report);
+        return said.empty() ? "it ended" : said;
+    } catch (const std::exception& error) {
+        return error.what();
+    }
+}
+
+// Who has no rights over it cannot look into it; and without any it has nothing to lend.
+void drop_rights() {
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody, nobody, nobody) != 0 ||
+        ::setresuid(nobody, nobody, nobody) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        throw_errno("drop the rights of", "the pod's init");
+    }
+}
+
 } // namespace
 
-CloneResult start_pod_init(int cgroup_fd) {
+CloneResult start_pod_init(int cgroup_fd, const char* program) {
     Pipe pipe = make_pipe("the pod's init");
     CloneResult child = clone_process(CLONE_NEWPID | CLONE_NEWNS, cgroup_fd);
     if (child.pid == 0) {
-        run_child(pipe);
+        run_child(program, pipe);
     }
-    pipe.write.reset();
-    // It is closed by the execve.
-    const bool ended = wait_readable(pipe.read.get(), "the pod's init", deadline_in(start_limit));
-    const std::string failure =
-        ended ? read_all(pipe.read.get(), "the pod's init", max_report) : "timed out";
-    if (!failure.empty()) {
+    const std::string said = wait_for_report(pipe);
+    if (said != ready) {
         ::kill(child.pid, SIGKILL);
-        throw Error(Code::internal, "start the pod's init: " + failure);
+        ::waitpid(child.pid, nullptr, 0); // or its cgroup could not be removed
+        throw Error(Code::internal, "start the pod's init: " + said);
     }
     return child;
 }
 
 void run_pod_init() {
-    // Who has no rights over it cannot look into it; and without any it has nothing to lend.
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(nobody, nobody, nobody) != 0 ||
-        ::setresuid(nobody, nobody, nobody) != 0 || ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-        ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+    try {
+        enter_empty_root();
+        drop_rights();
+    } catch (const std::exception& error) {
+        say(STDOUT_FILENO, error.what());
         ::_exit(1);
     }
     ::prctl(PR_SET_NAME, "pod-init");
     ::prctl(PR_SET_PDEATHSIG, SIGKILL); // where the agent is not the machine's first process
     ::signal(SIGCHLD, SIG_IGN);         // NOLINT(cert-err33-c): the kernel reaps orphans then
+    say(STDOUT_FILENO, ready);
+    ::dup2(STDIN_FILENO, STDOUT_FILENO);
     for (;;) {
         ::pause(); // no signal from inside of the namespace ends its first process
     }

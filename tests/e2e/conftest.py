@@ -1,6 +1,7 @@
 """Fixtures of all end-to-end tests."""
 
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scripts/lib")]
 
 # pylint: disable=wrong-import-position
-from cppvmdev import config, images, mounts, releases  # noqa: E402
+from cppvmdev import config, images, kubernetes, mounts, releases  # noqa: E402
 from cppvmdev.ctr import unique_id  # noqa: E402
 from cppvmdev.docker import Docker  # noqa: E402
 from cppvmdev.invariants import Invariants  # noqa: E402
@@ -17,6 +18,7 @@ from cppvmdev.namespaces import Namespace  # noqa: E402
 from cppvmdev.nerdctl import Nerdctl  # noqa: E402
 from cppvmdev.waiting import wait_until  # noqa: E402
 from harness import session, settings  # noqa: E402
+from harness.cluster import CLASS, Cluster, runtime_class  # noqa: E402
 from harness.runner import Runner  # noqa: E402
 from harness.shim import ShimBundle, Task  # noqa: E402
 
@@ -31,11 +33,18 @@ def pytest_configure(config):  # noqa: F811
     config.addinivalue_line("markers", "vm: needs a runtime that makes VMs")
     config.addinivalue_line("markers", "kvm: part of the selection that runs in the nested machine and in Debian 13")
     config.addinivalue_line("markers", "beside: runs beside other tests")
+    config.addinivalue_line("markers", "any_sandboxer: says little more with another one: CPPVM_E2E_LONG=1")
     config.addinivalue_line("markers", "panics: makes the guest's kernel panic")
     config.addinivalue_line("markers", "kills_daemons: makes containerd give up daemons, which `delete` kills")
 
 
+def _is_repetition(item):
+    return bool(item.get_closest_marker("any_sandboxer")) and "[shim]" in item.name
+
+
 def pytest_collection_modifyitems(items):
+    if not settings.LONG:
+        items[:] = [item for item in items if not _is_repetition(item)]
     if settings.IS_VM:
         return
     for item in items:
@@ -190,6 +199,37 @@ def nerdctl_fixture(containerd, world, tmp_path):
             engine.close()
         finally:
             mounts.unmount_below(tmp_path)
+
+
+@pytest.fixture(name="kubernetes_node", scope="session", params=["podsandbox", "shim"])
+def kubernetes_node_fixture(request):
+    """A Kubernetes of one node, by each of CRI's sandboxers; all files share it. Needs one that was
+    built: `scripts/fetch-kubernetes`."""
+    base = Path(tempfile.mkdtemp(prefix="cppvm-node-", dir="/var/lib"))
+    try:
+        node = kubernetes.Node(base, settings.STAGE, request.param, {"vm": {"memory_mib": 256}})
+    except releases.Unavailable as reason:
+        base.rmdir()
+        pytest.skip(str(reason))
+    try:
+        node.start()
+        node.apply(runtime_class(CLASS), runtime_class("tight", "16Mi"))
+        yield node
+    finally:
+        print(node.log("kubelet")[-3000:])
+        node.close()
+        assert not node.containerd.shims()
+
+
+@pytest.fixture(name="cluster")
+def cluster_fixture(request, kubernetes_node):
+    """The node; what a failed test has left there is not the next one's."""
+    cluster = Cluster(kubernetes_node)
+    failed = request.session.testsfailed
+    yield cluster
+    if request.session.testsfailed > failed:
+        kubernetes_node.kubectl("delete", "deployments,statefulsets,jobs,services", "--all", "--wait=false")
+        kubernetes_node.kubectl("delete", "pods", "--all", "--grace-period=0", "--force")
 
 
 @pytest.fixture(name="task")

@@ -8,14 +8,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import config, images, mounts, releases
+from . import config, images, mounts, releases, runc
 from .certificates import Authority
 from .containerd import Containerd
 from .shell import run
 from .waiting import wait_until
 
 NODE = "node"
-_ADDRESS = "10.97.0.1"
+INSTALLED = Path("/usr/local/bin/containerd-shim-cppvm-v1")
+ADDRESS = "10.97.0.1"
+_GATEWAY = "10.97.0.2"  # nobody has it
 _SERVICES = "10.96.0.0/16"
 _PODS = "10.88.0.0/16"
 _SCRIPTS = Path(__file__).parents[2]
@@ -26,13 +28,19 @@ _SYSCTLS = (
     *("kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"),
 )
 
-# A node has a /run and a /var/lib/kubelet of its own; what it mounts there ends with its namespace.
+# A node has a /run, an /etc, a /var/lib/kubelet, and places for programs of its own; what it mounts there
+# ends with its namespace.
 _ENTER = """
 set -e
 mount --make-rshared /
 mkdir -p /var/lib/kubelet "$0/kubelet" "$0/etcd"
 mount --bind "$0/kubelet" /var/lib/kubelet
 mount -t tmpfs -o mode=755 none /run
+for place in /opt /usr/local/bin; do
+    mkdir -p "$0$place"
+    mount --bind "$0$place" "$place"
+done
+mount -t overlay -o "lowerdir=/etc,upperdir=$0/etc/up,workdir=$0/etc/work" none /etc
 mount -t tmpfs -o mode=700 none "$0/etcd"
 chmod 666 /dev/kvm 2>/dev/null || :
 ip link set lo up
@@ -40,7 +48,7 @@ ip link add node0 type veth peer name node1
 ip link set node1 up
 ip link set node0 up
 ip address add {address}/24 dev node0
-ip route add default dev node0
+ip route add default via {gateway} dev node0
 sysctl -qw net.ipv4.ip_forward=1
 touch "$0/entered"
 exec sleep infinity
@@ -62,7 +70,7 @@ class Node:
         self.base, self.stage = Path(base), Path(stage)
         self._programs = programs()
         self._sandboxer, self._changes = sandboxer, changes
-        self._daemons = []
+        self._daemons, self._commands = {}, {}
         self._sysctls = {}
         self._holder = None
         self.containerd = None
@@ -71,8 +79,9 @@ class Node:
     # Life
 
     def start(self):
-        for directory in ("log", "cni", "images"):
+        for directory in ("log", "cni", "images", "etc/up/cppvm", "etc/work"):
             (self.base / directory).mkdir(parents=True)
+        config.write(self.base / "etc/up/cppvm/config.toml", self.stage, self._changes)
         self._sysctls = {name: _sysctl(name).read_text() for name in _SYSCTLS}
         self._write_certificates()
         self._enter()
@@ -87,9 +96,8 @@ class Node:
             with contextlib.suppress(Exception):
                 self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", timeout=60)
             self.containerd.remove()
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
-            daemon.wait(20)
+        for name in reversed(self._daemons):
+            self.end_daemon(name)
         if self._holder:
             self._holder.kill()
             self._holder.wait()
@@ -102,22 +110,55 @@ class Node:
     def prefix(self):
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--net")
 
+    def log_directory(self):
+        """Of pods' logs."""
+        return self.base / "log/pods"
+
     def log(self, name):
         return (self.base / "log" / f"{name}.log").read_text(errors="replace")
+
+    # Its daemons: virtlogd, libvirtd, etcd, kube-*, kubelet
+
+    def start_daemon(self, name):
+        with open(self.base / "log" / f"{name}.log", "ab") as log:
+            self._daemons[name] = subprocess.Popen(
+                [*self.prefix(), *self._commands[name]],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def end_daemon(self, name):
+        self._daemons[name].terminate()
+        self._daemons[name].wait(20)
+
+    def restart_daemons(self, *names):
+        """Ends them, and starts them again; they answer when this returns."""
+        for name in names:
+            self.end_daemon(name)
+            self.start_daemon(name)
+        self._wait_libvirt()
+        wait_until(self._is_ready, "the node to be ready", 90)
+
+    def set_proxy_mode(self, mode):
+        """kube-proxy's: "iptables", with which a node begins, or "nftables"."""
+        self.end_daemon("kube-proxy")
+        self._write_proxy_configuration(mode)
+        self.start_daemon("kube-proxy")
 
     # Talking to it
 
     def kubectl(self, *args, stdin=b"", timeout=60):
         """Its result; raises when it fails."""
-        return run(
-            *self.prefix(), self._programs / "kubectl",
-            "--kubeconfig", self._kubeconfig("admin"), *args,
-            stdin=stdin, timeout=timeout,
-        ).check()  # fmt: skip
+        return run(*self.kubectl_command(*args), stdin=stdin, timeout=timeout).check()
 
     def popen_kubectl(self, *args, **kwargs):
+        return subprocess.Popen(self.kubectl_command(*args), **kwargs)
+
+    def kubectl_command(self, *args):
         kubectl = (self._programs / "kubectl", "--kubeconfig", self._kubeconfig("admin"))
-        return subprocess.Popen([*self.prefix(), *kubectl, *args], **kwargs)
+        return [*self.prefix(), *kubectl, *args]
 
     def apply(self, *objects):
         document = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -132,32 +173,26 @@ class Node:
     def _enter(self):
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c",
-             _ENTER.format(address=_ADDRESS), self.base],
+             _ENTER.format(address=ADDRESS, gateway=_GATEWAY), self.base],
             start_new_session=True,
         )  # fmt: skip
         wait_until((self.base / "entered").exists, "the node's namespaces", 20)
 
     def _daemon(self, name, *command):
-        with open(self.base / "log" / f"{name}.log", "ab") as log:
-            self._daemons.append(
-                subprocess.Popen(
-                    [*self.prefix(), *command],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            )
+        self._commands[name] = command
+        self.start_daemon(name)
 
     def _start_libvirt(self):
         # As in libvirt.py: QEMU wants a parent that reaps it at once.
         for name in ("virtlogd", "libvirtd"):
             self._daemon(name, "tini", "-s", "--", name)
+        self._wait_libvirt()
+
+    def _wait_libvirt(self):
         answers = ("virsh", "-c", "qemu:///system", "-q", "version")
         wait_until(lambda: self.run(*answers, timeout=60).code == 0, "libvirtd to answer", 90)
 
     def _start_containerd(self):
-        config.write(self.base / "cppvm.toml", self.stage, self._changes)
         (self.base / "cni/10-bridge.conflist").write_text(json.dumps(_cni(self.base / "cni-data")))
         self.containerd = Containerd(
             releases.built(),
@@ -172,16 +207,21 @@ class Node:
 
     def _cri(self):
         runtime = "[plugins.'io.containerd.cri.v1.runtime'"
+        # Handlers of ours have no `options`, with which containerd starts no container in a user namespace.
+        ours = (
+            f"runtime_type = 'io.containerd.cppvm.v1'\nsandboxer = '{self._sandboxer}'\n"
+            "privileged_without_host_devices = true\n"
+        )
         return (
             "[plugins.'io.containerd.cri.v1.images'.pinned_images]\n"
             f"sandbox = {json.dumps(images.PAUSE)}\n"
             f"{runtime}]\nrestrict_oom_score_adj = true\n"
-            f"{runtime}.containerd]\ndefault_runtime_name = 'cppvm'\n"
-            f"{runtime}.containerd.runtimes.cppvm]\n"
-            "runtime_type = 'io.containerd.cppvm.v1'\n"
-            f"sandboxer = '{self._sandboxer}'\nprivileged_without_host_devices = true\n"
-            f"{runtime}.containerd.runtimes.cppvm.options]\n"
-            f"ConfigPath = {json.dumps(str(self.base / 'cppvm.toml'))}\n"
+            f"{runtime}.containerd]\ndefault_runtime_name = 'runc'\n"
+            f"{runtime}.containerd.runtimes.cppvm]\n{ours}"
+            # What was installed by a pod, not what is staged.
+            f"{runtime}.containerd.runtimes.installed]\n{ours}runtime_path = {json.dumps(str(INSTALLED))}\n"
+            f"{runtime}.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n"
+            f"{runtime}.containerd.runtimes.runc.options]\nBinaryName = {json.dumps(runc.program())}\n"
             f"{runtime}.cni]\nbin_dirs = ['/usr/lib/cni']\n"
             f"conf_dir = {json.dumps(str(self.base / 'cni'))}\n"
         )
@@ -196,7 +236,7 @@ class Node:
         )  # fmt: skip
         self._daemon(
             "kube-apiserver", self._programs / "kube-apiserver",
-            f"--etcd-servers={etcd}", f"--advertise-address={_ADDRESS}",
+            f"--etcd-servers={etcd}", f"--advertise-address={ADDRESS}",
             f"--service-cluster-ip-range={_SERVICES}",
             f"--tls-cert-file={pki}/apiserver.crt", f"--tls-private-key-file={pki}/apiserver.key",
             f"--client-ca-file={pki}/ca.crt",
@@ -215,24 +255,16 @@ class Node:
             "kube-controller-manager", self._programs / "kube-controller-manager",
             f"--kubeconfig={manager}", "--use-service-account-credentials",
             f"--service-account-private-key-file={pki}/sa.key", f"--root-ca-file={pki}/ca.crt",
-            "--leader-elect=false",
+            "--leader-elect=false", "--pvclaimbinder-sync-period=1s",
         )  # fmt: skip
         self._daemon(
             "kube-scheduler", self._programs / "kube-scheduler",
             f"--kubeconfig={self._kubeconfig('scheduler')}", "--leader-elect=false",
         )  # fmt: skip
 
-    def start_kubelet(self):
-        self._daemon(
-            "kubelet", self._programs / "kubelet", f"--config={self.base}/kubelet.json",
-            f"--kubeconfig={self._kubeconfig('kubelet')}", f"--hostname-override={NODE}",
-            f"--node-ip={_ADDRESS}",
-        )  # fmt: skip
-        return self._daemons[-1]
-
     def _start_node(self):
         pki = self._authority.path
-        (self.base / "resolv.conf").write_text(f"nameserver {_ADDRESS}\n")
+        (self.base / "resolv.conf").write_text(f"nameserver {ADDRESS}\n")
         document = {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
             "kind": "KubeletConfiguration",
@@ -249,13 +281,29 @@ class Node:
             "failSwapOn": False,
             "oomScoreAdj": 0,
             "resolvConf": str(self.base / "resolv.conf"),
-            "podLogsDir": str(self.base / "log/pods"),
+            "podLogsDir": str(self.log_directory()),
             "evictionHard": {"memory.available": "50Mi", "nodefs.available": "1%"},
             "imageGCHighThresholdPercent": 100,
+            "containerLogMaxSize": "1Mi",
+            "containerLogMaxFiles": 3,
+            "containerLogMonitorInterval": "3s",
         }
         (self.base / "kubelet.json").write_text(json.dumps(document))
         self._make_cgroups()
-        self.start_kubelet()
+        self._daemon(
+            "kubelet", self._programs / "kubelet", f"--config={self.base}/kubelet.json",
+            f"--kubeconfig={self._kubeconfig('kubelet')}", f"--hostname-override={NODE}",
+            f"--node-ip={ADDRESS}",
+        )  # fmt: skip
+        self._write_proxy_configuration("iptables")
+        self._daemon(
+            "kube-proxy", self._programs / "kube-proxy", f"--config={self.base}/proxy.json",
+            f"--hostname-override={NODE}",
+        )  # fmt: skip
+        wait_until(self._is_ready, "the node to be ready", 90)
+        wait_until(lambda: self._answers("get", "serviceaccount", "default"), "its account", 60)
+
+    def _write_proxy_configuration(self, mode):
         document = {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
@@ -263,14 +311,9 @@ class Node:
             "clusterCIDR": _PODS,
             "oomScoreAdj": 0,
             "conntrack": {"maxPerCore": 0, "min": 0},
+            "mode": mode,
         }
         (self.base / "proxy.json").write_text(json.dumps(document))
-        self._daemon(
-            "kube-proxy", self._programs / "kube-proxy", f"--config={self.base}/proxy.json",
-            f"--hostname-override={NODE}",
-        )  # fmt: skip
-        wait_until(self._is_ready, "the node to be ready", 90)
-        wait_until(lambda: self._answers("get", "serviceaccount", "default"), "its account", 60)
 
     # The cgroups are this node's own: a kubelet ends the pods of another one that it finds below its root.
 
@@ -311,14 +354,14 @@ class Node:
         authority.make()
         names = (
             *("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost"),
-            *("127.0.0.1", _ADDRESS, "10.96.0.1"),
+            *("127.0.0.1", ADDRESS, "10.96.0.1"),
         )
         authority.certify("apiserver", "/CN=kube-apiserver", names)
         authority.certify("admin", "/O=system:masters/CN=admin")
         authority.certify("scheduler", "/CN=system:kube-scheduler")
         authority.certify("controller-manager", "/CN=system:kube-controller-manager")
         authority.certify("proxy", "/CN=system:kube-proxy")
-        authority.certify("kubelet", f"/O=system:nodes/CN=system:node:{NODE}", (_ADDRESS, NODE))
+        authority.certify("kubelet", f"/O=system:nodes/CN=system:node:{NODE}", (ADDRESS, NODE))
         for user in ("admin", "scheduler", "controller-manager", "proxy", "kubelet"):
             self._kubeconfig(user).write_text(json.dumps(self._client(user)))
 

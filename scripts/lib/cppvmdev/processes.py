@@ -43,6 +43,10 @@ class Process:
         except OSError:
             return ""
 
+    def descriptors(self):
+        """How many it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def kill(self, sig=signal.SIGKILL):
         """Sends a signal; a process that is gone is fine."""
         try:

@@ -1,0 +1,116 @@
+"""The network of pods of a real Kubernetes."""
+
+import shutil
+
+import pytest
+
+from cppvmdev import kubernetes
+from cppvmdev.waiting import wait_until
+from harness.cluster import container, deployment, name_of, pod, service, shell
+
+pytestmark = pytest.mark.vm
+
+_NODE = kubernetes.ADDRESS
+
+
+def _server(**fields):
+    """It says its name at port 8080."""
+    return shell("mkdir /www; hostname > /www/index.html; exec httpd -f -p 8080 -h /www", **fields)
+
+
+def _fetch(address, port=8080):
+    return f"wget -qO- http://{address}:{port}/"
+
+
+def _from_host(cluster, address, port=8080):
+    return cluster.run("wget", "-T", "5", "-t", "1", "-qO-", f"http://{address}:{port}/").text
+
+
+def _wait_for_service(cluster, client, address):
+    """Both from a pod and from the host."""
+    wait_until(lambda: "web-" in cluster.sh(client, f"{_fetch(address, 80)} || :"), "the Service's answer", 60)
+    wait_until(lambda: "web-" in _from_host(cluster, address, 80), "the Service's answer to the host", 30)
+
+
+def test_services(cluster):
+    """By each of kube-proxy's modes that the node can have; a pod reaches itself by one, too."""
+    web = [deployment("web", pod(_server()), 2), service("web")]
+    cluster.apply(*web)
+    cluster.kubectl("rollout", "status", "deployment/web", "--timeout=120s", timeout=130)
+    address = cluster.get("service", "web")["spec"]["clusterIP"]
+    client = cluster.ready(pod(shell()))
+    _wait_for_service(cluster, client, address)
+    cluster.kubectl("scale", "deployment/web", "--replicas=1")
+    wait_until(lambda: len(cluster.items("pod", "-l", "app=web")) == 1, "one pod", 60)
+    only = name_of(cluster.items("pod", "-l", "app=web")[0])
+    wait_until(lambda: cluster.sh(only, f"{_fetch(address, 80)} || :") == f"{only}\n", "itself", 30)
+    if shutil.which("nft"):
+        cluster.node.set_proxy_mode("nftables")
+        rules = ("nft", "list", "table", "ip", "kube-proxy")
+        wait_until(lambda: address in cluster.run(*rules).text, "the rules", 60)
+        _wait_for_service(cluster, client, address)
+        cluster.node.set_proxy_mode("iptables")
+        _wait_for_service(cluster, client, address)
+    cluster.remove(*web)
+    cluster.delete(client)
+
+
+@pytest.mark.any_sandboxer
+def test_pods_hosts_and_ports(cluster):
+    """Pod to pod, pod to host, host to pod; by a port of the host's."""
+    ports = [{"containerPort": 8080, "hostPort": 18088}]
+    probe = {"tcpSocket": {"port": 8080}, "periodSeconds": 1}
+    server = pod(_server(ports=ports, readinessProbe=probe))
+    client = pod(shell())
+    served = cluster.ready(server, client)
+    asks = name_of(client)
+    address = cluster.address(served)
+    assert cluster.sh(asks, _fetch(address)) == f"{served}\n"
+    assert _from_host(cluster, address) == f"{served}\n"
+    assert _from_host(cluster, _NODE, 18088) == f"{served}\n"
+    assert cluster.sh(asks, _fetch(_NODE, 18088)) == f"{served}\n"
+    # As pods reach the API.
+    own = cluster.sh(asks, "echo $KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT").strip()
+    assert "HTTP/1." in cluster.sh(asks, f"echo 'GET / HTTP/1.0' | nc -w 5 {own.replace(':', ' ')} || :")
+    assert "HTTP/1." in cluster.sh(asks, f"echo 'GET / HTTP/1.0' | nc -w 5 {_NODE} 6443 || :")
+    assert "0% packet loss" in cluster.sh(asks, f"ping -c 2 -W 5 {address}")
+    cluster.delete(served, asks)
+
+
+def test_network_of_the_host(cluster):
+    """As `network.host` of the configuration says: by passt, where that is installed."""
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}
+    made = pod(_server(readinessProbe=probe), hostNetwork=True)
+    name = cluster.ready(made)
+    assert cluster.address(name) == _NODE
+    assert _from_host(cluster, _NODE) == cluster.run("hostname").text
+    assert "HTTP/1." in cluster.sh(name, f"echo 'GET / HTTP/1.0' | nc -w 5 {_NODE} 6443 || :")
+    cluster.delete(name)
+
+
+# Connects many times at once, then asks on each connection.
+_MANY = """
+import socket
+held = [socket.create_connection(("127.0.0.1", 18081), 30) for _ in range(100)]
+for connection in held:
+    connection.sendall(b"GET /passwd HTTP/1.0\\r\\n\\r\\n")
+for connection in held:
+    connection.settimeout(60)
+    with connection.makefile("rb") as answer:
+        assert b"root:x:0:0" in answer.read()
+print("all")
+"""
+
+
+def test_forwarded_ports(cluster):
+    """Also to a server on loopback alone, a hundred connections at a time; nothing of them stays."""
+    local = container("httpd", "-f", "-p", "127.0.0.1:8081", "-h", "/etc", name="local")
+    name = cluster.ready(pod(_server(name="web"), local))
+    daemon = cluster.only_daemon()
+    held = daemon.descriptors()
+    with cluster.node.popen_kubectl("port-forward", f"pod/{name}", "18080:8080", "18081:8081") as forward:
+        wait_until(lambda: _from_host(cluster, "127.0.0.1", 18080) == f"{name}\n", "the forwarded port", 30)
+        assert cluster.run("/usr/bin/python3", "-c", _MANY, timeout=120).check().text == "all\n"
+        forward.terminate()
+    wait_until(lambda: daemon.descriptors() <= held, "the end of the connections", 60)
+    cluster.delete(name)

@@ -1,15 +1,14 @@
 """The Debian package, made of what is staged for the other tests."""
 
 import filecmp
-import shutil
 from pathlib import Path
 
 import pytest
 
 from cppvmdev import shell
 from harness import settings
+from harness.package import make_package
 
-_LIBRARY = Path(__file__).parents[2] / "scripts/lib/build.sh"
 _PROGRAMS = {
     "usr/bin/containerd-shim-cppvm-v1",
     "usr/bin/cppvm",
@@ -28,14 +27,7 @@ pytestmark = pytest.mark.vm
 def package_fixture(tmp_path_factory):
     """The package, and a directory with its files."""
     directory = tmp_path_factory.mktemp("package")
-    image = directory / "image"
-    image.mkdir()
-    for name in _IMAGE:
-        shutil.copy(settings.IMAGE / Path(name).name, image)
-    script = f'source {_LIBRARY}; package "$@"'
-    arguments = (settings.STAGE.parent, image, directory)
-    said = shell.run("bash", "-c", script, "package", *arguments, timeout=120).check().text
-    package = Path(said.strip())
+    package = make_package(directory)
     shell.run("dpkg-deb", "--extract", package, directory / "root", timeout=60).check()
     return package, directory / "root"
 

@@ -22,7 +22,7 @@ SMALL = "cppvm.test/busybox:1"
 REAL = "cppvm.test/debian:1"
 PAUSE = "cppvm.test/pause:1"
 
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ImageError(Exception):
@@ -31,17 +31,17 @@ class ImageError(Exception):
 
 def small():
     """Archive of SMALL: static busybox with all its applets, users root and nobody, nothing else."""
-    return _cached("busybox", SMALL, _fill_small, {"Env": [_PATH], "Cmd": ["/bin/sh"]})
+    return _cached("busybox", SMALL, fill_small, {"Env": [PATH], "Cmd": ["/bin/sh"]})
 
 
 def pause():
     """Archive of PAUSE: what CRI runs first in each pod."""
-    return _cached("pause", PAUSE, _fill_small, {"Env": [_PATH], "Cmd": ["/bin/sleep", "2147483647"]})
+    return _cached("pause", PAUSE, fill_small, {"Env": [PATH], "Cmd": ["/bin/sleep", "2147483647"]})
 
 
 def real():
     """Archive of REAL: Debian's minimal system with bash, apt and python3, some 100 MB."""
-    return _cached("debian", REAL, _fill_real, {"Env": [_PATH], "Cmd": ["/bin/bash"]})
+    return _cached("debian", REAL, _fill_real, {"Env": [PATH], "Cmd": ["/bin/bash"]})
 
 
 def _cached(name, reference, fill, config):
@@ -63,7 +63,7 @@ def _cached(name, reference, fill, config):
     return archive
 
 
-def _fill_small(root):
+def fill_small(root):
     busybox = Path("/bin/busybox")
     if not busybox.exists() or not _is_static(busybox):
         raise ImageError("/bin/busybox is not the static one: scripts/install-deps run")

@@ -8,6 +8,7 @@
 #include "proto/containerd/runc.pb.h"
 
 #include <unistd.h>
+#include <utility>
 
 namespace cppvm::api {
 
@@ -84,8 +85,12 @@ messages::Status to_message(ProcessStatus::Phase phase) {
 
 } // namespace
 
-TaskService::TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox)
-    : sandbox_(sandbox), shutdown_(executor) {}
+TaskService::TaskService(
+    const asio::any_io_executor& executor,
+    sandbox::Sandbox& sandbox,
+    std::function<void()> on_shutdown_asked
+)
+    : sandbox_(sandbox), on_shutdown_asked_(std::move(on_shutdown_asked)), shutdown_(executor) {}
 
 Awaitable<> TaskService::wait_shutdown() {
     co_await shutdown_.wait();
@@ -265,6 +270,9 @@ TaskService::connect(Context&, const messages::ConnectRequest& request) {
 
 Awaitable<Empty> TaskService::shutdown(Context& context, const messages::ShutdownRequest&) {
     shutdown_asked_ = true;
+    if (sandbox_.ends_with_tasks()) {
+        on_shutdown_asked_();
+    }
     end_after_reply(context);
     co_return Empty();
 }

@@ -3,6 +3,8 @@
 #include "host/sandbox/sandbox.hpp"
 #include "proto/containerd/task.ttrpc.hpp"
 
+#include <functional>
+
 namespace cppvm::api {
 
 /// containerd's Task API, versions 2 and 3 (the same messages): translates each RPC into calls on
@@ -14,8 +16,13 @@ class TaskService : public ::containerd::task::v3::TaskService {
   public:
     static constexpr const char* v2_name = "containerd.task.v2.Task";
 
-    /// Borrows the sandbox, which must outlive it.
-    TaskService(const asio::any_io_executor& executor, sandbox::Sandbox& sandbox);
+    /// Borrows the sandbox, which must outlive it. `on_shutdown_asked` is called before a Shutdown
+    /// that counts is answered, perhaps repeatedly, and must not throw.
+    TaskService(
+        const asio::any_io_executor& executor,
+        sandbox::Sandbox& sandbox,
+        std::function<void()> on_shutdown_asked
+    );
 
     /// Until containerd has asked for the shim's end and no container is left.
     Awaitable<> wait_shutdown();
@@ -60,6 +67,7 @@ class TaskService : public ::containerd::task::v3::TaskService {
     void end_after_reply(Context& context);
 
     sandbox::Sandbox& sandbox_;
+    std::function<void()> on_shutdown_asked_;
     bool shutdown_asked_ = false;
     Event shutdown_;
 };

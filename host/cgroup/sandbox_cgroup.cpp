@@ -76,7 +76,7 @@ SandboxCgroup::SandboxCgroup(
     }
 }
 
-bool SandboxCgroup::leave() noexcept {
+void SandboxCgroup::step_out() noexcept {
     for (std::size_t i = 0; i < hierarchies_.size(); ++i) {
         try {
             move_process(0, came_from_[i]);
@@ -87,6 +87,10 @@ bool SandboxCgroup::leave() noexcept {
             }
         }
     }
+}
+
+bool SandboxCgroup::leave() noexcept {
+    step_out();
     const bool gone = remove_cgroup(location_, hierarchies_);
     if (gone) {
         ::unlink(record_.c_str());

@@ -27,6 +27,9 @@ class SandboxCgroup {
     SandboxCgroup& operator=(const SandboxCgroup&) = delete;
     ~SandboxCgroup() = default;
 
+    /// Moves this process, alone, back to where it came from. Does not throw.
+    void step_out() noexcept;
+
     /// Moves this process back to where it came from, and removes the cgroup once it is empty.
     /// Blocks, for two seconds at most. False: something is left. Does not throw.
     bool leave() noexcept;

@@ -134,6 +134,7 @@ class Daemon {
                 .ending_signals = std::move(ending_signals),
                 .on_created = [this](const pod::PodSpec& pod) { take_pod(pod); },
                 .on_stopped = [this] { leave_cgroup(); },
+                .on_shutdown_asked = [this] { step_out_of_cgroup(); },
                 .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
@@ -204,6 +205,15 @@ class Daemon {
             cgroup_.emplace(location, cgroup::find_hierarchies(), cgroup_record(lock_.run_dir()));
         } catch (const Error& error) {
             logger_.warn("The sandbox has no cgroup of its own", {{"error", error.message()}});
+        }
+    }
+
+    // containerd takes its answer for the end of the pod, and the kubelet kills what it finds in a
+    // stopped pod's cgroup: machine and helpers, which are about to be ended, but not who ends
+    // them.
+    void step_out_of_cgroup() noexcept {
+        if (cgroup_) {
+            cgroup_->step_out();
         }
     }
 

@@ -54,8 +54,8 @@ class Daemon {
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
-          service_(executor_, sandbox_), control_(sandbox_), run_dir_(spec.run_dir),
-          server_(executor_, logger_, {.check_peer_credentials = true}),
+          service_(executor_, sandbox_, std::move(spec.on_shutdown_asked)), control_(sandbox_),
+          run_dir_(spec.run_dir), server_(executor_, logger_, {.check_peer_credentials = true}),
           control_server_(
               executor_,
               logger_,

@@ -33,6 +33,9 @@ struct DaemonSpec {
     /// Called, perhaps repeatedly, when nothing of a pod of the Sandbox API runs any more. Does not
     /// throw.
     std::function<void()> on_stopped;
+    /// Called, perhaps repeatedly, before containerd is answered that has asked for the end of a
+    /// pod without the Sandbox API. Does not throw.
+    std::function<void()> on_shutdown_asked;
     /// Called when containerd has asked for the end and been answered, before anything is undone.
     std::function<void()> on_ending;
 };

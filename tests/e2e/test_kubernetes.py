@@ -122,7 +122,7 @@ def test_memory_that_a_container_takes_too_much_of(cluster):
 
 
 def _resize(cluster, name, **limits):
-    resources = {"resources": {"limits": limits, "requests": limits}}
+    resources = {"resources": {"limits": limits}}
     patch = json.dumps({"spec": {"containers": [{"name": "c", **resources}]}})
     cluster.kubectl("patch", "pod", name, "--subresource=resize", "-p", patch)
 

@@ -71,8 +71,8 @@ def test_directories_and_files_of_the_host(cluster, directory):
         wait_until(lambda: cluster.sh(name, "cat /file") == "of the host\nmore\n", "the line", 10)
         for path in ("/once/x", "/never/x", "/never/below/x"):
             assert "Read-only file system" in cluster.fails(name, f"touch {path}")
-        cluster.sh(name, "touch /once/below/x")
-        wait_until(lambda: cluster.sh(name, "ls /all/below") == "of-the-mount\nx\n", "the file", 10)
+        cluster.sh(name, "touch /all/below/x")
+        wait_until(lambda: cluster.sh(name, "ls /once/below") == "of-the-mount\nx\n", "the file", 10)
         # What the host mounts later, and unmounts again.
         assert cluster.sh(name, "ls /all/deep/er") == "file\n"
         with _mounted(cluster, directory / "deep/er"):

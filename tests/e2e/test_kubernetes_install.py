@@ -15,6 +15,7 @@ pytestmark = pytest.mark.vm
 
 _DEPLOY = Path(__file__).parents[2] / "deploy/kubernetes"
 _NAMESPACE = "cppvm-system"
+_IMAGE = "localhost/cppvm-node"
 
 
 @pytest.fixture(name="package", scope="module")
@@ -29,13 +30,13 @@ def deploy_fixture(cluster, package, tmp_path):
     def make(base, version):
         archive = tmp_path / f"{version}.tar"
         if not archive.exists():
-            node_image.build(package, archive, f"cppvm.test/node:{version}", version)
+            node_image.build(package, archive, f"{_IMAGE}:{version}", version)
             cluster.node.containerd.ctr("k8s.io").import_image(archive)
         directory = tmp_path / f"{base.name}-{version}"
         directory.mkdir()
         document = {
             "resources": [os.path.relpath(base, directory.resolve())],
-            "images": [{"name": "cppvm/node", "newName": "cppvm.test/node", "newTag": version}],
+            "images": [{"name": _IMAGE, "newTag": version}],
             "patches": _patches() if base == _DEPLOY else [],
         }
         (directory / "kustomization.yaml").write_text(json.dumps(document))

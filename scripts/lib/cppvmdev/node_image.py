@@ -21,7 +21,7 @@ def build(package, archive, reference=None, version=None):
     """Makes `archive` of a Debian package; the image's name. Unless told, the version follows from the
     package and the script: the same ones give the same archive."""
     version = version or _version(package)
-    reference = reference or f"cppvm/node:{version}"
+    reference = reference or f"localhost/cppvm-node:{version}"
     with tempfile.TemporaryDirectory(dir=Path(archive).parent) as work:
         root = Path(work) / "root"
         root.mkdir(mode=0o755)

@@ -1,11 +1,12 @@
 #include "common/os/process_id.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 #include "common/os/poll.hpp"
 #include "common/os/process_stat.hpp"
 
-#include <charconv>
 #include <csignal>
 #include <sys/syscall.h>
 
@@ -74,18 +75,12 @@ std::string to_text(const ProcessId& process) {
 }
 
 std::optional<ProcessId> parse_process_id(std::string_view text) noexcept {
-    ProcessId process;
-    const char* const end = text.data() + text.size();
-    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars stops at `end`
-    const auto pid = std::from_chars(text.data(), end, process.pid);
-    if (pid.ec != std::errc{} || process.pid <= 0 || pid.ptr == end || *pid.ptr != ' ') {
+    const auto pid = to_number<pid_t>(take_part(text, ' '));
+    const auto start_time = to_number<std::uint64_t>(take_part(text, '\n'));
+    if (!pid || *pid <= 0 || !start_time) {
         return std::nullopt;
     }
-    const auto start = std::from_chars(pid.ptr + 1, end, process.start_time);
-    if (start.ec != std::errc{} || (start.ptr != end && *start.ptr != '\n')) {
-        return std::nullopt;
-    }
-    return process;
+    return ProcessId{*pid, *start_time};
 }
 
 } // namespace cppvm

@@ -1,7 +1,6 @@
 #include "common/os/process_stat.hpp"
 
-#include <charconv>
-#include <system_error>
+#include "common/base/number.hpp"
 
 namespace cppvm {
 
@@ -15,10 +14,7 @@ std::optional<std::uint64_t> stat_number(std::string_view stat, int field) noexc
         return std::nullopt;
     }
     stat.remove_prefix(at + 1);
-    std::uint64_t number = 0;
-    // NOLINTNEXTLINE(bugprone-suspicious-stringview-data-usage): from_chars stops at the end
-    const auto parsed = std::from_chars(stat.data(), stat.data() + stat.size(), number);
-    return parsed.ec == std::errc{} ? std::optional(number) : std::nullopt;
+    return take_number<std::uint64_t>(stat);
 }
 
 } // namespace cppvm

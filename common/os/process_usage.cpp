@@ -1,5 +1,6 @@
 #include "common/os/process_usage.hpp"
 
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_stat.hpp"
 
@@ -25,8 +26,9 @@ std::string proc_file(pid_t pid, std::string_view name) {
 std::uint64_t proportional_set_size(pid_t pid) noexcept {
     try {
         const std::string rollup = proc_file(pid, "smaps_rollup");
-        const std::size_t at = rollup.find("\nPss:");
-        return at == std::string::npos ? 0 : std::stoull(rollup.substr(at + 5)) * 1024;
+        const std::size_t digits = rollup.find_first_of("0123456789", rollup.find("\nPss:"));
+        std::string_view kib = std::string_view(rollup).substr(std::min(digits, rollup.size()));
+        return take_number<std::uint64_t>(kib).value_or(0) * 1024;
     } catch (const std::exception&) {
         return 0; // QEMU's, where an administrator has taken that right from root
     }

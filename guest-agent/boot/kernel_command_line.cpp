@@ -1,9 +1,9 @@
 #include "guest-agent/boot/kernel_command_line.hpp"
 
+#include "common/base/number.hpp"
 #include "common/wire/ports.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace cppvm::guest {
 
@@ -17,9 +17,7 @@ void read_word(std::string_view word, BootOptions& options) noexcept {
     const std::string_view key = word.substr(0, equals);
     const std::string_view value = word.substr(equals + 1);
     if (key == wire::boot_port_key) {
-        std::uint32_t port = 0;
-        const auto result = std::from_chars(value.data(), value.data() + value.size(), port);
-        if (result.ec == std::errc{} && result.ptr == value.data() + value.size()) {
+        if (const auto port = to_number<std::uint32_t>(value)) {
             options.boot_port = port;
         }
     } else if (key == wire::power_off_key) {

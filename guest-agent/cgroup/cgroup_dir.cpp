@@ -2,7 +2,9 @@
 
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/base/scope_exit.hpp"
+#include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 #include "guest-agent/cgroup/event_file.hpp"
 #include "guest-agent/cgroup/numbers.hpp"
@@ -11,7 +13,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <dirent.h>
 #include <fcntl.h>
 #include <functional>
@@ -75,18 +76,12 @@ std::vector<pid_t> read_pids(const std::filesystem::path& cgroup) {
     } catch (const Error&) {
         return pids; // one of the container's own that went away, or a threaded one
     }
-    const char* at = text.data();
-    const char* const end = at + text.size();
-    while (at != end) {
-        pid_t pid = 0;
-        const auto result = std::from_chars(at, end, pid);
-        if (result.ec != std::errc{}) {
-            break;
-        }
+    std::string_view lines = text;
+    while (!lines.empty()) {
+        const pid_t pid = to_number<pid_t>(take_part(lines, '\n')).value_or(0);
         if (pid > 0) { // 0: not of this pid namespace
             pids.push_back(pid);
         }
-        at = result.ptr == end ? end : result.ptr + 1;
     }
     return pids;
 }

@@ -1,8 +1,8 @@
 #include "guest-agent/cgroup/numbers.hpp"
 
+#include "common/base/number.hpp"
 #include "common/base/take_part.hpp"
 
-#include <charconv>
 #include <limits>
 
 namespace cppvm::guest {
@@ -14,12 +14,7 @@ std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
     if (text == "max") {
         return std::numeric_limits<std::uint64_t>::max();
     }
-    std::uint64_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc() || end != text.data() + text.size()) {
-        return std::nullopt;
-    }
-    return number;
+    return to_number<std::uint64_t>(text);
 }
 
 std::uint64_t value_of(std::string_view text, std::string_view name) noexcept {

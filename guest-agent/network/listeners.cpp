@@ -2,12 +2,12 @@
 
 #include "common/async/adopt.hpp"
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <optional>
@@ -27,16 +27,6 @@ namespace {
 constexpr const char* tracefs = "/sys/kernel/tracing";
 constexpr std::size_t max_table_bytes = 16UL * 1024 * 1024;
 constexpr unsigned listening = 0x0a; // TCP_LISTEN (net/tcp_states.h)
-
-template <class T>
-std::optional<T> hexadecimal(std::string_view text) {
-    T number{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
-    if (error != std::errc() || end != text.data() + text.size()) {
-        return std::nullopt;
-    }
-    return number;
-}
 
 bool is_any(std::string_view address) {
     return address.find_first_not_of('0') == std::string_view::npos;
@@ -73,9 +63,9 @@ std::set<ListeningPort> parse_listeners(std::string_view table, bool ipv6) {
         take_word(line); // a running number
         std::string_view local = take_word(line);
         take_word(line); // the peer
-        const auto state = hexadecimal<unsigned>(take_word(line));
+        const auto state = to_number<unsigned>(take_word(line), 16);
         const std::string_view address = take_part(local, ':');
-        const auto port = hexadecimal<std::uint16_t>(local);
+        const auto port = to_number<std::uint16_t>(local, 16);
         if (state == listening && port && (is_any(address) || is_loopback(address, ipv6))) {
             found.insert({ipv6, *port, is_any(address)});
         }

@@ -1,6 +1,8 @@
 #include "guest-agent/setup/mounts.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
+#include "common/base/take_part.hpp"
 #include "common/wire/ports.hpp"
 #include "guest-agent/setup/copy_tree.hpp"
 #include "guest-agent/setup/file_systems.hpp"
@@ -11,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <linux/magic.h>
 #include <sys/mount.h>
@@ -60,19 +61,15 @@ void refuse_proc_target(int target, const oci::Mount& mount) {
 
 /// The source is the device's number, as the host sends it ("1:3").
 UniqueFd make_device_mount(const MountContext& context, const oci::Mount& mount) {
-    const std::string& text = mount.source;
-    const char* const end = text.data() + text.size();
-    unsigned major_number = 0;
-    unsigned minor_number = 0;
-    const auto first = std::from_chars(text.data(), end, major_number);
-    const bool parsed = first.ptr != end && *first.ptr == ':' &&
-                        std::from_chars(first.ptr + 1, end, minor_number).ptr == end;
-    const dev_t number = ::makedev(major_number, minor_number);
-    if (!parsed || !has_character_device(number)) {
+    std::string_view minor_part = mount.source;
+    const auto major_number = to_number<unsigned>(take_part(minor_part, ':'));
+    const auto minor_number = to_number<unsigned>(minor_part);
+    const dev_t number = ::makedev(major_number.value_or(0), minor_number.value_or(0));
+    if (!major_number || !minor_number || !has_character_device(number)) {
         throw Error(
             Code::failed_precondition,
             "bind mount " + mount.destination + ": the guest has no character device " +
-                text.substr(0, 32)
+                mount.source.substr(0, 32)
         );
     }
     return context.sources.make_node({S_IFCHR | 0666, number, 0, 0}, mount.destination);

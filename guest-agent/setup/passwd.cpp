@@ -1,9 +1,7 @@
 #include "guest-agent/setup/passwd.hpp"
 
+#include "common/base/number.hpp"
 #include "common/base/take_part.hpp"
-
-#include <charconv>
-#include <system_error>
 
 namespace cppvm::guest {
 
@@ -20,11 +18,7 @@ std::string_view field(std::string_view line, int number) {
 }
 
 bool is_entry_of(uid_t uid, std::string_view line) {
-    const std::string_view id = field(line, id_field);
-    uid_t found = 0;
-    const auto result = std::from_chars(id.data(), id.data() + id.size(), found);
-    return !id.empty() && result.ec == std::errc{} && result.ptr == id.data() + id.size() &&
-           found == uid;
+    return to_number<uid_t>(field(line, id_field)) == uid;
 }
 
 } // namespace

@@ -1,5 +1,6 @@
 #include "guest-agent/setup/support.hpp"
 
+#include "common/base/number.hpp"
 #include "common/oci/id_map.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
@@ -13,9 +14,7 @@
 #include "guest-agent/setup/time_namespace.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
-#include <system_error>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -32,13 +31,11 @@ void require_mapped(
     const std::string& path
 ) {
     for (const std::string& option : options.data) {
-        std::uint32_t id = 0;
-        if (mappings.empty() || !option.starts_with(key) ||
-            std::from_chars(&option[key.size()], option.data() + option.size(), id).ec !=
-                std::errc()) {
+        if (mappings.empty() || !option.starts_with(key)) {
             continue;
         }
-        if (!oci::to_host_id(mappings, id)) {
+        const auto id = to_number<std::uint32_t>(std::string_view(option).substr(key.size()));
+        if (id && !oci::to_host_id(mappings, *id)) {
             refuse(
                 path + ".options." + option.substr(0, 64),
                 std::string("is not mapped by linux.") + (key == "uid=" ? "uid" : "gid") +

@@ -45,6 +45,13 @@ std::vector<Hierarchy> find_hierarchies(const std::filesystem::path& root) {
     return found;
 }
 
+std::vector<Hierarchy> of_memory(std::vector<Hierarchy> hierarchies) {
+    std::erase_if(hierarchies, [](const Hierarchy& hierarchy) {
+        return !hierarchy.controller.empty() && hierarchy.controller != "memory";
+    });
+    return hierarchies;
+}
+
 // Lines "<number>:<controllers>:<path>" (cgroups(7)).
 std::vector<std::filesystem::path>
 parse_membership(std::string_view text, const std::vector<Hierarchy>& hierarchies) {

@@ -22,6 +22,9 @@ inline constexpr const char* default_root = "/sys/fs/cgroup";
 /// empty, and devices are libvirt's business. `root`: another in tests.
 std::vector<Hierarchy> find_hierarchies(const std::filesystem::path& root = default_root);
 
+/// Of `hierarchies` those that account for memory: version 2, or version 1's of that controller.
+std::vector<Hierarchy> of_memory(std::vector<Hierarchy> hierarchies);
+
 /// Where in each hierarchy a process is, from its /proc/<pid>/cgroup, in the order of
 /// `hierarchies`. Those that it does not name are at the root.
 std::vector<std::filesystem::path>

@@ -98,8 +98,9 @@ bool SandboxCgroup::leave() noexcept {
     return gone;
 }
 
-std::vector<std::filesystem::path> own_cgroups(std::string_view name) {
-    auto directories = own_membership(find_hierarchies());
+std::vector<std::filesystem::path>
+own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies) {
+    auto directories = own_membership(hierarchies);
     std::erase_if(directories, [name](const auto& directory) {
         return directory.filename() != name;
     });

@@ -42,7 +42,9 @@ class SandboxCgroup {
 };
 
 /// The cgroups of this process in the hierarchies where they have this name. Throws: Error.
-std::vector<std::filesystem::path> own_cgroups(std::string_view name);
+/// `hierarchies`: those that are looked at.
+std::vector<std::filesystem::path>
+own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies = find_hierarchies());
 
 /// Removes a sandbox's cgroup, also of a daemon that is gone. What is above it stays, as runc
 /// leaves it. Blocks, for two seconds at most, while processes in it end. False: something

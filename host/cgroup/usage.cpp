@@ -1,8 +1,8 @@
 #include "host/cgroup/usage.hpp"
 
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 
-#include <charconv>
 #include <sstream>
 
 namespace cppvm::cgroup {
@@ -14,9 +14,7 @@ constexpr std::size_t max_file_bytes = 1024UL * 1024;
 constexpr std::uint64_t no_limit_v1 = 1ULL << 62;
 
 std::optional<std::uint64_t> parse(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-    return parsed.ec == std::errc{} ? std::optional(value) : std::nullopt;
+    return line_to_number<std::uint64_t>(text);
 }
 
 std::string read(const std::filesystem::path& path) {

@@ -21,12 +21,12 @@ Usage read_usage(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept;
 
-/// How many processes the kernel has killed in these cgroups for want of memory, under a limit of
-/// their own or of one above them; 0 where nothing tells. Does not throw.
+/// How many processes the kernel has killed in these cgroups, which account for memory, for want
+/// of it, under a limit of their own or of one above them; 0 where nothing tells. Does not throw.
 std::uint64_t memory_kills(const std::vector<std::filesystem::path>& directories) noexcept;
 
-/// The least memory limit of these cgroups (below /sys/fs/cgroup) and those above them, in bytes.
-/// Nothing: there is none. Does not throw.
+/// The least memory limit of these cgroups, which account for memory, and those above them, in
+/// bytes. Nothing: there is none. Does not throw.
 std::optional<std::uint64_t> memory_limit(const std::vector<std::filesystem::path>& directories
 ) noexcept;
 

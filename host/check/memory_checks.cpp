@@ -1,7 +1,8 @@
+#include "common/base/number.hpp"
+#include "common/base/take_part.hpp"
 #include "host/check/host_checks.hpp"
 #include "host/check/look.hpp"
 
-#include <charconv>
 #include <optional>
 #include <string_view>
 
@@ -11,13 +12,9 @@ namespace {
 
 std::optional<std::size_t> available_mib(std::string_view meminfo) {
     std::string_view line = find_line(meminfo, "MemAvailable:");
-    const std::size_t digit = line.find_first_of("0123456789");
-    std::size_t kib = 0;
-    if (digit == std::string_view::npos ||
-        std::from_chars(line.data() + digit, line.data() + line.size(), kib).ec != std::errc{}) {
-        return std::nullopt;
-    }
-    return kib / 1024;
+    take_word(line); // the name
+    const auto kib = to_number<std::size_t>(take_word(line));
+    return kib ? std::optional(*kib / 1024) : std::nullopt;
 }
 
 } // namespace
@@ -56,8 +53,7 @@ Check HostChecks::huge_pages() const {
     const std::string pool =
         "/sys/kernel/mm/hugepages/hugepages-" + std::to_string(page * 1024) + "kB";
     const std::string text = read_kernel_file(below_root(pool + "/free_hugepages"));
-    std::size_t available = 0;
-    std::from_chars(text.data(), text.data() + text.size(), available); // 0 where there is no pool
+    const auto available = line_to_number<std::size_t>(text).value_or(0); // 0: there is no pool
     const std::string detail = std::to_string(available) + " huge pages of " +
                                std::to_string(page) + " MiB free, a machine takes " +
                                std::to_string(needed);

@@ -1,10 +1,10 @@
 #include "host/io/stdio_target.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/base/one_line.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 namespace cppvm::io {
 
@@ -26,16 +26,12 @@ bool decode(std::string_view text, bool in_query, std::string& out) {
         } else if (text[i] != '%') {
             out.push_back(text[i]);
         } else {
-            unsigned value = 0;
-            if (i + 2 >= text.size()) {
+            const std::string_view digits = text.substr(i + 1, 2);
+            const auto value = to_number<unsigned>(digits, 16);
+            if (digits.size() != 2 || !value || *value == 0) {
                 return false;
             }
-            const char* const first = text.data() + i + 1;
-            const auto [end, error] = std::from_chars(first, first + 2, value, 16);
-            if (error != std::errc{} || end != first + 2 || value == 0) {
-                return false;
-            }
-            out.push_back(static_cast<char>(value));
+            out.push_back(static_cast<char>(*value));
             i += 2;
         }
     }

@@ -1,6 +1,7 @@
 #include "host/pod/guest_spec.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/oci/names.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/oci/spec_json.hpp"
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <utility>
 
 namespace cppvm::pod {
@@ -24,13 +24,12 @@ using Paths = std::vector<std::string>;
 /// namespaces with us, so that it is not the namespace which tells whose it is meant to be.
 pid_t process_of(const std::string& path) noexcept {
     constexpr std::string_view proc = "/proc/";
-    const char* const end = path.data() + path.size();
-    pid_t pid = 0;
     if (!path.starts_with(proc)) {
         return 0;
     }
-    const auto number = std::from_chars(path.data() + proc.size(), end, pid);
-    return std::string_view(number.ptr, end).starts_with("/ns/") ? pid : 0;
+    std::string_view rest = std::string_view(path).substr(proc.size());
+    const pid_t pid = take_number<pid_t>(rest).value_or(0);
+    return rest.starts_with("/ns/") ? pid : 0;
 }
 
 void require_namespace(const oci::Namespace& entry, const std::string& path, const HostView& host) {

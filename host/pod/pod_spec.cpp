@@ -1,6 +1,7 @@
 #include "host/pod/pod_spec.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 #include "host/rundir/identity.hpp"
 
@@ -8,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <initializer_list>
 #include <limits>
 #include <utility>
@@ -175,13 +175,7 @@ std::string annotation(const PodSpec& spec, const char* key) {
 // A number that is none is as good as none: CRI writes them, and nobody else.
 template <class Number>
 void read_annotation(const PodSpec& spec, const char* key, Number& number) {
-    const std::string text = annotation(spec, key);
-    const char* const end = text.data() + text.size();
-    Number value = 0;
-    const auto result = std::from_chars(text.data(), end, value);
-    if (result.ec == std::errc{} && result.ptr == end) {
-        number = value;
-    }
+    number = to_number<Number>(annotation(spec, key)).value_or(number);
 }
 
 /// The container that starts a pod's shim is the pod's pause container, or one of a group: its own

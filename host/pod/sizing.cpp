@@ -93,10 +93,8 @@ MachineSize size_machine(const Limits& limits, const config::Config& config, con
         const auto wanted = limit + vm.overhead_mib + limit / pages_per_record_page;
         memory_mib = whole_pages(wanted, host.memory_mib, vm.huge_page_mib);
         if (memory_mib < wanted) {
-            size.cut.push_back(
-                "memory limit of " + std::to_string(limit) + " MiB: the host has " +
-                std::to_string(host.memory_mib) + " MiB"
-            );
+            size.cut = "memory limit of " + std::to_string(limit) + " MiB: the host has " +
+                       std::to_string(host.memory_mib) + " MiB";
         }
     }
     require_bootable(memory_mib, vm);

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace cppvm::pod {
 
@@ -25,7 +24,7 @@ HostSize host_size(std::optional<std::uint64_t> pod_bytes = {});
 struct MachineSize {
     unsigned vcpus = 1;
     unsigned memory_mib = 0;
-    std::vector<std::string> cut; ///< what the host cannot give, for a warning: "memory limit of …"
+    std::string cut; ///< what the host cannot give, for a warning: "memory limit of …"; or empty
 };
 
 /// Large enough for the pod's limits: as many processors as its quota is worth, its memory limit

@@ -98,8 +98,8 @@ Awaitable<> Sandbox::run_boot() {
 void Sandbox::size_machine() {
     const auto limit = spec_.memory.limit ? spec_.memory.limit() : std::nullopt;
     size_ = pod::size_machine(spec_.pod.limits, spec_.config, pod::host_size(limit));
-    for (const auto& what : size_.cut) {
-        logger_.warn("The machine is smaller than its pod may be", {{"because", what}});
+    if (!size_.cut.empty()) {
+        logger_.warn("The machine is smaller than its pod may be", {{"because", size_.cut}});
     }
 }
 

@@ -1,10 +1,10 @@
 #include "host/shim/process_settings.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 
 #include <cerrno>
-#include <charconv>
 #include <string>
 #include <sys/prctl.h>
 
@@ -19,16 +19,11 @@ constexpr int max_oom_score = 1000;
 
 bool raise_oom_score() noexcept {
     try {
-        const std::string text = read_file(oom_score_path, 64);
-        int score = 0;
-        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), score);
-        if (parsed.ec != std::errc{}) {
-            return false;
+        const auto score = line_to_number<int>(read_file(oom_score_path, 64));
+        if (score && *score < max_oom_score) {
+            write_control_file(oom_score_path, std::to_string(*score + 1));
         }
-        if (score < max_oom_score) {
-            write_control_file(oom_score_path, std::to_string(score + 1));
-        }
-        return true;
+        return score.has_value();
     } catch (const std::exception&) {
         return false;
     }

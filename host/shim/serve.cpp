@@ -33,8 +33,11 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
         spec.identity, spec.pod, spec.config, spec.run_dir, spec.stand_in_program
     };
     const std::string name = spec.identity.domain_name(); // its cgroup's, too
-    result.memory.limit = [name] { return cgroup::memory_limit(cgroup::own_cgroups(name)); };
-    result.memory.kills = [name] { return cgroup::memory_kills(cgroup::own_cgroups(name)); };
+    const auto memory_cgroups = [name] {
+        return cgroup::own_cgroups(name, cgroup::of_memory(cgroup::find_hierarchies()));
+    };
+    result.memory.limit = [memory_cgroups] { return cgroup::memory_limit(memory_cgroups()); };
+    result.memory.kills = [memory_cgroups] { return cgroup::memory_kills(memory_cgroups()); };
     result.timeouts.kill = spec.config.vm.kill_timeout;
     return result;
 }

@@ -1,13 +1,12 @@
 #include "host/storage/id_mapping.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/base/take_part.hpp"
 #include "common/os/file.hpp"
 #include "common/os/user_namespace.hpp"
 #include "host/storage/detached_mount.hpp"
 #include "host/storage/overlay_options.hpp"
-
-#include <charconv>
 
 namespace cppvm::storage {
 
@@ -21,12 +20,11 @@ namespace {
 }
 
 std::uint32_t parse_number(std::string_view text, std::string_view option) {
-    std::uint32_t number = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (text.empty() || error != std::errc() || end != text.data() + text.size()) {
+    const auto number = to_number<std::uint32_t>(text);
+    if (!number) {
         refuse(option, "must be of the form container:host:size");
     }
-    return number;
+    return *number;
 }
 
 } // namespace

@@ -1,9 +1,9 @@
 #include "host/storage/mount_templates.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/base/take_part.hpp"
 
-#include <charconv>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -22,16 +22,8 @@ constexpr std::string_view mkdir_option = "X-containerd.mkdir.path=";
     );
 }
 
-template <class Number>
-std::optional<Number> to_number(std::string_view text, int base) {
-    Number value{};
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
-    const bool whole = error == std::errc() && end == text.data() + text.size();
-    return whole ? std::optional(value) : std::nullopt;
-}
-
 const std::string& place(std::string_view number, std::span<const std::string> places) {
-    const auto index = to_number<std::size_t>(number, 10);
+    const auto index = to_number<std::size_t>(number);
     if (!index || *index >= places.size()) {
         refuse(number, "no earlier mount has this number");
     }

@@ -1,9 +1,9 @@
 #include "host/vm/helper_users.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 
-#include <charconv>
 #include <optional>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -17,10 +17,7 @@ constexpr int max_draws = 1000;
 
 std::optional<uid_t> read_claim(const std::filesystem::path& path) {
     try {
-        const std::string text = read_file(path, 32);
-        uid_t first = 0;
-        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), first);
-        return parsed.ec == std::errc{} ? std::optional(first) : std::nullopt;
+        return line_to_number<uid_t>(read_file(path, 32));
     } catch (const Error&) {
         return std::nullopt; // none there, or it has just gone
     }

@@ -1,9 +1,8 @@
 #include "host/vm/qemu_process.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
-
-#include <charconv>
 
 namespace cppvm::vm {
 
@@ -65,18 +64,15 @@ std::vector<ProcessId>
 find_machine_processes(std::string_view uuid, const std::filesystem::path& share_dir) {
     std::vector<ProcessId> found;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-        const std::string name = entry.path().filename();
-        pid_t pid = 0;
-        const char* const end = name.data() + name.size();
-        const auto parsed = std::from_chars(name.data(), end, pid);
-        if (parsed.ec != std::errc{} || parsed.ptr != end) {
+        const auto pid = to_number<pid_t>(entry.path().filename().native());
+        if (!pid) {
             continue;
         }
-        const auto before = find_process(pid);
-        const std::string command_line = read_command_line(pid);
+        const auto before = find_process(*pid);
+        const std::string command_line = read_command_line(*pid);
         const bool wanted =
             names_qemu_of(command_line, uuid) || names_virtiofsd_of(command_line, share_dir);
-        if (before && wanted && find_process(pid) == before) {
+        if (before && wanted && find_process(*pid) == before) {
             found.push_back(*before);
         }
     }

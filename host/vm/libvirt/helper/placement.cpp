@@ -1,11 +1,11 @@
 #include "host/vm/libvirt/helper/placement.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 #include "host/cgroup/hierarchy.hpp"
 
 #include <cerrno>
-#include <charconv>
 #include <sys/stat.h>
 
 namespace cppvm::vm::libvirt {
@@ -17,13 +17,11 @@ constexpr const char* library_dir = "/var/lib/libvirt/qemu";
 
 pid_t find_qemu(const std::string& domain) {
     const auto file = std::filesystem::path(state_dir) / (domain + ".pid");
-    const std::string text = read_file(file, 32);
-    pid_t pid = 0;
-    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), pid);
-    if (parsed.ec != std::errc{} || pid <= 0) {
+    const auto pid = line_to_number<pid_t>(read_file(file, 32));
+    if (!pid || *pid <= 0) {
         throw Error(Code::internal, "read " + file.native() + ": no pid");
     }
-    return pid;
+    return *pid;
 }
 
 } // namespace

@@ -10,7 +10,7 @@
 namespace cppvm::pod {
 namespace {
 
-using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr std::int64_t mib = 1024L * 1024;
@@ -68,11 +68,10 @@ TEST(SizingTest, GivesNoMoreThanTheHostHas) {
     for (const std::int64_t limit : {16384 * mib, 1L << 60, INT64_MAX}) {
         const MachineSize size = size_of({limit, 0, 0});
         EXPECT_EQ(size.memory_mib, 16384U);
-        EXPECT_EQ(size.cut.size(), 1U);
+        EXPECT_THAT(size.cut, HasSubstr("the host has 16384 MiB"));
     }
-    EXPECT_THAT(
-        size_of({1L << 60, 0, 0}).cut,
-        ElementsAre("memory limit of 1099511627776 MiB: the host has 16384 MiB")
+    EXPECT_EQ(
+        size_of({1L << 60, 0, 0}).cut, "memory limit of 1099511627776 MiB: the host has 16384 MiB"
     );
 }
 

@@ -82,6 +82,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::shared_ptr<Process> find(const std::string& exec_id) const;
 
     const std::string& id() const noexcept { return id_; }
+    const oci::Spec& spec() const noexcept { return spec_; }
     pid_t pid() const noexcept { return init_->pid(); }
     /// JSON paths of limits that this kernel does not have, by `create`.
     const std::vector<std::string>& unsupported() const noexcept { return unsupported_; }

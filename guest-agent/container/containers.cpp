@@ -119,6 +119,7 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
 
 Awaitable<> Containers::start(std::string id) {
     const auto container = find(id);
+    shared_.look_again_at_files(container->spec());
     co_await container->start();
 }
 

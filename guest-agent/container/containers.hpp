@@ -62,6 +62,8 @@ class Containers {
     /// `resources` is JSON. Returns what has no effect. As Container::update. Throws: Error
     /// (not_found, invalid_argument).
     std::vector<std::string> update(const std::string& id, std::string_view resources);
+    /// As SharedMounts::look_again.
+    void look_again(std::string_view path) const noexcept { shared_.look_again(path); }
     /// Throws: Error (not_found).
     CgroupStats stats(const std::string& id);
     /// Throws: Error: not_found, failed_precondition (it runs).

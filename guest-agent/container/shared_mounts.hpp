@@ -4,6 +4,7 @@
 
 #include <set>
 #include <string>
+#include <string_view>
 
 namespace cppvm::guest {
 
@@ -23,6 +24,15 @@ class SharedMounts {
     /// Looks at all that the spec names below the share; what fails, fails again with a better
     /// message when the container is set up.
     void look_at(const oci::Spec& spec);
+
+    /// Takes from the host what it knows of a file, and of the directories that lead to it: for
+    /// what the kernel would believe for a second, or for a day. Links are not followed. What
+    /// cannot be looked at, the container cannot see either.
+    void look_again(std::string_view path) const noexcept;
+
+    /// The same for each file that is mounted by itself: those are often written after the
+    /// container was made, and before it starts (Docker's /etc/hosts).
+    void look_again_at_files(const oci::Spec& spec) const noexcept;
 
     /// Forgets what the host does not have any more.
     void forget_detached();

@@ -269,6 +269,15 @@ ContainerService::freeze(ttrpc::CallContext&, const agent::v2::FreezeRequest& re
     co_return agent::v2::Empty();
 }
 
+Awaitable<agent::v2::Empty>
+ContainerService::look_again(ttrpc::CallContext&, const agent::v2::LookAgainRequest& request) {
+    for (const std::string& path : request.paths()) {
+        containers_.look_again(path);
+        co_await asio::post(asio::use_awaitable); // it is others' turn
+    }
+    co_return agent::v2::Empty();
+}
+
 Awaitable<agent::v2::UpdateContainerResponse> ContainerService::update_container(
     ttrpc::CallContext&, const agent::v2::UpdateContainerRequest& request
 ) {

@@ -59,6 +59,8 @@ class ContainerService : public agent::v2::AgentService {
     ) override;
     Awaitable<agent::v2::Empty>
     freeze(ttrpc::CallContext& context, const agent::v2::FreezeRequest& request) override;
+    Awaitable<agent::v2::Empty>
+    look_again(ttrpc::CallContext& context, const agent::v2::LookAgainRequest& request) override;
     Awaitable<agent::v2::UpdateContainerResponse> update_container(
         ttrpc::CallContext& context, const agent::v2::UpdateContainerRequest& request
     ) override;

@@ -58,6 +58,11 @@ Awaitable<> Task::prepare() {
     undo_.add(UndoStep::withdraw_sockets);
     offer_sockets();
     storage::set_sources(guest_spec_.spec, guest_spec_.storage, names);
+    if (names.watched_root.empty()) {
+        root_watch_.reset();
+    } else {
+        coroutines_.spawn("follow the root file system", follow_root(names.watched_root));
+    }
 
     undo_.add(UndoStep::close_stdio);
     co_await open_io(init_);
@@ -220,7 +225,49 @@ Awaitable<storage::SharedNames> Task::prepare_storage() {
         guest_spec_.storage.rootfs_source,
         guest_spec_.storage.volumes
     };
+    // What containerd has mounted is nobody else's.
+    root_watch_ = storage.rootfs_mounts.empty() ? make_root_watch() : nullptr;
+    storage.root_watch = root_watch_ ? root_watch_->fd() : -1;
     co_return co_await share_->add_container(std::move(storage), deadline_in(storage_timeout));
+}
+
+std::unique_ptr<storage::RootWatch> Task::make_root_watch() const {
+    try {
+        return std::make_unique<storage::RootWatch>(environment_.executor);
+    } catch (const Error& error) {
+        logger_.warn(
+            "The container will not see what the host writes to files that it knows",
+            {{"error", error.message()}}
+        );
+        return nullptr;
+    }
+}
+
+// The guest keeps what it knows of its root for a day. Nobody else is meant to write there, yet
+// `docker cp` does.
+Awaitable<> Task::follow_root(std::filesystem::path watched) {
+    const std::string root = guest_spec_.spec.root.path + "/";
+    for (;;) {
+        try {
+            const std::vector<std::string> names = co_await root_watch_->next(watched);
+            agent::v2::LookAgainRequest request;
+            for (const std::string& name : names) {
+                request.add_paths(root + name);
+            }
+            const AgentHandle agent = co_await environment_.agent();
+            co_await agent->call(
+                &agent::v2::AgentClient::look_again,
+                std::move(request),
+                deadline_in(environment_.timeouts.look_again),
+                agent::Repeat::yes
+            );
+        } catch (const Error& error) {
+            logger_.warn(
+                "The container may not see what the host has written to its files",
+                {{"error", error.message()}}
+            );
+        }
+    }
 }
 
 Awaitable<> Task::open_view(storage::SharedNames names) {

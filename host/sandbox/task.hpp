@@ -10,6 +10,7 @@
 #include "host/sandbox/timeouts.hpp"
 #include "host/sandbox/undo_steps.hpp"
 #include "host/sockets/socket_offers.hpp"
+#include "host/storage/root_watch.hpp"
 #include "host/storage/share.hpp"
 
 #include <chrono>
@@ -161,6 +162,8 @@ class Task {
     Awaitable<> attach_disks(agent::v2::CreateContainerRequest& request);
     Awaitable<> create_in_guest();
     Awaitable<> open_view(storage::SharedNames names);
+    std::unique_ptr<storage::RootWatch> make_root_watch() const;
+    Awaitable<> follow_root(std::filesystem::path watched);
     Awaitable<> run_undo();
     Awaitable<> undo(UndoStep step);
     Awaitable<ProcessStatus> remove_exec(ProcessHandle process);
@@ -205,6 +208,7 @@ class Task {
     storage::Share* share_ = nullptr; ///< borrowed, from the first step on
     int network_namespace_ = -1;      ///< the pod's, where all stand-ins live; borrowed
     UniqueFd view_;                   ///< the mount namespace of all stand-ins
+    std::unique_ptr<storage::RootWatch> root_watch_; ///< if others may write to its root
     ProcessHandle init_;
     std::map<std::string, ProcessHandle> execs_;
     std::vector<std::uint64_t> offered_sockets_; ///< their numbers, as in the storage plan

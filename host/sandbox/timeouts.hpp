@@ -20,6 +20,7 @@ struct Timeouts {
     /// The agent waits some seconds itself for processes that are to stop.
     Duration freeze{15'000};
     Duration update{5'000};
+    Duration look_again{5'000};
     Duration delete_in_guest{3'000};
     /// As much again where a root file system is to be unmounted, which writes what is left of it.
     Duration unmount{5'000};

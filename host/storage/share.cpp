@@ -83,12 +83,17 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     if (stopped_ || !roots_) {
         throw Error(Code::failed_precondition, what + ": the sandbox is stopping");
     }
-    ForkedChild child(executor_, what, {roots_.get(), volumes_.get()}, [&](ParentLink& parent) {
+    std::vector<int> descriptors = {roots_.get(), volumes_.get()};
+    if (storage.root_watch >= 0) {
+        descriptors.push_back(storage.root_watch);
+    }
+    ForkedChild child(executor_, what, descriptors, [&](ParentLink& parent) {
         add_in_child(parent, storage, directory_, namespaces());
     });
     adding_.insert(&child);
     const ScopeExit forget([&] { adding_.erase(&child); });
     const auto sources = from_message<SourceInfo>(co_await child.receive(deadline));
+    const std::filesystem::path watched_root = co_await child.receive(deadline);
     review_special_files(storage, sources);
 
     const Turn::Held turn = co_await turn_.take();
@@ -96,7 +101,9 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
         throw Error(Code::already_exists, what + ": it already has storage");
     }
     const auto [rootfs, plans] = table_.add(id, storage.volumes, sources);
-    SharedNames names{.rootfs = shared_name(rootfs, false), .volumes = {}};
+    SharedNames names{
+        .rootfs = shared_name(rootfs, false), .volumes = {}, .watched_root = watched_root
+    };
     for (const VolumePlan& plan : plans) {
         names.volumes.push_back(shared_name(plan.number, plan.is_file));
     }

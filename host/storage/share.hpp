@@ -18,6 +18,8 @@ namespace cppvm::storage {
 struct SharedNames {
     std::string rootfs;               ///< below that of the root file systems
     std::vector<std::string> volumes; ///< below that of the volumes, in the order of the request
+    /// The root file system's path on the host, if it is watched (ContainerStorage::root_watch).
+    std::filesystem::path watched_root = {};
 };
 
 /// What the pod's virtiofs servers export (docs/adr, "The share has mount namespaces of its own").

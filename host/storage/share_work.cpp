@@ -1,6 +1,7 @@
 #include "host/storage/share_work.hpp"
 
 #include "common/base/error.hpp"
+#include "host/storage/root_watch.hpp"
 #include "host/storage/share_namespace.hpp"
 
 #include <cerrno>
@@ -68,8 +69,12 @@ void add_in_child(
     }
     parent.begin("mount the root file system");
     DetachedMount rootfs = open_rootfs(storage, scratch);
+    const bool watches = storage.root_watch >= 0 && storage.rootfs_mounts.empty();
+    const std::filesystem::path watched =
+        watches ? begin_watch(storage.root_watch, storage.rootfs, rootfs.fd()) : "";
     parent.begin("attach");
     parent.send(to_message<SourceInfo>(infos));
+    parent.send(watched.native());
     const auto number = from_message<std::uint64_t>(parent.receive()).at(0);
     const auto plans = from_message<VolumePlan>(parent.receive());
     if (!plans.empty()) {

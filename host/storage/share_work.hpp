@@ -16,6 +16,7 @@ struct ContainerStorage {
     std::vector<MountSpec> rootfs_mounts; ///< as containerd sent them; empty: `rootfs` is complete
     std::filesystem::path rootfs;         ///< only used without `rootfs_mounts`
     std::vector<VolumeSpec> volumes;
+    int root_watch = -1; ///< that of a RootWatch, for a root file system that others may write to
 };
 
 /// Descriptors of the mount namespaces of the two shares.
@@ -25,7 +26,8 @@ struct ShareNamespaces {
 };
 
 /// The part of Share that runs in a forked child. First it opens everything, for as long as that
-/// takes, and sends what the volumes are (SourceInfo). Then it receives the number of the root file
+/// takes, and sends what the volumes are (SourceInfo), and the path of the root that is watched, if
+/// it is (begin_watch). Then it receives the number of the root file
 /// system and what to do with each volume (VolumePlan), and attaches, for which no file system of
 /// the host is asked. `scratch` is an empty directory.
 void add_in_child(

@@ -183,6 +183,13 @@ class FakeAgent : public agent::v2::AgentService {
         co_return agent::v2::Empty();
     }
 
+    Awaitable<agent::v2::Empty>
+    look_again(ttrpc::CallContext&, const agent::v2::LookAgainRequest& request) override {
+        co_await enter("look_again");
+        looked_at.insert(looked_at.end(), request.paths().begin(), request.paths().end());
+        co_return agent::v2::Empty();
+    }
+
     Awaitable<agent::v2::UpdateContainerResponse> update_container(
         ttrpc::CallContext&, const agent::v2::UpdateContainerRequest& request
     ) override {
@@ -202,6 +209,7 @@ class FakeAgent : public agent::v2::AgentService {
     agent::v2::ConfigurePodRequest pod;
     agent::v2::Network network; ///< as the host has set it last
     std::string resources;      ///< of the last update
+    std::vector<std::string> looked_at;
 
   private:
     struct Process {

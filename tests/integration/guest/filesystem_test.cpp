@@ -233,6 +233,33 @@ TEST_F(AgentFilesystemTest, FollowsLinksOfTheImageInsideOnly) {
     });
 }
 
+TEST_F(AgentFilesystemTest, LooksAgainAtWhateverItIsTold) {
+    const fs::path root = agent.share() / "c1/rootfs";
+    fs::create_directory_symlink("/", root / "link");
+    fs::create_directory(root / "empty");
+    run_test([this, &root](HostSide& host) -> Awaitable<> {
+        agent::v2::LookAgainRequest request;
+        for (const fs::path& path :
+             {fs::path(),
+              fs::path("/"),
+              fs::path("/etc/passwd"),
+              agent.share(),
+              agent.share() / "nowhere/file",
+              root / "bin/busybox",
+              root / "bin/busybox/below",
+              root / "link/etc/passwd",
+              root / "../../..",
+              root / "empty/" / std::string(300, 'x'),
+              root / "empty/missing"}) {
+            request.add_paths(path.native());
+        }
+        co_await host.rpc().look_again(request);
+        EXPECT_TRUE(fs::is_empty(root / "empty"));
+        const RunResult result = co_await host.run("c1", make_spec(agent, "c1", {"true"}));
+        EXPECT_EQ(result.status, 0U);
+    });
+}
+
 TEST_F(AgentFilesystemTest, RefusesLinksThroughProc) {
     fs::create_directories(volume());
     fs::create_symlink("/proc/self/attr", root() / "attr");

@@ -1,3 +1,4 @@
+#include "host/storage/root_watch.hpp"
 #include "host/storage/share.hpp"
 #include "tests/integration/host/mount_fixture.hpp"
 #include "tests/support/co_test.hpp"
@@ -7,6 +8,7 @@
 #include <functional>
 #include <sys/socket.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 namespace cppvm::storage {
@@ -88,6 +90,71 @@ class ShareTest : public MountTest {
         EXPECT_FALSE(std::filesystem::exists(dir / "share"));
     }
 };
+
+/// Writes that file with the overlay for root, as `docker cp` does.
+void write_with_root(const std::filesystem::path& root, const char* file) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const bool is_root = ::unshare(CLONE_NEWNS) == 0 &&
+                             ::mount(nullptr, "/", nullptr, MS_PRIVATE | MS_REC, nullptr) == 0 &&
+                             ::chdir(root.c_str()) == 0 && ::syscall(SYS_pivot_root, ".", ".") == 0;
+        ::_exit(is_root && ::close(::open(file, O_WRONLY | O_CREAT, 0600)) == 0 ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+}
+
+TEST_F(ShareTest, TellsWhatOthersThanTheGuestWriteToAnOverlay) {
+    for (const char* name : {"lower/etc", "upper", "work", "merged"}) {
+        make_dir(name);
+    }
+    dir.write("lower/etc/file", "of the image\n");
+    const std::string options = "lowerdir=" + (dir / "lower").native() +
+                                ",upperdir=" + (dir / "upper").native() +
+                                ",workdir=" + (dir / "work").native();
+    const auto merged = dir / "merged";
+    ASSERT_EQ(::mount("overlay", merged.c_str(), "overlay", 0, options.c_str()), 0);
+    with_share([this, &merged](OpenShare& s) -> Awaitable<> {
+        RootWatch watch(co_await asio::this_coro::executor);
+        ContainerStorage storage = container("box");
+        storage.rootfs = merged;
+        storage.root_watch = watch.fd();
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_EQ(names.watched_root, std::filesystem::canonical(merged));
+
+        const std::filesystem::path seen = s.roots.view(names.rootfs);
+        EXPECT_EQ(try_write(seen / "etc/by-the-guest"), 0);
+        EXPECT_EQ(try_write(merged / "etc/by-the-host"), 0);
+        EXPECT_EQ(try_write(merged / "etc/file"), 0);
+        using ::testing::ElementsAre;
+        const auto next = [&]() { return watch.next(names.watched_root); };
+        EXPECT_THAT(co_await next(), ElementsAre("etc/by-the-host", "etc/file"));
+        EXPECT_EQ(try_write(seen / "etc/by-the-guest"), 0);
+        write_with_root(merged, "/etc/by-docker");
+        EXPECT_THAT(co_await next(), ElementsAre("etc/by-docker"));
+        co_await s.share.remove_container("box", soon());
+    });
+    ASSERT_EQ(::umount(merged.c_str()), 0);
+}
+
+TEST_F(ShareTest, WatchesNoDirectoryThatHoldsMoreThanTheContainer) {
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        RootWatch watch(co_await asio::this_coro::executor);
+        ContainerStorage storage = container("box");
+        storage.root_watch = watch.fd();
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_EQ(names.watched_root, "");
+        co_await s.share.remove_container("box", soon());
+    });
+}
+
+TEST(RootWatchTest, NamesFilesBelowTheRoot) {
+    EXPECT_EQ(name_below("/var/lib/merged/etc/file", "/var/lib/merged"), "etc/file");
+    EXPECT_EQ(name_below("/etc/file", "/var/lib/merged"), "etc/file");
+    EXPECT_EQ(name_below("/var/lib/merged2/file", "/var/lib/merged"), "var/lib/merged2/file");
+    EXPECT_EQ(name_below("", "/var/lib/merged"), "");
+}
 
 TEST_F(ShareTest, ShowsRootAndVolumesToTheServersAndNothingOnTheHost) {
     with_share([this](OpenShare& s) -> Awaitable<> {

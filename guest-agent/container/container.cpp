@@ -254,7 +254,7 @@ Awaitable<> Container::start() {
 
 Awaitable<pid_t> Container::exec(std::string exec_id, oci::Process process, StdioRequest stdio) {
     const auto self = shared_from_this();
-    state_.check_running();
+    state_.check_exec();
     if (cgroup_->is_frozen()) {
         throw Error(
             Code::failed_precondition, "exec " + exec_id + ": container " + id_ + " is paused"

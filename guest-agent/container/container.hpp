@@ -75,7 +75,7 @@ class Container : public std::enable_shared_from_this<Container> {
     Awaitable<> start();
 
     /// Starts a further process; gives its pid. After a failure nothing is left of it.
-    /// Throws: Error: failed_precondition unless running, already_exists.
+    /// Throws: Error: failed_precondition unless created or running, already_exists.
     Awaitable<pid_t> exec(std::string exec_id, oci::Process process, StdioRequest stdio);
 
     /// Init for an empty id. Throws: Error (not_found).

@@ -20,6 +20,12 @@ void ContainerState::start() {
     state_ = Running{};
 }
 
+void ContainerState::check_exec() const {
+    if (!is<Created>()) {
+        check_running();
+    }
+}
+
 void ContainerState::check_running() const {
     if (!is<Running>()) {
         throw Error(Code::failed_precondition, "container " + id_ + " init process is not running");

@@ -33,7 +33,9 @@ class ContainerState {
     void finish_create() noexcept;
     /// created -> running. Throws: Error (failed_precondition) in any other state.
     void start();
-    /// For an exec. Throws: Error (failed_precondition) unless running.
+    /// For an exec. Throws: Error (failed_precondition) unless created or running.
+    void check_exec() const;
+    /// For its freezer. Throws: Error (failed_precondition) unless running.
     void check_running() const;
     /// For a change of limits. Throws: Error (failed_precondition) unless created or running.
     void check_updatable() const;

@@ -125,8 +125,8 @@ bool ProcessState::begin_kill() noexcept {
     return !std::exchange(killed_, true);
 }
 
-void ProcessState::check_running(std::string_view operation) const {
-    if (!is<Running>()) {
+void ProcessState::check_alive(std::string_view operation) const {
+    if (!is<Created>() && !is<Starting>() && !is<Running>()) {
         const char* const reason = is<Paused>()          ? " is paused"
                                    : kind_ == Kind::init ? " init process is not running"
                                                          : " is not running";

@@ -74,8 +74,9 @@ class ProcessState {
     void check_signal(std::uint32_t signal) const;
     /// It gets SIGKILL, after which its exit is bounded. False if it has got one before.
     bool begin_kill() noexcept;
-    /// Throws: Error (failed_precondition) that begins with `operation`, unless running.
-    void check_running(std::string_view operation) const;
+    /// For what is to run beside it. Throws: Error (failed_precondition) that begins with
+    /// `operation`, unless it has been created and has not stopped, and is not paused.
+    void check_alive(std::string_view operation) const;
 
     /// Until stopped; at once if it is. Any number of waiters.
     Awaitable<Exit> wait();

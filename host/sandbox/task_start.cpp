@@ -54,7 +54,7 @@ void Task::add_exec(std::string exec_id, io::StdioSpec stdio, std::string proces
             operation + " to container " + spec_.id + ": the id is in use: already exists"
         );
     }
-    init_->state.check_running(operation);
+    init_->state.check_alive(operation);
     auto added =
         std::make_shared<Process>(environment_.executor, spec_.id, exec_id, std::move(stdio));
     try {
@@ -74,7 +74,7 @@ Awaitable<pid_t> Task::start(std::string exec_id) {
         process->state.begin_start();
         co_await start_init();
     } else {
-        init_->state.check_running("start exec " + exec_id);
+        init_->state.check_alive("start exec " + exec_id);
         process->state.begin_start();
         co_await start_exec(process);
     }

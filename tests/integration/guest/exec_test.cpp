@@ -32,6 +32,36 @@ TEST_F(AgentExecTest, RunsExecsInTheContainer) {
     });
 }
 
+// As with runc: before the init's program there is all that a program needs.
+TEST_F(AgentExecTest, RunsExecsBeforeTheStart) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        for (const bool starts : {true, false}) {
+            Json spec = make_spec(agent, "c1", {"sleep", "1000"});
+            spec["hostname"] = "inside";
+            co_await host.create("c1", spec);
+            const RunResult result = co_await host.run_exec(
+                "c1", "e1", make_process({"sh", "-c", "hostname; cat /proc/self/cgroup | grep ^0"})
+            );
+            EXPECT_EQ(result.output, "inside\n0::/\n") << result.errors;
+            agent::v2::ExecRequest request;
+            request.set_container_id("c1");
+            request.set_exec_id("e2");
+            request.set_process(make_process({"sleep", "1000"}).dump());
+            RunningExec beside = co_await host.start_exec(request);
+            if (starts) {
+                co_await host.start("c1");
+            }
+            co_await host.signal("c1", SIGKILL);
+            const unsigned status = co_await host.wait("c1");
+            EXPECT_EQ(status, 137U);
+            const unsigned exec_status = co_await beside.wait();
+            EXPECT_EQ(exec_status, 137U);
+            co_await beside.wait_forgotten();
+            co_await host.remove("c1");
+        }
+    });
+}
+
 Awaitable<> exec_once(HostSide& host, std::string id, RunResult& result) {
     result = co_await host.run_exec("c1", id, make_process({"sh", "-c", "echo " + id}));
 }

@@ -53,6 +53,7 @@ TEST(ContainerStateTest, GoesFromCreateToDelete) {
     state.start();
     EXPECT_TRUE(state.is<State::Running>());
     state.check_running();
+    state.check_exec();
     state.end();
     EXPECT_TRUE(state.is<State::Ending>());
     state.exit();
@@ -100,7 +101,17 @@ TEST(ContainerStateTest, StartsOnce) {
     );
 }
 
-TEST(ContainerStateTest, TakesExecsOnlyWhileItRuns) {
+TEST(ContainerStateTest, TakesExecsFromItsCreationOn) {
+    const std::string words = ": container c1 init process is not running";
+    EXPECT_EQ(
+        refused([](State& state) { state.check_exec(); }),
+        (std::vector<std::string>{
+            "creating" + words, "ending" + words, "exited" + words, "removing" + words
+        })
+    );
+}
+
+TEST(ContainerStateTest, IsFrozenOnlyWhileItRuns) {
     const std::string words = ": container c1 init process is not running";
     EXPECT_EQ(
         refused([](State& state) { state.check_running(); }),

@@ -14,7 +14,8 @@ namespace cppvm {
 
 namespace {
 
-constexpr std::size_t max_output_bytes = std::size_t{1024} * 1024;
+constexpr off_t max_output_bytes = off_t{1024} * 1024;
+constexpr std::size_t max_shown = 1024;
 
 // An unnamed file takes the output: unlike a pipe it never makes the program wait for us.
 UniqueFd make_buffer() {
@@ -25,15 +26,20 @@ UniqueFd make_buffer() {
     return buffer;
 }
 
-void rewind(const UniqueFd& buffer, const std::string& what) {
-    if (::lseek(buffer.get(), 0, SEEK_SET) != 0) {
-        throw_errno("rewind", what);
-    }
-}
-
+/// The end of what it printed, where the words are that matter.
 std::string contents(const UniqueFd& buffer, const std::string& program) {
-    rewind(buffer, "the output of " + program);
-    return read_all(buffer.get(), "the output of " + program, max_output_bytes);
+    const off_t size = ::lseek(buffer.get(), 0, SEEK_END);
+    const off_t begin = size > max_output_bytes ? size - max_output_bytes : 0;
+    if (size < 0 || ::lseek(buffer.get(), begin, SEEK_SET) != begin) {
+        throw_errno("rewind", "the output of " + program);
+    }
+    std::string text(static_cast<std::size_t>(size - begin), '\0');
+    const ssize_t count = ::read(buffer.get(), text.data(), text.size());
+    if (count < 0) {
+        throw_errno("read", "the output of " + program);
+    }
+    text.resize(static_cast<std::size_t>(count));
+    return text;
 }
 
 } // namespace
@@ -45,7 +51,9 @@ Awaitable<std::string> run_command(Command command, Deadline deadline) {
     const UniqueFd output = make_buffer();
     const UniqueFd errors = make_buffer();
     write_all(input.get(), "the input of " + program, command.input);
-    rewind(input, "the input of " + program);
+    if (::lseek(input.get(), 0, SEEK_SET) != 0) {
+        throw_errno("rewind", "the input of " + program);
+    }
     ChildSpec spec;
     spec.path = command.path;
     spec.arguments = std::move(command.arguments);
@@ -60,7 +68,8 @@ Awaitable<std::string> run_command(Command command, Deadline deadline) {
     if (exit.code != 0 || exit.signal != 0) {
         throw Error(
             Code::failed_precondition,
-            "run " + program + ": " + to_text(exit) + ": " + last_line(contents(errors, program))
+            "run " + program + ": " + to_text(exit) + ": " +
+                one_line(last_line(contents(errors, program)), max_shown)
         );
     }
     co_return contents(output, program);

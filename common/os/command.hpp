@@ -18,8 +18,9 @@ struct Command {
     std::filesystem::path working_directory;             ///< empty: ours
 };
 
-/// Runs it and gives what it printed on stdout, at most 1 MiB.
-/// Throws: Error with the last line of stderr if it fails. Cancels: kills it.
+/// Runs it and gives what it printed on stdout, of more than 1 MiB the end.
+/// Throws: Error with the last line of stderr if it fails, or the beginning of that. Cancels: kills
+/// it.
 Awaitable<std::string> run_command(Command command, Deadline deadline);
 
 /// The same with arguments alone, of which [0] is the program's absolute path.

@@ -101,6 +101,18 @@ TEST_F(HooksTest, EndWithTheirTime) {
     }(*this));
 }
 
+TEST_F(HooksTest, MayPrintWhatTheyLikeAndReadNothing) {
+    testing::co_test([](HooksTest& test) -> Awaitable<> {
+        oci::ContainerState state = test.state();
+        state.annotations["large"] = std::string(1UL << 20, 'x');
+        const std::string flood = "exec 0<&-; head -c 8000000 /dev/zero | tr '\\0' 'y' >&2; ";
+        co_await run("prestart", {shell(flood), shell("yes | head -c 8000000")}, state);
+        const std::string failure = co_await prestart_failure({shell(flood + "exit 3")}, state);
+        EXPECT_THAT(failure, StartsWith("prestart hook #0: run /bin/sh: exit code 3: yyy"));
+        EXPECT_LT(failure.size(), 10'000U);
+    }(*this));
+}
+
 TEST_F(HooksTest, AreAllRunAtTheEnd) {
     testing::co_test([](HooksTest& test) -> Awaitable<> {
         const auto errors =

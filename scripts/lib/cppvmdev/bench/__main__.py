@@ -49,9 +49,15 @@ def _measure_processes(subjects, runs, echo_program):
             streams.stdio(
                 subject, subject.runc, "stdio_runc_mib_s", "stdio_runc_round_trip_us", STREAM_MIB
             )
+            streams.one_way(subject, subject.vm, ("stdin_mib_s", "stdout_mib_s"), STREAM_MIB)
+            streams.one_way(subject, subject.runc, ("stdin_runc_mib_s", "stdout_runc_mib_s"), STREAM_MIB)
+            execs.statistics(subject, subject.vm, "stats_ms")
+            execs.statistics(subject, subject.runc, "stats_runc_ms")
     for subject in subjects:
         pods.idle(subject, subject.vm)
         subject.remove([subject.vm, subject.runc, subject.echo.name])
+    for subject in subjects:
+        pods.starts_with_a_filter(subject, runs)
 
 
 def _measure_many(subjects, runs, containers, earlier):
@@ -92,6 +98,10 @@ _RATIOS = [
     ("exec_over_runc", "exec_ms", "exec_runc_ms"),
     ("exec_ctr_over_runc", "exec_ctr_ms", "exec_ctr_runc_ms"),
     ("stdio_over_vsock", "stdio_mib_s", "vsock_mib_s"),
+    ("stdin_over_runc", "stdin_mib_s", "stdin_runc_mib_s"),
+    ("stdout_over_runc", "stdout_mib_s", "stdout_runc_mib_s"),
+    ("stats_over_runc", "stats_ms", "stats_runc_ms"),
+    ("start_with_filter_over_without", "start_in_pod_filter_ms", "start_in_pod_ms"),
     ("round_trip_over_vsock", "stdio_round_trip_us", "vsock_round_trip_us"),
     ("daemon_pss_over_runc", "daemon_pss_kib", "runc_shim_pss_kib"),
     ("daemon_private_dirty_over_runc", "daemon_private_dirty_kib", "runc_shim_private_dirty_kib"),

@@ -46,6 +46,17 @@ def by_task_api(subject, container, figure):
         subject.add(figure, 1000 * seconds(lambda: task.run("/bin/true")))
 
 
+_STATISTICS = 20
+
+
+def statistics(subject, container, figure):
+    """One call of Stats."""
+    with ExecTask(subject, container) as task:
+        task.call("Stats")
+        took = seconds(lambda: [task.call("Stats") for _ in range(_STATISTICS)])
+        subject.add(figure, 1000 * took / _STATISTICS)
+
+
 def many_before(subject, container, count):
     """Lets a container have `count` execs more in its past."""
     with ExecTask(subject, container) as task:

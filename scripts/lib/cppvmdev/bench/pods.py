@@ -6,7 +6,7 @@ import time
 from .. import memory
 from ..ctr import unique_id
 from ..processes import find
-from .subject import CPPVM, RUNC
+from .subject import CPPVM, RUNC, seconds
 
 PODS = 5
 _HELPERS = {
@@ -88,12 +88,27 @@ def all_at_once(subject, count):
 def pod_of(subject, count):
     """A pod's VM with `count` containers in it besides the sandbox's own; returns their ids."""
     pod = unique_id("pod")
-    kind = "io.kubernetes.cri.container-type"
-    group = f"io.kubernetes.cri.sandbox-id={pod}"
     names = [pod, *(unique_id("bench") for _ in range(count))]
     for name in names:
-        options = ["-d", "--null-io", "--annotation", group, "--annotation"]
-        options.append(f"{kind}={'sandbox' if name == pod else 'container'}")
-        argv = subject.argv(name, ["sleep", "1000000"], CPPVM, *options)
-        subject.ctr.command(*argv, timeout=300).check()
+        subject.ctr.command(*_member(subject, pod, name), timeout=300).check()
     return names
+
+
+def _member(subject, pod, name, *more):
+    """The arguments of `ctr` that run a container of that pod, or the one that is the pod's own."""
+    kind = "sandbox" if name == pod else "container"
+    options = ["-d", "--null-io", "--annotation", f"io.kubernetes.cri.sandbox-id={pod}"]
+    options += ["--annotation", f"io.kubernetes.cri.container-type={kind}", *more]
+    return subject.argv(name, ["sleep", "1000000"], CPPVM, *options)
+
+
+def starts_with_a_filter(subject, runs):
+    """Of containers in a VM that is there, with the default seccomp profile and without it."""
+    (pod,) = pod_of(subject, 0)
+    for _ in range(runs):
+        for figure, options in (("start_in_pod_ms", ()), ("start_in_pod_filter_ms", ("--seccomp",))):
+            name = unique_id("bench")
+            argv = _member(subject, pod, name, *options)
+            subject.add(figure, 1000 * seconds(lambda: subject.ctr.command(*argv).check()))
+            subject.ctr.remove(name)
+    subject.remove([pod])

@@ -50,26 +50,30 @@ class EchoContainer:
         return connection
 
 
-def _through(write, read, close_write, mib):
-    """Moves `mib` MiB through something that echoes, both ways at once."""
+def _feed(write, close_write, total):
     chunk = bytes(_CHUNK)
-    total = mib << 20
+    for _ in range(total // _CHUNK):
+        view = memoryview(chunk)
+        while view:
+            view = view[write(view) :]
+    close_write()
 
-    def feed():
-        for _ in range(total // _CHUNK):
-            view = memoryview(chunk)
-            while view:
-                view = view[write(view) :]
-        close_write()
 
-    feeder = threading.Thread(target=feed)
-    feeder.start()
+def _drain(read, total):
     received = 0
     while received < total:
         part = read(_CHUNK)
         if not part:
             raise RuntimeError(f"{total - received} bytes were lost")
         received += len(part)
+
+
+def _through(write, read, close_write, mib):
+    """Moves `mib` MiB through something that echoes, both ways at once."""
+    total = mib << 20
+    feeder = threading.Thread(target=_feed, args=(write, close_write, total))
+    feeder.start()
+    _drain(read, total)
     feeder.join()
 
 
@@ -136,6 +140,33 @@ def stdio(subject, container, throughput, round_trip, mib):
         subject.add(round_trip, _round_trip_us(write, read))
         fifos.in_use()
         subject.add(throughput, mib / seconds(lambda: _through(write, read, end, mib)))
+        task.finish(exec_id)
+        fifos.close()
+
+
+def one_way(subject, container, figures, mib):
+    """Into a process that reads, until it has ended, and out of one that writes; MiB/s."""
+    into, out_of = figures
+    total = mib << 20
+    with ExecTask(subject, container) as task:
+        fifos = _Fifos(subject.base)
+        exec_id = task.begin("dd", "of=/dev/null", "bs=64k", fifos=fifos.paths)
+
+        def end():
+            task.call("CloseIO", exec_id=exec_id, stdin=True)
+            fifos.in_use()
+            fifos.close_input()
+
+        def feed():
+            _feed(lambda data: os.write(fifos.input, data), end, total)
+            task.finish(exec_id)
+
+        subject.add(into, mib / seconds(feed))
+        fifos.close()
+        fifos = _Fifos(subject.base)
+        exec_id = task.begin("dd", "if=/dev/zero", "bs=64k", f"count={total >> 16}", fifos=fifos.paths)
+        drain = lambda: _drain(lambda size: os.read(fifos.output, size), total)
+        subject.add(out_of, mib / seconds(drain))
         task.finish(exec_id)
         fifos.close()
 

@@ -1,5 +1,6 @@
 """Fixtures of all end-to-end tests."""
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scripts/lib")]
 
 # pylint: disable=wrong-import-position
-from cppvmdev import config, images, kubernetes, mounts, releases  # noqa: E402
+from cppvmdev import config, configured, images, kubernetes, mounts, releases  # noqa: E402
+from cppvmdev.containerd import Containerd  # noqa: E402
 from cppvmdev.ctr import unique_id  # noqa: E402
 from cppvmdev.docker import Docker  # noqa: E402
 from cppvmdev.invariants import Invariants  # noqa: E402
@@ -139,6 +141,29 @@ def configured_fixture(runner, tmp_path):
         return runner.with_config(config.write(path, settings.CONFIG_STAGE, tables))
 
     return make
+
+
+@pytest.fixture(name="preset")
+def preset_fixture(runner):
+    """Another runner, whose containerd has the product's configuration at its usual place: for what
+    takes the place of the runtime's options. It lies where runc's mapped root gets to."""
+    base = settings.BASE / "preset"
+    base.mkdir(mode=0o711)
+    settings.BASE.chmod(0o711)
+    containerd = Containerd(
+        releases.get(settings.RELEASE),
+        base / "containerd",
+        settings.PROGRAMS,
+        prefix=configured.prefix(base, settings.STAGE),
+    )
+    containerd.start()
+    containerd.ctr(runner.ctr.namespace).import_image(images.small())
+    other = Runner(containerd, runner.ctr.namespace)
+    yield other
+    other.clean()
+    containerd.remove()
+    mounts.unmount_below(base)
+    shutil.rmtree(base)
 
 
 @pytest.fixture(name="namespaces")

@@ -9,6 +9,7 @@ import pytest
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import SMALL
+from cppvmdev.waiting import wait_until
 from harness import settings
 from harness.runner import Container
 
@@ -41,12 +42,50 @@ def test_pid_file(runner, tmp_path):
 
 def test_log_of_a_program(runner, tmp_path):
     logger = tmp_path / "logger"
-    logger.write_text(f"#!/bin/sh\nexec 9>&5 5>&-; exec 9>&-; cat <&3 >{tmp_path}/out\n")
+    logger.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/words\nexec 9>&5 5>&-; exec 9>&-; cat <&3 >{tmp_path}/out\n')
     logger.chmod(0o755)
-    container = runner.start("echo", "logged", options=("--log-uri", f"binary://{logger}"), null_io=False)
+    uri = f"binary://{logger}?--level=high"
+    container = runner.start("echo", "logged", options=("--log-uri", uri), null_io=False)
     container.wait_status("STOPPED")
     container.delete()
     assert (tmp_path / "out").read_text() == "logged\n"
+    assert (tmp_path / "words").read_text() == "--level high\n"
+
+
+def test_log_at_an_odd_path_and_of_no_kind(runner, tmp_path):
+    container = runner.start("echo", "logged", options=("--log-uri", f"file://{tmp_path}/a%20log"), null_io=False)
+    container.wait_status("STOPPED")
+    container.delete()
+    assert (tmp_path / "a log").read_text() == "logged\n"
+    refused = runner.run("true", options=("--log-uri", "nowhere:///log"))
+    assert refused.code != 0 and "nowhere" in refused.error, refused.error
+
+
+@pytest.mark.vm
+@both_versions
+def test_no_pivot_has_no_effect(preset):
+    """It makes options of runc's, which take the place of --runtime-config-path."""
+    assert preset.run("echo", "well", options=("--no-pivot",)).check().text == "well\n"
+    assert "Runtime options of another runtime have no effect" in preset.containerd.log_text()
+
+
+@pytest.mark.vm
+@both_versions
+def test_apparmor(runner):
+    """No profile is loaded in the guest. Where ctr itself cannot load one, no runtime is asked."""
+    container = runner.start(options=("--apparmor-profile", "some-profile"))
+    assert container.sh("echo well") == "well\n"
+    said = [line for line in runner.containerd.log_text().splitlines() if container.name in line]
+    assert any("process.apparmorProfile" in line for line in said), said
+    container.delete()
+    runc = runner.with_config(None).with_runtime("io.containerd.runc.v2")
+    results = []
+    for each in (runner, runc):
+        name = unique_id()
+        results.append(each.run("echo", "well", options=("--apparmor-default-profile", "e2e-default"), name=name))
+        runner.ctr.command("snapshots", "rm", name)  # what ctr has made before it fails
+    ours, theirs = results
+    assert ours.code == 0 or ours.error == theirs.error, (ours.error, theirs.error)
 
 
 def test_kill_of_an_exec_and_of_all(runner):
@@ -105,10 +144,19 @@ def test_what_the_runtime_says_of_itself(runner):
 
 
 @pytest.mark.vm
-def test_state_by_the_shim_command(runner):
+def test_commands_to_the_shim_itself(runner, tmp_path):
     container = runner.start()
-    done = runner.ctr.command("shim", "--id", container.name, "state")
-    assert json.loads(done.check().text)["status"] in (2, "RUNNING")
+
+    def shim(*args, **kwargs):
+        return runner.ctr.command("shim", "--id", container.name, *args, **kwargs)
+
+    assert json.loads(shim("state").check().text)["status"] in (2, "RUNNING")
+    fifos = [word for name in ("stdin", "stdout", "stderr") for word in (f"--{name}", tmp_path / name)]
+    shim("exec", *fifos, "--cwd", "/tmp", "by-shim", "touch", "here").check()
+    wait_until(lambda: container.exec("test", "-e", "/tmp/here").code == 0, "what the exec makes", 20)
+    assert shim("delete").code != 0  # it runs
+    assert shim("start").code != 0
+    assert container.status() == "RUNNING"
     container.delete()
 
 

@@ -52,6 +52,28 @@ def test_copies(docker, tmp_path):
     engines.copy_in_and_out(docker, tmp_path)
 
 
+def test_exec(docker):
+    engines.exec_as_told(docker)
+
+
+def test_attach_restart_and_rename(docker):
+    engines.attach_restart_and_rename(docker)
+
+
+def test_namespaces_of_another_container(docker):
+    """Each has a machine of its own: an interface cannot be two machines'; processes stay apart."""
+    name = docker.start_container(SMALL, "sleep", "1000000")
+
+    def run(option, *command):
+        return docker.run("run", "--rm", "--runtime", docker.runtime, option, f"container:{name}", SMALL, *command)
+
+    docker.text("exec", name, "ping", "-c", "1", "-W", "10", "172.30.0.1")
+    refused = run("--network", "true")
+    assert refused.code != 0 and "eth0" in refused.error, refused.error
+    docker.text("exec", name, "ping", "-c", "1", "-W", "10", "172.30.0.1")
+    assert "sleep" not in run("--pid", "ps").check().text
+
+
 def test_restart_on_failure(docker):
     engines.begin_again_on_failure(docker)
 

@@ -38,7 +38,7 @@ def test_signals_and_ends(nerdctl):
 
 
 def test_copies(nerdctl, tmp_path):
-    engines.copy_in_and_out(nerdctl, tmp_path)
+    engines.copy_in_and_out(nerdctl, tmp_path, replaces=False)
 
 
 def test_restart_always(nerdctl):

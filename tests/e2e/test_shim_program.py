@@ -3,6 +3,7 @@ everything that can be wrong."""
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -304,6 +305,52 @@ def test_many_execs_at_once(running):
         running.call("Delete", exec_id=name)
     assert len(running.call("Pids").processes) == 1
     wait_until(lambda: _descriptors(running.bundle) <= before, "the daemon's descriptors to be closed")
+
+
+def _private_kib(pid):
+    """Memory that is a process's own."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+@pytest.mark.vm
+def test_many_execs_in_a_row(running):
+    """5,000 with CPPVM_E2E_LONG: neither the daemon nor the guest grows."""
+    (daemon,) = running.bundle.daemons()
+    process = spec("true")["process"]
+
+    def run(count):
+        for _ in range(count):
+            running.exec("again", process)
+            running.call("Start", exec_id="again")
+            assert running.call("Wait", exec_id="again").exit_status == 0
+            running.call("Delete", exec_id="again")
+        usage = messages.named((stats := running.call("Stats").stats).type_url).FromString(stats.value).memory.usage
+        # A number of version 2, a message of version 1.
+        return _descriptors(running.bundle), _private_kib(daemon.pid), getattr(usage, "usage", usage)
+
+    count = 5000 if settings.LONG else 200
+    descriptors, private, used = run(count // 2)
+    descriptors_after, private_after, used_after = run(count)
+    print("descriptors", descriptors, descriptors_after, "KiB", private, private_after, "guest", used, used_after)
+    wait_until(lambda: _descriptors(running.bundle) <= descriptors, "the daemon's descriptors to be closed")
+    assert private_after - private < 300
+    assert used_after - used < 2 << 20
+
+
+def test_exec_before_the_start(bundle, task):
+    """And of a container that then never starts. As runc's shim does it."""
+    task.create()
+    out = bundle.path / "out"
+    task.exec("early", spec("sh", "-c", "echo early; exit 4")["process"], stdout=f"file://{out}")
+    task.call("Start", exec_id="early")
+    assert task.call("Wait", exec_id="early").exit_status == 4
+    assert out.read_text() == "early\n"
+    assert task.status() == "CREATED"
+    task.call("Delete", exec_id="early")
+    task.exec("beside", spec()["process"])
+    task.call("Start", exec_id="beside")
+    assert task.end() == 137
 
 
 @pytest.mark.vm

@@ -126,6 +126,85 @@ def test_update(bundle):
         assert task.end() == 137
 
 
+def test_metrics_in_every_state(bundle):
+    with Task(bundle, bundle.start()) as task:
+        task.create()
+
+        def used():
+            return _used_time(_metrics(task))
+
+        seen = [used()]
+        for change, state in ((("Start",), "RUNNING"), (("Pause",), "PAUSED"), (("Resume",), "RUNNING")):
+            task.call(*change)
+            assert task.status() == state
+            seen.append(used())
+        assert seen == sorted(seen)
+        task.call("Kill", signal=9)
+        task.call("Wait")
+        assert task.status() == "STOPPED"
+        assert used() >= seen[-1]
+        task.call("Delete")
+        with pytest.raises(Refused) as refused:
+            task.call("Stats")
+        assert refused.value.code == wire.NOT_FOUND
+        task.call("Shutdown")
+
+
+_FILES = (
+    "cpu.weight", "cpu.max", "cpu.max.burst", "memory.max", "memory.low", "memory.high", "memory.swap.max",
+    "pids.max", "hugetlb.2MB.max", "io.weight",
+)  # fmt: skip
+_EVERYTHING = {
+    "cpu": {"shares": 512, "quota": 40000, "period": 80000, "burst": 10000, "cpus": "0", "mems": "0"},
+    "memory": {"limit": 96 * _MIB, "reservation": 48 * _MIB, "swap": 96 * _MIB},
+    "pids": {"limit": 77},
+    "blockIO": {"weight": 300},
+    "hugepageLimits": [{"pageSize": "2MB", "limit": 4 * _MIB}],
+    "unified": {"memory.high": str(80 * _MIB)},
+}
+
+
+def _limits_in(task, out):
+    """What the files of its cgroup say."""
+    script = f"cd /sys/fs/cgroup; for name in {' '.join(_FILES)}; do [ -e $name ] && echo $name $(cat $name); done; true"
+    task.exec("look", spec("sh", "-c", script)["process"], stdout=f"file://{out}")
+    task.call("Start", exec_id="look")
+    assert task.call("Wait", exec_id="look").exit_status == 0
+    task.call("Delete", exec_id="look")
+    return dict(line.split(" ", 1) for line in out.read_text().splitlines())
+
+
+def _with_cgroup(resources):
+    document = spec()
+    document["mounts"].append({"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"})
+    document["linux"]["resources"] = resources
+    return document
+
+
+def test_update_of_everything(bundle, tmp_path):
+    """Comes to the same as a container that was made so."""
+    limits = {}
+    for name, at_create, at_update in (("updated", {}, _EVERYTHING), ("made", _EVERYTHING, None)):
+        bundle.write_spec(_with_cgroup(at_create))
+        with Task(bundle, bundle.start()) as task:
+            task.create()
+            task.call("Start")
+            if at_update:
+                value = json.dumps(at_update).encode()
+                resources = {"type_url": _RESOURCES, "value": value}
+                task.call("Update", resources=resources, annotations={"org.example.key": "value"})
+            limits[name] = _limits_in(task, tmp_path / name)
+            assert task.end() == 137
+        wait_until(lambda: not bundle.daemons(), "end of the daemon", 20)
+    print(limits)
+    assert limits["updated"] == limits["made"]
+    wanted = {
+        "cpu.max": "40000 80000", "memory.max": str(96 * _MIB), "memory.low": str(48 * _MIB),
+        "memory.high": str(80 * _MIB), "pids.max": "77",
+    }  # fmt: skip
+    assert {name: limits["made"][name] for name in wanted} == wanted
+
+
 def test_kill_for_memory(bundle):
     """containerd hears of it before it hears of the exit."""
     document = spec("sh", "-c", "dd if=/dev/zero of=/dev/null bs=100M count=1")

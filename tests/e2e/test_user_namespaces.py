@@ -3,16 +3,12 @@ that does not know id-mapped mounts is compared with where it can be."""
 
 import difflib
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from conftest import both_versions
-from cppvmdev import configured, images, mounts, releases
-from cppvmdev.containerd import Containerd
 from harness import settings
-from harness.runner import Runner
 from harness.spec import SpecRunner
 from harness.terminal import Terminal
 
@@ -41,49 +37,25 @@ ls -d /sys/class/net/lo
 """
 
 
-@pytest.fixture(name="remapping")
-def remapping_fixture(runner):
-    """Another runner, whose containerd has the product's configuration at its usual place: with
-    --uidmap ctr gives the runtime options of runc's instead of one. It lies where runc's mapped root
-    gets to."""
-    base = settings.BASE / "remapping"
-    base.mkdir(mode=0o711)
-    settings.BASE.chmod(0o711)
-    containerd = Containerd(
-        releases.get(settings.RELEASE),
-        base / "containerd",
-        settings.PROGRAMS,
-        prefix=configured.prefix(base, settings.STAGE),
-    )
-    containerd.start()
-    containerd.ctr(runner.ctr.namespace).import_image(images.small())
-    other = Runner(containerd, runner.ctr.namespace)
-    yield other
-    other.clean()
-    containerd.remove()
-    mounts.unmount_below(base)
-    shutil.rmtree(base)
-
-
 def _look(runner, *options):
     return runner.run("sh", "-c", _LOOK, options=(*_MAPPED, *options)).check().text.splitlines()
 
 
 @both_versions
 @pytest.mark.parametrize("options", [(), ("--read-only", "--cwd", "/tmp")], ids=["plain", "read-only"])
-def test_surroundings(remapping, options):
-    ours = _look(remapping, *options)
-    theirs = _look(remapping.with_runtime(_RUNC), *options)
+def test_surroundings(preset, options):
+    ours = _look(preset, *options)
+    theirs = _look(preset.with_runtime(_RUNC), *options)
     difference = [line for line in difflib.ndiff(theirs, ours) if line[0] in "+-"]
     assert not difference, "\n".join(difference)
 
 
-def test_layers_that_the_runtime_maps(remapping):
+def test_layers_that_the_runtime_maps(preset):
     """As containerd asks for it by the options of the mounts of the root file system."""
     if settings.RELEASE == "1.6":
         pytest.skip("containerd 1.6 changes the owners of all files instead")
     script = "stat -c '%u %g' /bin/busybox /etc && echo new > /etc/passwd && stat -c '%u' /etc/passwd"
-    result = remapping.run("sh", "-c", script, options=(*_MAPPED, "--remap-labels"))
+    result = preset.run("sh", "-c", script, options=(*_MAPPED, "--remap-labels"))
     assert result.check().text == "0 0\n0 0\n0\n"
 
 

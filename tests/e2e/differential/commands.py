@@ -58,6 +58,7 @@ def of_ctr(volume, release):
         ("--label", ("--label", "a=b", "--annotation", "c=d")),
         ("--cgroup", ("--cgroup", "/cppvm-e2e/named")),
         ("--rootfs-propagation", ("--rootfs-propagation", "shared")),
+        ("--fifo-dir", ("--fifo-dir", volume / "fifos")),
         ("--with-ns", ("--with-ns", f"ipc:/proc/{os.getpid()}/ns/ipc")),
     ]  # fmt: skip
     if release != "1.6":
@@ -67,6 +68,8 @@ def of_ctr(volume, release):
             ("--hostname", ("--hostname", "given")),
             ("--rlimit-nofile", ("--rlimit-nofile", "64:128")),
             ("--cpuset-cpus", ("--cpuset-cpus", "0")),
+            ("--cpuset-mems", ("--cpuset-mems", "0")),
+            ("--privileged-without-host-devices", ("--privileged", "--privileged-without-host-devices")),
         ]
     return [Command(f"ctr {name}", options, *more) for name, options, *more in table]
 

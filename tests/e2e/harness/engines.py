@@ -1,5 +1,7 @@
 """What is tried with each client that has docker's commands (cppvmdev.engine)."""
 
+import subprocess
+
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import SMALL
 from cppvmdev.namespaces import Pair
@@ -86,6 +88,41 @@ def _resize(terminal, rows, columns):
     terminal.expect("size42")
 
 
+def exec_as_told(engine):
+    """User, directory, variables, privileges, input, and one that nobody waits for."""
+    name = engine.start_container(SMALL, "sleep", "1000000")
+    look = 'id -u; pwd; echo "$A"; grep CapEff /proc/self/status; cat'
+    options = ("-i", "--user", "nobody", "--workdir", "/tmp", "--env", "A=two words")
+    said = engine.text("exec", *options, name, "sh", "-c", look, stdin=b"input\n")
+    assert said == "65534\n/tmp\ntwo words\nCapEff:\t0000000000000000\ninput"
+    capabilities = engine.text("exec", "--privileged", name, "grep", "CapEff", "/proc/self/status")
+    # Those that the engine itself has, which may not be all.
+    assert int(capabilities.split()[1], 16) & 1 << 21, "CAP_SYS_ADMIN"
+    engine.text("exec", "-d", name, "touch", "/tmp/made")
+    wait_until(lambda: engine.run("exec", name, "test", "-e", "/tmp/made").code == 0, "the file", 30)
+    for command, code in (("exit 9", 9), ("kill -TERM $$", 143), ("exec nope", 127)):
+        assert engine.run("exec", name, "sh", "-c", command).code == code
+    assert engine.run("exec", name, "nope").code in (126, 127)
+
+
+def attach_restart_and_rename(engine):
+    """Of one container, whose files stay as they are."""
+    script = "test -e /made && echo again; touch /made; while read -r line; do echo got $line; done; exec sleep 1000000"
+    name = engine.start_container("-i", SMALL, "sh", "-c", script)
+    argv = [str(word) for word in engine.argv("attach", "--sig-proxy=false", name)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(argv, env=engine.environ(), **pipes) as client:
+        client.stdin.write(b"word\n")
+        client.stdin.flush()
+        assert client.stdout.readline() == b"got word\n"
+        client.kill()
+    engine.text("restart", "-t", "0", name)
+    wait_until(lambda: "again" in engine.text("logs", name), "the second run", 60)
+    engine.text("rename", name, f"{name}-later")
+    assert engine.text("inspect", "-f", "{{.State.Status}}", f"{name}-later") == "running"
+    assert "again" in engine.text("logs", "--tail", "5", f"{name}-later")
+
+
 _ENDS = "trap 'echo usr1' USR1; trap 'echo bye >&2; exit 5' TERM; echo up; while :; do sleep 0.1; done"
 
 
@@ -107,8 +144,9 @@ def signal_stop_and_wait(engine):
     engine.text("rm", name)
 
 
-def copy_in_and_out(engine, directory):
-    """By `cp`, of a container that runs and of one that has ended."""
+def copy_in_and_out(engine, directory, replaces=True):
+    """By `cp`, of a container that runs and of one that has ended. `replaces`: the container sees
+    what comes into the place of a file that it knows."""
     (directory / "in").write_text("from the host\n")
     (directory / "in").chmod(0o640)
     name = engine.start_container(SMALL, "sh", "-c", "echo from inside > /made; sleep 1000000")
@@ -116,7 +154,8 @@ def copy_in_and_out(engine, directory):
     engine.text("cp", directory / "in", f"{name}:/tmp/in")
     shown = engine.text("exec", name, "sh", "-c", "cat /tmp/in; stat -c %a /tmp/in")
     assert shown == "from the host\n640"
-    # What `cp` does not do: the guest does not see that a file which it knows is another now.
+    if replaces:
+        _replace_by_copy(engine, name, directory)
     engine.text("exec", "-i", name, "sh", "-c", "cat > /tmp/in", stdin=b"again\n")
     assert engine.text("exec", name, "cat", "/tmp/in") == "again"
     engine.text("cp", f"{name}:/made", directory / "running")
@@ -125,6 +164,24 @@ def copy_in_and_out(engine, directory):
     engine.text("cp", f"{name}:/made", directory / "stopped")
     assert (directory / "running").read_text() == "from inside\n"
     assert (directory / "stopped").read_text() == "changed\n"
+
+
+_HOLDS = "exec 3< /tmp/in; touch /tmp/holds; sleep 1000000"
+
+
+def _replace_by_copy(engine, name, directory):
+    """Of a file that a process has open, and of what lies in a directory that it has read."""
+    engine.text("exec", "-d", name, "sh", "-c", _HOLDS)
+    wait_until(lambda: engine.run("exec", name, "test", "-e", "/tmp/holds").code == 0, "the file to be open", 30)
+    tree = directory / "tree"
+    (tree / "deep/er").mkdir(parents=True)
+    for text in ("first\n", "second, of another length\n", "third!\n"):
+        for path in (directory / "in", tree / "deep/er/file"):
+            path.write_text(text)
+        engine.text("cp", directory / "in", f"{name}:/tmp/in")
+        engine.text("cp", tree, f"{name}:/tmp")
+        for path in ("/tmp/in", "/tmp/tree/deep/er/file"):
+            wait_until(lambda: engine.text("exec", name, "cat", path) == text.strip(), f"{path} to be {text!r}", 20)
 
 
 _UNTIL_TOLD = "rm -f /tmp/end; echo run; until [ -e /tmp/end ]; do sleep 0.05; done"

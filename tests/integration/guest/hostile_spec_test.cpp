@@ -82,6 +82,17 @@ Json tmpfs(const std::string& destination, std::vector<std::string> options) {
     };
 }
 
+/// `source` is below the share.
+Json bind_mount(const Json& spec, const std::string& destination, const std::string& source) {
+    const fs::path share = fs::path(spec["root"]["path"]).parent_path().parent_path();
+    return {
+        {"destination", destination},
+        {"type", "bind"},
+        {"source", share / source},
+        {"options", {"rbind"}}
+    };
+}
+
 INSTANTIATE_TEST_SUITE_P(
     AgentTrapTest,
     AgentTrapTest,
@@ -95,6 +106,30 @@ INSTANTIATE_TEST_SUITE_P(
             "MountDestinationWithDots",
             [](Json& spec) {
                 spec["mounts"].push_back(tmpfs("/trap/../../../../../../outside/deep", {"rw"}));
+            }
+        },
+        Trap{
+            "BindOfADirectory",
+            [](Json& spec) { spec["mounts"].push_back(bind_mount(spec, "/trap/bound/deep", "c1")); }
+        },
+        Trap{
+            "BindOfAFile",
+            [](Json& spec) {
+                spec["mounts"].push_back(bind_mount(spec, "/trap/bound", "outside/file"));
+            }
+        },
+        Trap{
+            "BindOverAFile",
+            [](Json& spec) {
+                spec["mounts"].push_back(bind_mount(spec, "/trap/file", "outside/program"));
+            }
+        },
+        Trap{
+            "KernelFileSystem",
+            [](Json& spec) {
+                spec["mounts"].push_back(
+                    {{"destination", "/trap/queue"}, {"type", "mqueue"}, {"source", "mqueue"}}
+                );
             }
         },
         Trap{"CopyUp", [](Json& spec) { spec["mounts"].push_back(tmpfs("/trap", {"tmpcopyup"})); }},

@@ -69,8 +69,8 @@ void SharedMounts::look_again(std::string_view path) const noexcept {
 
 void SharedMounts::look_again_at_files(const oci::Spec& spec) const noexcept {
     for (const oci::Mount& mount : spec.mounts) {
-        if (mount.source.ends_with(file_in_share)) {
-            look_again(mount.source);
+        if (mount.source.starts_with(share_ + "/") && mount.source.ends_with(file_in_share)) {
+            static_cast<void>(is_still_there(AT_FDCWD, mount.source));
         }
     }
 }

@@ -9,7 +9,6 @@ import pytest
 from conftest import both_versions
 from cppvmdev.ctr import unique_id
 from cppvmdev.images import SMALL
-from cppvmdev.waiting import wait_until
 from harness import settings
 from harness.runner import Container
 
@@ -144,16 +143,14 @@ def test_what_the_runtime_says_of_itself(runner):
 
 
 @pytest.mark.vm
-def test_commands_to_the_shim_itself(runner, tmp_path):
+def test_commands_to_the_shim_itself(runner):
+    """But for its exec: that of ctr 1.6 panics before it has asked any shim."""
     container = runner.start()
 
-    def shim(*args, **kwargs):
-        return runner.ctr.command("shim", "--id", container.name, *args, **kwargs)
+    def shim(command):
+        return runner.ctr.command("shim", "--id", container.name, command)
 
     assert json.loads(shim("state").check().text)["status"] in (2, "RUNNING")
-    fifos = [word for name in ("stdin", "stdout", "stderr") for word in (f"--{name}", tmp_path / name)]
-    shim("exec", *fifos, "--cwd", "/tmp", "by-shim", "touch", "here").check()
-    wait_until(lambda: container.exec("test", "-e", "/tmp/here").code == 0, "what the exec makes", 20)
     assert shim("delete").code != 0  # it runs
     assert shim("start").code != 0
     assert container.status() == "RUNNING"

@@ -166,7 +166,10 @@ _EVERYTHING = {
 
 def _limits_in(task, out):
     """What the files of its cgroup say."""
-    script = f"cd /sys/fs/cgroup; for name in {' '.join(_FILES)}; do [ -e $name ] && echo $name $(cat $name); done; true"
+    script = (
+        "read -r own </proc/self/cgroup; cd /sys/fs/cgroup${own#0::};"
+        f"for name in {' '.join(_FILES)}; do [ -e $name ] && echo $name $(cat $name); done; true"
+    )
     task.exec("look", spec("sh", "-c", script)["process"], stdout=f"file://{out}")
     task.call("Start", exec_id="look")
     assert task.call("Wait", exec_id="look").exit_status == 0

@@ -105,7 +105,14 @@ void PodNetwork::join(const vm::Nic& nic, pid_t machine) {
         const UniqueFd machines = open_existing("/proc/" + std::to_string(machine) + "/ns/net");
         joined.tap_index = move_tap(joined.tap, machines.get(), namespace_.get());
         redirect(*socket_, joined.tap_index, joined.index);
+        if (is_redirected(*socket_, joined.index)) {
+            throw Error(
+                Code::failed_precondition,
+                "it is another machine's already; a network namespace is one machine's alone"
+            );
+        }
         redirect(*socket_, joined.index, joined.tap_index);
+        joined.is_redirected = true;
     } catch (...) {
         const std::string operation = "join network interface " + joined.name + " to the machine";
         leave(nic.name);
@@ -118,7 +125,9 @@ void PodNetwork::leave(const std::string& nic) noexcept {
     if (found == joined_.end()) {
         return;
     }
-    end_redirection(*socket_, found->second.index);
+    if (found->second.is_redirected) {
+        end_redirection(*socket_, found->second.index);
+    }
     joined_.erase(found);
 }
 

@@ -72,9 +72,10 @@ class PodNetwork {
     struct Joined {
         int index = 0; ///< of the interface; the machine may not have it yet
         MacAddress mac{};
-        std::string name;  ///< of the interface, when it was found
-        std::string tap;   ///< its name
-        int tap_index = 0; ///< in the namespace; 0 until it is there
+        std::string name;           ///< of the interface, when it was found
+        std::string tap;            ///< its name
+        int tap_index = 0;          ///< in the namespace; 0 until it is there
+        bool is_redirected = false; ///< to the tap, by us
     };
 
     UniqueFd namespace_;

@@ -47,12 +47,16 @@ void add_ingress_qdisc(nl_sock& socket, int index) {
     }
 }
 
-bool has_filters(nl_sock& socket, int index) {
+/// Nothing where there is no qdisc.
+Cache find_filters(nl_sock& socket, int index) {
     nl_cache* made = nullptr;
-    if (::rtnl_cls_alloc_cache(&socket, index, ingress_handle, &made) < 0) {
-        return false;
-    }
-    return ::nl_cache_nitems(Cache(made).get()) > 0;
+    const int result = ::rtnl_cls_alloc_cache(&socket, index, ingress_handle, &made);
+    return result < 0 ? Cache() : Cache(made);
+}
+
+bool has_filters(nl_sock& socket, int index) {
+    const Cache filters = find_filters(socket, index);
+    return filters && ::nl_cache_nitems(filters.get()) > 0;
 }
 
 Object<rtnl_act> make_redirection(int to) {
@@ -126,6 +130,17 @@ void redirect(nl_sock& socket, int from, int to) {
         "redirect frames (modules cls_matchall or cls_u32, and act_mirred)",
         "of a network interface"
     );
+}
+
+bool is_redirected(nl_sock& socket, int from) {
+    const Cache filters = find_filters(socket, from);
+    nl_object* each = filters ? ::nl_cache_get_first(filters.get()) : nullptr;
+    for (; each != nullptr; each = ::nl_cache_get_next(each)) {
+        if (::rtnl_cls_get_prio(reinterpret_cast<rtnl_cls*>(each)) == own_priority) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void end_redirection(nl_sock& socket, int from) noexcept {

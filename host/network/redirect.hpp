@@ -17,6 +17,9 @@ int move_tap(const std::string& name, int from, int network_namespace);
 /// needs.
 void redirect(nl_sock& socket, int from, int to);
 
+/// Whether a redirection of ours, this daemon's or another's, begins there.
+bool is_redirected(nl_sock& socket, int from);
+
 /// Undoes that: the filter, and the qdisc if nobody else has a filter there. Whatever is not there
 /// is no failure.
 void end_redirection(nl_sock& socket, int from) noexcept;

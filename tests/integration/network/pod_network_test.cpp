@@ -64,10 +64,10 @@ class PodNetworkTest : public ::testing::Test {
   protected:
     PodNetworkTest() { inside_.add_veth("eth0", outside_, "far"); }
 
-    std::unique_ptr<PodNetwork> open() {
+    std::unique_ptr<PodNetwork> open(const std::string& prefix = "cvt") {
         UniqueFd fd(::fcntl(inside_.descriptor(), F_DUPFD_CLOEXEC, 3));
         return std::make_unique<PodNetwork>(
-            loop_.get_executor(), std::move(fd), "cvt" + std::to_string(::getpid() % 9999), 1
+            loop_.get_executor(), std::move(fd), prefix + std::to_string(::getpid() % 9999), 1
         );
     }
 
@@ -114,6 +114,28 @@ TEST_F(PodNetworkTest, LeavesNothing) {
     EXPECT_EQ(inside_.ingress_qdiscs().size(), 1) << "the tap's, which goes with it";
     tap.reset();
     EXPECT_EQ(inside_.ingress_qdiscs().size(), 0);
+}
+
+TEST_F(PodNetworkTest, IsOneMachinesAlone) {
+    const auto first = open();
+    const auto nics = first->changes().come;
+    const UniqueFd tap = open_tap(nics.at(0).tap);
+    first->join(nics.at(0), ::getpid());
+    {
+        const auto second = open("cvu");
+        const auto others = second->changes().come;
+        const UniqueFd other_tap = open_tap(others.at(0).tap);
+        try {
+            second->join(others.at(0), ::getpid());
+            FAIL() << "two machines have it";
+        } catch (const Error& error) {
+            EXPECT_THAT(error.message(), ::testing::HasSubstr("eth0"));
+            EXPECT_THAT(error.message(), ::testing::HasSubstr("another machine's"));
+        }
+    }
+    const UniqueFd far = outside_.open_packet_socket("far");
+    send(far, "to the first machine");
+    EXPECT_TRUE(receives(tap, "to the first machine"));
 }
 
 TEST_F(PodNetworkTest, UndoesWhatAKilledDaemonLeft) {

@@ -106,6 +106,9 @@ bool keep_namespace(
         result.unsupported.push_back(path);
         return true;
     }
+    if (!of_the_pod) {
+        result.unsupported.push_back(path); // it is another machine's, or the host's
+    }
     return false;
 }
 

@@ -74,7 +74,12 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     EXPECT_THAT(oci::write_spec(guest.spec), Not(HasSubstr("hostsecret")));
     EXPECT_THAT(
         guest.unsupported,
-        ElementsAre("linux.seccomp.listenerPath", "vm", "linux.namespaces[2].path")
+        ElementsAre(
+            "linux.seccomp.listenerPath",
+            "vm",
+            "linux.namespaces[1].path",
+            "linux.namespaces[2].path"
+        )
     );
     EXPECT_EQ(guest.hooks.create_runtime.at(0).path, "/hostsecret/hook");
     EXPECT_EQ(guest.annotations.at("io.kubernetes.cri.sandbox-log-directory"), "/hostsecret/log");
@@ -130,7 +135,12 @@ TEST(GuestSpecTest, NamesTheContainersThatNamespacesAreSharedWith) {
             {"mount", ""}, {"pid", "container:sandbox"}, {"ipc", "container:sandbox"}, {"time", ""}
         })
     );
-    EXPECT_THAT(guest.unsupported, ElementsAre("linux.namespaces[5].path"));
+    EXPECT_THAT(
+        guest.unsupported,
+        ElementsAre(
+            "linux.namespaces[3].path", "linux.namespaces[4].path", "linux.namespaces[5].path"
+        )
+    );
 }
 
 TEST(GuestSpecTest, TakesTheSandboxsProcessForThePod) {

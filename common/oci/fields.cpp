@@ -2,6 +2,8 @@
 
 #include "common/oci/id_map.hpp"
 
+#include <filesystem>
+
 namespace cppvm::oci::detail {
 
 void check_version(const std::string& version, const JsonPath& path) {
@@ -19,6 +21,13 @@ void check_arguments(const std::vector<std::string>& args, const JsonPath& path)
 void check_absolute(const std::string& value, const JsonPath& path) {
     if (!value.starts_with('/')) {
         fail(path, "must be an absolute path, is '" + value.substr(0, 256) + "'");
+    }
+}
+
+void check_destination(const std::string& value, const JsonPath& path) {
+    check_absolute(value, path);
+    if (std::filesystem::path(value).lexically_normal() == "/") {
+        fail(path, "must not be the root itself, which root.path gives");
     }
 }
 

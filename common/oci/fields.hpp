@@ -37,6 +37,7 @@ Field(const char*, T Struct::*, Presence, void (*)(const T&, const JsonPath&)) -
 void check_version(const std::string& version, const JsonPath& path);
 void check_arguments(const std::vector<std::string>& args, const JsonPath& path);
 void check_absolute(const std::string& value, const JsonPath& path);
+void check_destination(const std::string& value, const JsonPath& path);
 void check_all_absolute(const std::vector<std::string>& values, const JsonPath& path);
 void check_device_type(const std::string& type, const JsonPath& path);
 void check_umask(const std::optional<std::uint32_t>& umask, const JsonPath& path);
@@ -124,7 +125,7 @@ inline constexpr auto fields<IdMapping> = std::tuple(
 
 template <>
 inline constexpr auto fields<Mount> = std::tuple(
-    Field("destination", &Mount::destination, Presence::required, check_absolute),
+    Field("destination", &Mount::destination, Presence::required, check_destination),
     Field("type", &Mount::type),
     Field("source", &Mount::source),
     Field("options", &Mount::options),

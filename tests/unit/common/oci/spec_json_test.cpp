@@ -159,6 +159,11 @@ INSTANTIATE_TEST_SUITE_P(
             "mounts[0].destination: must be an absolute path, is 'proc'"
         },
         BadSpec{
+            "DestinationOfTheRoot",
+            spec_with(R"("mounts":[{"destination":"//a/.."}])"),
+            "mounts[0].destination: must not be the root itself, which root.path gives"
+        },
+        BadSpec{
             "OptionNotText",
             spec_with(R"("mounts":[{"destination":"/p","options":[1]}])"),
             "mounts[0].options[0]: must be a string"

@@ -12,8 +12,15 @@ namespace {
 
 using oci::refuse;
 
-std::string bytes_or_max(std::int64_t bytes) {
-    return bytes < 0 ? "max" : std::to_string(bytes);
+std::string number_or_max(std::int64_t number) {
+    return number < 0 ? "max" : std::to_string(number);
+}
+
+std::string bytes_or_max(const char* path, std::int64_t bytes) {
+    if (bytes < -1) {
+        refuse(path, "must be a number of bytes, or -1 for no limit");
+    }
+    return number_or_max(bytes);
 }
 
 void add_memory(const oci::MemoryResources& memory, std::vector<CgroupWrite>& writes) {
@@ -35,13 +42,18 @@ void add_memory(const oci::MemoryResources& memory, std::vector<CgroupWrite>& wr
             }
             swap -= *memory.limit;
         }
-        writes.push_back({"memory", "memory.swap.max", bytes_or_max(swap)});
+        writes.push_back(
+            {"memory", "memory.swap.max", bytes_or_max("linux.resources.memory.swap", swap)}
+        );
     }
     if (limited) {
-        writes.push_back({"memory", "memory.max", bytes_or_max(*memory.limit)});
+        const std::string limit = bytes_or_max("linux.resources.memory.limit", *memory.limit);
+        writes.push_back({"memory", "memory.max", limit});
     }
     if (memory.reservation.value_or(0) != 0) {
-        writes.push_back({"memory", "memory.low", bytes_or_max(*memory.reservation)});
+        const std::string low =
+            bytes_or_max("linux.resources.memory.reservation", *memory.reservation);
+        writes.push_back({"memory", "memory.low", low});
     }
 }
 
@@ -131,7 +143,7 @@ std::vector<CgroupWrite> cgroup_writes(const oci::Resources& resources) {
     add_memory(resources.memory, writes);
     add_cpu(resources.cpu, writes);
     if (resources.pids.limit.value_or(0) != 0) {
-        writes.push_back({"pids", "pids.max", bytes_or_max(*resources.pids.limit)});
+        writes.push_back({"pids", "pids.max", number_or_max(*resources.pids.limit)});
     }
     add_hugepages(resources.hugepage_limits, writes);
     for (const auto& [file, value] : resources.unified) {

@@ -151,6 +151,15 @@ TEST(CgroupLimitsTest, RefusesUnifiedNamesThatAreNoFilesOfControllers) {
     }
 }
 
+TEST(CgroupLimitsTest, RefusesBytesBelowNoLimit) {
+    EXPECT_EQ(
+        testing::failure_of([] { cgroup_writes(memory({.limit = -5})); }),
+        "linux.resources.memory.limit: must be a number of bytes, or -1 for no limit"
+    );
+    EXPECT_THROW(cgroup_writes(memory({.swap = -2})), Error);
+    EXPECT_THROW(cgroup_writes(memory({.reservation = -2})), Error);
+}
+
 TEST(CgroupLimitsTest, RefusesSwapThatDoesNotIncludeMemory) {
     EXPECT_THROW(cgroup_writes(memory({.limit = 1000, .swap = 999})), Error);
     EXPECT_EQ(

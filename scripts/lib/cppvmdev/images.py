@@ -39,6 +39,12 @@ def pause():
     return _cached("pause", PAUSE, fill_small, {"Env": [PATH], "Cmd": ["/bin/sleep", "2147483647"]})
 
 
+def of_user(number, user):
+    """(reference, archive) of an image like SMALL, whose configuration has that user."""
+    reference = f"cppvm.test/of-user-{number}:1"
+    return reference, _cached("of-user", reference, _fill_small, {"Env": [_PATH], "User": user})
+
+
 def real():
     """Archive of REAL: Debian's minimal system with bash, apt and python3, some 100 MB."""
     return _cached("debian", REAL, _fill_real, {"Env": [PATH], "Cmd": ["/bin/bash"]})

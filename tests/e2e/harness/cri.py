@@ -33,7 +33,16 @@ _METHODS = {
     "RemoveContainer": ("ContainerRequest", "Empty"),
     "ContainerStatus": ("ContainerRequest", "ContainerStatusResponse"),
     "ContainerStats": ("ContainerRequest", "ContainerStatsResponse"),
+    "UpdateContainerResources": ("UpdateContainerResourcesRequest", "Empty"),
+    "ReopenContainerLog": ("ContainerRequest", "Empty"),
     "ExecSync": ("ExecSyncRequest", "ExecSyncResponse"),
+    "Exec": ("ExecRequest", "UrlResponse"),
+    "Attach": ("AttachRequest", "UrlResponse"),
+    "PortForward": ("PortForwardRequest", "UrlResponse"),
+    "ListPodSandbox": ("ListPodSandboxRequest", "ListResponse"),
+    "ListContainers": ("ListRequest", "ListResponse"),
+    "ListContainerStats": ("Empty", "ListStatsResponse"),
+    "ListPodSandboxMetrics": ("Empty", "ListPodSandboxMetricsResponse"),
     "Status": ("Empty", "StatusResponse"),
 }
 
@@ -75,17 +84,18 @@ def _tables(base, handlers):
     plugin = 'plugins."io.containerd.grpc.v1.cri"'
     lines = [
         f"[{plugin}]",
-        f"sandbox_image = {json.dumps(images.SMALL)}",
+        f"sandbox_image = {json.dumps(images.PAUSE)}",
         "restrict_oom_score_adj = true",
         f"[{plugin}.cni]",
         'bin_dir = "/usr/lib/cni"',
         f"conf_dir = {json.dumps(str(_network(base)))}",
     ]
     for name, keys in handlers.items():
+        options = keys.get("options", {"ConfigPath": str(session.config_file())})
         lines.append(f"[{plugin}.containerd.runtimes.{name}]")
-        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items()]
+        lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items() if key != "options"]
         lines.append(f"[{plugin}.containerd.runtimes.{name}.options]")
-        lines.append(f"ConfigPath = {json.dumps(str(session.config_file()))}")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in options.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -93,6 +103,7 @@ class Cri:
     """containerd with its CRI plugin, whose bridge is in the network namespace `world`."""
 
     def __init__(self, world, handlers):
+        self.world = world
         self.base = settings.BASE / "cri"
         shutil.rmtree(self.base, ignore_errors=True)
         self.base.mkdir(parents=True)
@@ -103,16 +114,26 @@ class Cri:
             prefix=("nsenter", f"--net={world.path}"),
             cri=_tables(self.base, handlers),
         )
-        self._channel = grpc.insecure_channel(f"unix:{self.containerd.address}")
-        self.pods = []
+        options = [("grpc.max_receive_message_length", 32 << 20)]
+        self._channel = grpc.insecure_channel(f"unix:{self.containerd.address}", options)
+        # What is left of it, and all that there ever were.
+        self.pods, self.every_pod = [], []
+        self.cgroup_parent = CGROUP_PARENT
 
     def start(self):
+        # Pods with the host's network want a way out of it.
+        self.world.ip("link", "add", "out0", "type", "veth", "peer", "name", "out1")
+        self.world.ip("address", "add", "192.0.2.2/24", "dev", "out0")
+        for name in ("out0", "out1"):
+            self.world.ip("link", "set", name, "up")
+        self.world.ip("route", "add", "default", "via", "192.0.2.1")
         self.containerd.start()
-        self.containerd.ctr("k8s.io").import_image(images.small())
+        for archive in (images.small(), images.pause()):
+            self.containerd.ctr("k8s.io").import_image(archive)
         wait_until(self.is_ready, "CRI and its network", 30)
 
     def call(self, method, **fields):
-        request, response = (_messages[f"runtime.v1.{name}"] for name in _METHODS[method])
+        request, response = (_messages[f"cri.v1.{name}"] for name in _METHODS[method])
         call = self._channel.unary_unary(
             f"/runtime.v1.RuntimeService/{method}",
             request_serializer=request.SerializeToString,
@@ -127,6 +148,10 @@ class Cri:
             return False
         ready = {condition.type for condition in conditions if condition.status}
         return {"RuntimeReady", "NetworkReady"} <= ready
+
+    def note_pod(self, pod):
+        """One that is its maker's to remove."""
+        self.every_pod.append(pod)
 
     def run_pod(self, handler, **config):
         name = unique_id("pod")

@@ -17,7 +17,7 @@ from cri import life, mounts, pods, processes, resources, security, streams  # n
 from cri.side import Side  # noqa: E402
 from harness.cri import Cri  # noqa: E402
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.runs_runc]
 
 
 @pytest.fixture(name="cri")

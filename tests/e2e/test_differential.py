@@ -10,7 +10,7 @@ from differential.compare import assert_alike
 from differential.side import CommandSide, EngineSide, Side
 from harness import settings
 
-pytestmark = pytest.mark.vm
+pytestmark = [pytest.mark.vm, pytest.mark.runs_runc]
 
 _PROBE = settings.STAGE.parent / "tests/e2e/probe/probe"
 

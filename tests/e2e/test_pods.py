@@ -106,8 +106,8 @@ def test_namespaces_of_the_sandbox(pod):
         assert "sleep 1000000" in texts[0] and "sleep 1000000" not in texts[1]
         # The sandbox's init is the first process of the namespace, and takes its container along.
         a.call("Kill", signal=9)
-        assert b.call("Wait").exit_status == 137
-        for task in (a, b):
+        for task in (b, a):
+            assert task.call("Wait").exit_status == 137
             task.call("Delete")
         c.call("Kill", signal=9)
         c.call("Wait")

@@ -42,7 +42,7 @@ def pause():
 def of_user(number, user):
     """(reference, archive) of an image like SMALL, whose configuration has that user."""
     reference = f"cppvm.test/of-user-{number}:1"
-    return reference, _cached("of-user", reference, _fill_small, {"Env": [_PATH], "User": user})
+    return reference, _cached("of-user", reference, fill_small, {"Env": [PATH], "User": user})
 
 
 def real():

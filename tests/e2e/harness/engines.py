@@ -82,10 +82,11 @@ def _resize(terminal, rows, columns):
     terminal.type("echo ready$((40 + 2))\n")
     terminal.expect("ready42")
     terminal.resize(rows, columns)
+    # A client may not yet listen for changes when the program is there.
     terminal.type(
         f"until [ \"$(stty size)\" = '{rows} {columns}' ]; do sleep 0.05; done; echo size$((6 * 7))\n"
     )
-    terminal.expect("size42")
+    terminal.expect("size42", meanwhile=lambda: terminal.resize(rows, columns))
 
 
 def exec_as_told(engine):

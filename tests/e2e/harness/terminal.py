@@ -40,13 +40,16 @@ class Terminal:
         # The slave is nobody's controlling terminal, so the kernel tells no one.
         self.process.send_signal(signal.SIGWINCH)
 
-    def expect(self, text, timeout=90):
-        """Reads until `text` appears, and returns what came before it."""
+    def expect(self, text, timeout=90, meanwhile=lambda: None):
+        """Reads until `text` appears, and returns what came before it. `meanwhile` is called again and
+        again while nothing comes."""
         deadline = time.monotonic() + timeout
         while text not in self.seen:
             left = deadline - time.monotonic()
             assert left > 0, f"{text!r} did not appear within {timeout} s in: {self.seen[-2000:]!r}"
-            if select.select([self._master], [], [], left)[0]:
+            if not select.select([self._master], [], [], min(left, 1))[0]:
+                meanwhile()
+            else:
                 assert self._read(), f"the terminal ended without {text!r}: {self.seen[-2000:]!r}"
         before, _, self.seen = self.seen.partition(text)
         return before

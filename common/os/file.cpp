@@ -26,6 +26,14 @@ UniqueFd open_file(const std::filesystem::path& path, int flags, mode_t mode) {
     }
 }
 
+UniqueFd duplicate(int fd, std::string_view name, int lowest) {
+    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, lowest));
+    if (!copy) {
+        throw_errno("duplicate", name);
+    }
+    return copy;
+}
+
 std::string read_all(int fd, std::string_view name, std::size_t max_bytes) {
     std::string data;
     std::array<char, 16384> buffer{};

@@ -18,6 +18,9 @@ UniqueFd open_resolved(
     int directory, const std::filesystem::path& path, std::uint64_t flags, std::uint64_t resolve
 ) noexcept;
 
+/// A copy of a descriptor, numbered `lowest` or higher, with FD_CLOEXEC. Throws: Error.
+UniqueFd duplicate(int fd, std::string_view name, int lowest = 0);
+
 /// The whole file, at most `max_bytes`. Throws: Error; resource_exhausted when it is larger.
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
 

@@ -4,6 +4,7 @@
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
 #include "common/oci/container_state.hpp"
+#include "common/os/file.hpp"
 #include "common/wire/ports.hpp"
 #include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
@@ -17,7 +18,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
-#include <fcntl.h>
 #include <sched.h>
 #include <utility>
 
@@ -224,11 +224,7 @@ UniqueFd Container::open_init() const {
     if (pidfd < 0 || state_.is<ContainerState::Creating>()) {
         throw Error(Code::failed_precondition, "container " + id_ + " does not run");
     }
-    UniqueFd copy(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
-    if (!copy) {
-        throw_errno("copy a descriptor of", "container " + id_);
-    }
-    return copy;
+    return duplicate(pidfd, "container " + id_);
 }
 
 Awaitable<> Container::start() {

@@ -3,13 +3,13 @@
 #include "common/base/error.hpp"
 #include "common/base/scope_exit.hpp"
 #include "common/oci/spec_json.hpp"
+#include "common/os/file.hpp"
 #include "guest-agent/setup/support.hpp"
 
 #include <boost/asio/cancellation_state.hpp>
 
 #include <algorithm>
 #include <csignal>
-#include <fcntl.h>
 
 namespace cppvm::guest {
 
@@ -25,14 +25,6 @@ void require_valid_id(const std::string& id, const char* what) {
                 "': must be 1 to 128 letters, digits, '.', '_' or '-', and not start with '.'"
         );
     }
-}
-
-UniqueFd copy_of(int pidfd) {
-    UniqueFd copy(::fcntl(pidfd, F_DUPFD_CLOEXEC, 0));
-    if (!copy) {
-        throw_errno("copy a descriptor of", "the pod's init");
-    }
-    return copy;
 }
 
 template <class T>
@@ -74,7 +66,9 @@ void Containers::join(ContainerSpec& parts, const oci::Linux& spec) const {
         try {
             if (shared.container_id.empty()) {
                 parts.pod_init = context_.pod.take_init();
-                parts.joined.push_back({shared.type, copy_of(parts.pod_init->pidfd())});
+                parts.joined.push_back(
+                    {shared.type, duplicate(parts.pod_init->pidfd(), "the pod's init")}
+                );
             } else {
                 parts.joined.push_back({shared.type, find(shared.container_id)->open_init()});
             }

@@ -5,6 +5,7 @@
 #include "common/os/file.hpp"
 #include "common/os/process_id.hpp"
 #include "common/wire/ports.hpp"
+#include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/pod_init.hpp"
 
 #include <csignal>
@@ -57,8 +58,7 @@ void Pod::set_shared_memory(std::uint64_t bytes) {
 
 void Pod::unmount_shared_memory() noexcept {
     if (std::exchange(has_shared_memory_, false)) {
-        ::umount2(shared_memory_.c_str(), MNT_DETACH);
-        ::rmdir(shared_memory_.c_str());
+        remove_mount_place(shared_memory_);
     }
 }
 

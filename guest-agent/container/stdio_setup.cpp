@@ -32,14 +32,6 @@ void join(UniqueFd& reader, UniqueFd& writer) {
     writer = std::move(pipe.write);
 }
 
-UniqueFd duplicate(const UniqueFd& fd) {
-    UniqueFd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
-    if (!copy) {
-        throw_errno("duplicate", "terminal");
-    }
-    return copy;
-}
-
 int first_of(const UniqueFd& fd, const UniqueFd& otherwise) {
     return fd ? fd.get() : otherwise.get();
 }
@@ -77,8 +69,8 @@ void StdioSetup::describe(ProcessSpec& process) const {
 
 void StdioSetup::connect(ProcessIo& io, const UniqueFd& terminal) {
     if (terminal) {
-        our_input_ = duplicate(terminal);
-        our_output_ = duplicate(terminal);
+        our_input_ = duplicate(terminal.get(), "terminal", 3);
+        our_output_ = duplicate(terminal.get(), "terminal", 3);
         if (!output_) {
             io.discard_output(std::move(our_output_));
         }

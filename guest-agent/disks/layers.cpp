@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
@@ -32,11 +31,7 @@ class LayerMounts {
     }
     LayerMounts(const LayerMounts&) = delete;
     LayerMounts& operator=(const LayerMounts&) = delete;
-    ~LayerMounts() {
-        while (::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
-        }
-        ::rmdir(place_.c_str());
-    }
+    ~LayerMounts() { remove_mount_place(place_); }
 
     void add(const std::string& image) {
         UniqueFd layer = mount_layer(image);

@@ -12,8 +12,6 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <fcntl.h>
-#include <sys/mount.h>
-#include <unistd.h>
 #include <utility>
 
 namespace cppvm::guest {
@@ -74,9 +72,7 @@ RootDisk::~RootDisk() {
 
 void RootDisk::unmount() noexcept {
     if (!place_.empty()) {
-        while (::umount2(place_.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
-        }
-        ::rmdir(place_.c_str());
+        remove_mount_place(place_);
         place_.clear();
     }
 }

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <fcntl.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 namespace cppvm::guest {
 
@@ -119,6 +120,12 @@ void attach_mount(int mount, int target, std::string_view name) {
         0) {
         throw_errno("attach mount", name);
     }
+}
+
+void remove_mount_place(const std::filesystem::path& place) noexcept {
+    while (::umount2(place.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+    }
+    ::rmdir(place.c_str());
 }
 
 } // namespace cppvm::guest

@@ -3,6 +3,7 @@
 #include "common/base/unique_fd.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,5 +37,9 @@ void set_mount_propagation(int mount, unsigned long flags, std::string_view name
 
 /// Puts a detached mount on top of what `target` (O_PATH) names.
 void attach_mount(int mount, int target, std::string_view name);
+
+/// Takes away everything that is mounted at a place of the agent's own, and then the place; what is
+/// in use lives on without a name. Does not throw.
+void remove_mount_place(const std::filesystem::path& place) noexcept;
 
 } // namespace cppvm::guest

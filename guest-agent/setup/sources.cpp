@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/oci/id_map.hpp"
+#include "common/os/file.hpp"
 #include "guest-agent/setup/control_channel.hpp"
 #include "guest-agent/setup/file_systems.hpp"
 #include "guest-agent/setup/rootfs.hpp"
@@ -65,10 +66,7 @@ std::uint32_t outside(const std::vector<oci::IdMapping>& mappings, std::uint32_t
 
 UniqueFd DirectSources::open_root() {
     UniqueFd opened = open_shared(launch_.share, launch_.spec.root.path, "root.path");
-    place_ = UniqueFd(::fcntl(opened.get(), F_DUPFD_CLOEXEC, 0));
-    if (!place_) {
-        throw_errno("duplicate", "root.path");
-    }
+    place_ = duplicate(opened.get(), "root.path");
     return opened;
 }
 

@@ -1,6 +1,7 @@
 #include "host/pod/pod_spec_cri.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/type_of_url.hpp"
 #include "proto/containerd/pod_sandbox_config.pb.h"
 
 #include <algorithm>
@@ -20,9 +21,7 @@ constexpr std::size_t max_hostname_bytes = 64; // sethostname(2)
 
 // Others, such as the OCI spec of `ctr sandboxes`, say nothing of a pod.
 bool is_cri(const google::protobuf::Any& options) {
-    const std::string_view type = options.type_url();
-    const auto slash = type.rfind('/');
-    return type.substr(slash == std::string_view::npos ? 0 : slash + 1) == config_type;
+    return type_of_url(options.type_url()) == config_type;
 }
 
 PodSandboxConfig parse_config(const CreateSandboxRequest& request) {

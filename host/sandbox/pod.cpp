@@ -1,24 +1,13 @@
 #include "host/sandbox/pod.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/joined.hpp"
 #include "host/cgroup/location.hpp"
 
 #include <chrono>
 #include <utility>
 
 namespace cppvm::sandbox {
-
-namespace {
-
-std::string joined(const std::vector<std::string>& words) {
-    std::string list;
-    for (const std::string& word : words) {
-        list.append(list.empty() ? "" : ",").append(word);
-    }
-    return list;
-}
-
-} // namespace
 
 Pod::Pod(const asio::any_io_executor& executor, Logger logger, Sandbox& sandbox, PodSteps steps)
     : executor_(executor), logger_(std::move(logger)), sandbox_(sandbox), steps_(std::move(steps)),
@@ -28,7 +17,8 @@ void Pod::create(pod::CriPod pod) {
     state_.check_create();
     if (!pod.unsupported.empty()) {
         logger_.warn(
-            "Unsupported parts of the pod's configuration", {{"parts", joined(pod.unsupported)}}
+            "Unsupported parts of the pod's configuration",
+            {{"parts", joined(pod.unsupported, ",")}}
         );
     }
     pod.spec.files = pod::write_pod_files(pod.files, sandbox_.run_dir() / "files");

@@ -61,8 +61,8 @@ class Pod {
     /// Throws: Error (failed_precondition) before it is created.
     PodStatus status() const;
 
-    /// Of the pod's cgroup on the host: with the machine itself, which is what the pod costs, and
-    /// without a word of the guest's. Throws: Error (failed_precondition) before it is created.
+    /// Of the pod's cgroup on the host: with the machine itself, which is what the pod costs;
+    /// the guest is not asked. Throws: Error (failed_precondition) before it is created.
     cgroup::Usage usage() const;
 
   private:

@@ -4,6 +4,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "common/base/joined.hpp"
 #include "common/oci/id_map.hpp"
 #include "common/oci/spec_json.hpp"
 #include "host/sandbox/task.hpp"
@@ -265,12 +266,9 @@ void Task::report_unsupported(const Process& process, const std::vector<std::str
     if (paths.empty()) {
         return;
     }
-    std::string list;
-    for (const auto& path : paths) {
-        list.append(list.empty() ? "" : ",").append(path);
-    }
     logger_.warn(
-        "Unsupported parts of the OCI spec", {{"process", process.name()}, {"parts", list}}
+        "Unsupported parts of the OCI spec",
+        {{"process", process.name()}, {"parts", joined(paths, ",")}}
     );
 }
 

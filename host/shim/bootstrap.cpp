@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
+#include "common/base/type_of_url.hpp"
 #include "common/os/poll.hpp"
 #include "proto/containerd/bootstrap.pb.h"
 #include "proto/containerd/runtimeoptions.pb.h"
@@ -31,17 +32,10 @@ std::optional<Message> decode(std::string_view data) {
     return message;
 }
 
-// containerd writes bare type names; others put "type.googleapis.com/" before them.
-std::string_view type_of(const Any& any) {
-    const std::string_view url = any.type_url();
-    const auto slash = url.rfind('/');
-    return slash == std::string_view::npos ? url : url.substr(slash + 1);
-}
-
 void take_options(const Any& any, BootstrapInput& input) {
-    if (type_of(any) != options_type) {
+    if (type_of_url(any.type_url()) != options_type) {
         // Such as runc's, which a client may pass to any runtime.
-        input.ignored_options = one_line(std::string(type_of(any)), max_shown_bytes);
+        input.ignored_options = one_line(std::string(type_of_url(any.type_url())), max_shown_bytes);
         return;
     }
     const auto options = decode<runtimeoptions::v1::Options>(any.value());

@@ -83,7 +83,10 @@ class Daemon {
         if (sandbox_service_) {
             server_.add(*sandbox_service_);
             server_.add(*streaming_);
-            tasks_.spawn("wait for the sandbox's shutdown", wait_sandbox_shutdown());
+            tasks_.spawn(
+                "wait for the sandbox's shutdown",
+                end_after(sandbox_service_->wait_shutdown(), "ShutdownSandbox was asked for")
+            );
         } else {
             sandbox_.boot();
         }
@@ -91,7 +94,9 @@ class Daemon {
         server_.add(service_, api::TaskService::v2_name);
         tasks_.spawn("serve", server_.serve(std::move(acceptor_)));
         serve_control();
-        tasks_.spawn("wait for shutdown", wait_shutdown());
+        tasks_.spawn(
+            "wait for shutdown", end_after(service_.wait_shutdown(), "Shutdown was asked for")
+        );
         tasks_.spawn("wait for signal", wait_signal());
         tasks_.spawn("wait for containerd", wait_claim());
         co_await end_.wait();
@@ -110,16 +115,9 @@ class Daemon {
         }
     }
 
-    Awaitable<> wait_shutdown() {
-        co_await service_.wait_shutdown();
-        logger_.debug("Shutdown was asked for");
-        on_ending_();
-        end_.set();
-    }
-
-    Awaitable<> wait_sandbox_shutdown() {
-        co_await sandbox_service_->wait_shutdown();
-        logger_.debug("ShutdownSandbox was asked for");
+    Awaitable<> end_after(Awaitable<> shutdown, const char* what) {
+        co_await std::move(shutdown);
+        logger_.debug(what);
         on_ending_();
         end_.set();
     }

@@ -1,6 +1,7 @@
 #include "host/shim/start.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/joined.hpp"
 #include "common/base/scope_exit.hpp"
 #include "common/os/file.hpp"
 #include "host/config/config.hpp"
@@ -65,14 +66,6 @@ std::filesystem::path find_socket_dir(const BootstrapInput& input) {
 config::Config load_config(const BootstrapInput& input) {
     const bool named = !input.config_path.empty();
     return config::load(named ? input.config_path : config::default_path, named, input.config_body);
-}
-
-std::string joined(const std::vector<std::filesystem::path>& paths) {
-    std::string text;
-    for (const auto& path : paths) {
-        text.append(text.empty() ? "" : ", ").append(path.native());
-    }
-    return text;
 }
 
 [[noreturn]] void refuse(const CommandLine& line, const pod::PodSpec& pod, bool is_live) {
@@ -151,7 +144,7 @@ class Start {
             input_.ttrpc_address.empty() ? environment_.ttrpc_address : input_.ttrpc_address;
         record.publish_binary = line_.publish_binary;
         record.config = config::to_toml(config);
-        record.config_sources = joined(config.sources);
+        record.config_sources = joined(config.sources, ", ");
         record.log_level = input_.log_level.empty() && line_.debug ? "debug" : input_.log_level;
         write_start_record(line_.bundle, record);
     }

@@ -69,9 +69,8 @@ void add_in_child(
     }
     parent.begin("mount the root file system");
     DetachedMount rootfs = open_rootfs(storage, scratch);
-    const bool watches = storage.root_watch >= 0 && storage.rootfs_mounts.empty();
     const std::filesystem::path watched =
-        watches ? begin_watch(storage.root_watch, storage.rootfs, rootfs.fd()) : "";
+        storage.root_watch < 0 ? "" : begin_watch(storage.root_watch, storage.rootfs, rootfs.fd());
     parent.begin("attach");
     parent.send(to_message<SourceInfo>(infos));
     parent.send(watched.native());

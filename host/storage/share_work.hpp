@@ -16,7 +16,9 @@ struct ContainerStorage {
     std::vector<MountSpec> rootfs_mounts; ///< as containerd sent them; empty: `rootfs` is complete
     std::filesystem::path rootfs;         ///< only used without `rootfs_mounts`
     std::vector<VolumeSpec> volumes;
-    int root_watch = -1; ///< that of a RootWatch, for a root file system that others may write to
+    /// That of a RootWatch, for a root file system that others may write to; without
+    /// `rootfs_mounts`.
+    int root_watch = -1;
 };
 
 /// Descriptors of the mount namespaces of the two shares.

@@ -1,6 +1,5 @@
 """Fixtures of all end-to-end tests."""
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -11,7 +10,6 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scr
 
 # pylint: disable=wrong-import-position
 from cppvmdev import config, configured, images, kubernetes, mounts, releases  # noqa: E402
-from cppvmdev.containerd import Containerd  # noqa: E402
 from cppvmdev.ctr import unique_id  # noqa: E402
 from cppvmdev.docker import Docker  # noqa: E402
 from cppvmdev.invariants import Invariants  # noqa: E402
@@ -155,20 +153,12 @@ def preset_fixture(runner):
     base = settings.BASE / "preset"
     base.mkdir(mode=0o711)
     settings.BASE.chmod(0o711)
-    containerd = Containerd(
-        releases.get(settings.RELEASE),
-        base / "containerd",
-        settings.PROGRAMS,
-        prefix=configured.prefix(base, settings.STAGE),
-    )
-    containerd.start()
-    containerd.ctr(runner.ctr.namespace).import_image(images.small())
-    other = Runner(containerd, runner.ctr.namespace)
-    yield other
-    other.clean()
-    containerd.remove()
-    mounts.unmount_below(base)
-    shutil.rmtree(base)
+    release = releases.get(settings.RELEASE)
+    with configured.containerd(release, base, settings.STAGE, settings.PROGRAMS) as containerd:
+        containerd.ctr(runner.ctr.namespace).import_image(images.small())
+        other = Runner(containerd, runner.ctr.namespace)
+        yield other
+        other.clean()
 
 
 @pytest.fixture(name="namespaces")

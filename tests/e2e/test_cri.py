@@ -7,14 +7,12 @@ import pytest
 
 from cppvmdev import processes, releases
 from cppvmdev.identity import Identity
-from cppvmdev.leftovers import Gone, Leftovers
-from cppvmdev.namespaces import Namespace
 from cppvmdev.waiting import wait_until
 from harness import settings
 
 grpc = pytest.importorskip("grpc", reason="python3-grpcio: scripts/install-deps test")
 
-from harness.cri import CGROUP_PARENT, Cri  # noqa: E402  pylint: disable=wrong-import-position
+from harness.cri import CGROUP_PARENT, serving_cri  # noqa: E402  pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.vm
 
@@ -31,30 +29,17 @@ def cri_fixture(containerd):
     assert containerd.process()  # set up with it: libvirt, the configuration
     if settings.RELEASE not in ("1.6", "2.3"):
         pytest.skip("this containerd has no private CRI plugin here")
-    world = Namespace()
-    made = None
     try:
-        made = Cri(world, _HANDLERS)
-        made.start()
-        made.every_pod = []
-        yield made
+        with serving_cri(_HANDLERS) as made:
+            yield made
     except releases.Unavailable as reason:
         pytest.skip(str(reason))
-    finally:
-        if made:
-            print(made.containerd.log_text()[-3000:])
-            made.close()
-        world.close()
-    identities = [Identity(made.containerd.address, "k8s.io", pod) for pod in made.every_pod]
-    Leftovers(Gone(made.base, identities)).wait_none()
 
 
 @pytest.fixture(name="pod")
 def pod_fixture(cri):
     """(id, configuration) of one that runs."""
-    made = cri.run_pod("cppvm", **_POD)
-    cri.every_pod.append(made[0])
-    return made
+    return cri.run_pod("cppvm", **_POD)
 
 
 def _state(cri, container):
@@ -168,7 +153,6 @@ def test_killed_daemon(cri, pod):
 @pytest.mark.parametrize("handler", ["cppvm", "streaming"])
 def test_restarted_containerd(cri, handler):
     name, config = cri.run_pod(handler, **_POD)
-    cri.every_pod.append(name)
     container = cri.run_container(name, config, "sleep", "1000000")
     cri.containerd.restart()
     wait_until(
@@ -185,7 +169,6 @@ def test_restarted_containerd(cri, handler):
 def test_streaming(cri):
     """Standard streams by the shim's own Streaming service, a large one, too."""
     name, config = cri.run_pod("streaming", **_POD)
-    cri.every_pod.append(name)
     container = cri.run_container(name, config, "sleep", "1000000")
     assert cri.output(container, "echo works") == "works\n"
     answer = cri.call("ExecSync", container_id=container, cmd=["sh", "-c", "echo no >&2; exit 4"])

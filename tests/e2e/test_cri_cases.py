@@ -4,9 +4,6 @@ reported must be the same, but for what docs/differences.md names."""
 import pytest
 
 from cppvmdev import images, releases, runc
-from cppvmdev.leftovers import Gone, Leftovers
-from cppvmdev.identity import Identity
-from cppvmdev.namespaces import Namespace
 from differential.compare import assert_alike
 from harness import settings
 
@@ -15,7 +12,7 @@ grpc = pytest.importorskip("grpc", reason="python3-grpcio: scripts/install-deps 
 # pylint: disable=wrong-import-position
 from cri import life, mounts, pods, processes, resources, security, streams  # noqa: E402
 from cri.side import Side  # noqa: E402
-from harness.cri import Cri  # noqa: E402
+from harness.cri import serving_cri  # noqa: E402
 
 pytestmark = [pytest.mark.vm, pytest.mark.runs_runc]
 
@@ -32,17 +29,8 @@ def cri_fixture(containerd):
         releases.get("2.3", allow_build=False)
     except releases.Unavailable as reason:
         pytest.skip(str(reason))
-    world = Namespace()
-    made = Cri(world, handlers)
-    try:
-        made.start()
+    with serving_cri(handlers) as made:
         yield made
-    finally:
-        print(made.containerd.log_text()[-3000:])
-        made.close()
-        world.close()
-    identities = [Identity(made.containerd.address, "k8s.io", pod) for pod in made.every_pod]
-    Leftovers(Gone(made.base, identities)).wait_none()
 
 
 @pytest.fixture(name="odd_images")

@@ -1,14 +1,12 @@
 """Pods by containerd's Sandbox API: the order of its calls, and what is wrong with another."""
 
 import os
-import shutil
 import signal
 import threading
 
 import pytest
 
-from cppvmdev import config, configured, mounts, processes, releases
-from cppvmdev.containerd import Containerd
+from cppvmdev import config, configured, processes, releases
 from cppvmdev.ctr import unique_id
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.namespaces import Pair
@@ -287,17 +285,8 @@ def plain_fixture(containerd, tmp_path):
         pytest.skip(str(reason))
     base = settings.BASE / "plain"
     base.mkdir()
-    made = Containerd(
-        release,
-        base / "containerd",
-        settings.PROGRAMS,
-        prefix=configured.prefix(base, settings.STAGE),
-    )
-    made.start()
-    yield made
-    made.remove()
-    mounts.unmount_below(base)
-    shutil.rmtree(base)
+    with configured.containerd(release, base, settings.STAGE, settings.PROGRAMS) as made:
+        yield made
 
 
 def test_ctr(plain, tmp_path):

@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
+#include "common/base/type_of_url.hpp"
 #include "proto/containerd/streaming.pb.h"
 #include "proto/containerd/transfer.pb.h"
 
@@ -53,8 +54,7 @@ std::string encode_window_update(std::int32_t bytes) {
 
 Message decode_message(const std::string& serialised) {
     auto any = parse<google::protobuf::Any>(serialised);
-    const std::string& url = any.type_url();
-    const std::string type = url.substr(url.rfind('/') + 1);
+    const std::string type(type_of_url(any.type_url()));
     if (type == transfer::Data().GetTypeName()) {
         auto data = parse<transfer::Data>(any.value());
         return Data{std::move(*data.mutable_data())};

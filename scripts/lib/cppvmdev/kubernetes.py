@@ -91,7 +91,7 @@ class Node:
         self._start_node()
 
     def close(self):
-        """Ends and removes everything. Idempotent."""
+        """Ends and removes everything."""
         if self.containerd:
             with contextlib.suppress(Exception):
                 self.kubectl("delete", "pods", "--all", "--grace-period=0", "--force", timeout=60)

@@ -26,12 +26,8 @@ class Task:
 
     def call(self, method, **fields):
         """A call about the container, unless `fields` have another `id`; returns the answer."""
-        types = _METHODS[method]
-        request = messages.named(types.input_type.full_name)(**{"id": self.container, **fields})
-        payload = self.connection.call(
-            self.service, method, request.SerializeToString(), self._namespace
-        )
-        return messages.named(types.output_type.full_name).FromString(payload)
+        fields = {"id": self.container, **fields}
+        return self.connection.invoke(self.service, _METHODS[method], fields, namespace=self._namespace)
 
     def status(self):
         """CREATED, RUNNING, STOPPED and so on."""

@@ -49,6 +49,12 @@ class Connection:
         self.send_frame(request.SerializeToString())
         return self.receive_answer()
 
+    def invoke(self, service, method, fields, **options):
+        """A call by the method's descriptor, with the fields of its request; returns the answer."""
+        request = messages.named(method.input_type.full_name)(**fields)
+        payload = self.call(service, method.name, request.SerializeToString(), **options)
+        return messages.named(method.output_type.full_name).FromString(payload)
+
     def send_frame(self, payload, kind=REQUEST, stream=None, length=None):
         """Sends a frame; `stream` and `length` may be wrong on purpose."""
         if stream is None:

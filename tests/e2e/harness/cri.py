@@ -1,6 +1,7 @@
 """A client of CRI, as small as the tests need it, and a containerd that serves it: from start() to
 close()."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -11,6 +12,9 @@ from google.protobuf import descriptor_pb2, message_factory
 from cppvmdev import images, releases
 from cppvmdev.containerd import Containerd
 from cppvmdev.ctr import unique_id
+from cppvmdev.identity import Identity
+from cppvmdev.leftovers import Gone, Leftovers
+from cppvmdev.namespaces import Namespace
 from cppvmdev.shell import run
 from cppvmdev.waiting import wait_until
 
@@ -162,6 +166,7 @@ class Cri:
         }
         answer = self.call("RunPodSandbox", config=config, runtime_handler=handler)
         self.pods.append(answer.pod_sandbox_id)
+        self.note_pod(answer.pod_sandbox_id)
         return answer.pod_sandbox_id, config
 
     def run_container(self, pod, config, *command, **linux):
@@ -201,3 +206,22 @@ class Cri:
         for root in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").iterdir()):
             if (root / CGROUP_PARENT[1:]).is_dir():
                 (root / CGROUP_PARENT[1:]).rmdir()
+
+
+@contextlib.contextmanager
+def serving_cri(handlers):
+    """A Cri, with a network namespace of its own; afterwards its pods may have left no trace. Raises
+    releases.Unavailable."""
+    world = Namespace()
+    made = None
+    try:
+        made = Cri(world, handlers)
+        made.start()
+        yield made
+    finally:
+        if made:
+            print(made.containerd.log_text()[-3000:])
+            made.close()
+        world.close()
+    identities = [Identity(made.containerd.address, "k8s.io", pod) for pod in made.every_pod]
+    Leftovers(Gone(made.base, identities)).wait_none()

@@ -31,10 +31,7 @@ class Sandbox:
         self.connection.socket.close()
 
     def call(self, method, **fields):
-        types = _METHODS[method]
-        request = messages.named(types.input_type.full_name)(**{"sandbox_id": self.name, **fields})
-        payload = self.connection.call(_SERVICE, method, request.SerializeToString())
-        return messages.named(types.output_type.full_name).FromString(payload)
+        return self.connection.invoke(_SERVICE, _METHODS[method], {"sandbox_id": self.name, **fields})
 
     def create(self, netns="", **config):
         return self.call(

@@ -90,5 +90,5 @@ class WebSocket:
     def _more(self):
         data = self._socket.recv(65536)
         if not data:
-            raise Closed("without a word")
+            raise Closed("the peer closed the connection without a close frame")
         self._buffer += data

@@ -1,6 +1,8 @@
 #include "guest-agent/setup/devices.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/device_access.hpp"
+#include "guest-agent/setup/device_nodes.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 
@@ -97,6 +99,20 @@ void make_device(int root, Sources& sources, const oci::Device& device) {
     }
 }
 
+/// A device that somebody wants by its number; of others a node is made that may be nobody's.
+void require_wanted_device(const oci::Linux& spec, const oci::Device& device) {
+    const dev_t number = to_node(device).number;
+    if (type_bits(device.type) == S_IFCHR &&
+        oci::device_access(spec.resources.devices, "c", number).by_number &&
+        !has_character_device(number)) {
+        throw Error(
+            Code::failed_precondition,
+            "create device " + device.path + ": the guest has no character device " +
+                std::to_string(major(number)) + ":" + std::to_string(minor(number))
+        );
+    }
+}
+
 void make_link(int root, const char* path, const char* target) {
     const NodePlace place = make_parent_in_root(root, path);
     if (::symlinkat(target, place.parent.get(), std::string(place.name).c_str()) != 0 &&
@@ -137,6 +153,7 @@ void make_devices(int root, Sources& sources, const oci::Linux& spec, bool with_
         }
     }
     for (const oci::Device& device : spec.devices) {
+        require_wanted_device(spec, device);
         // Of a privileged container the list has all devices of the host, this one too; what opens
         // it in the container must come to the container's own devpts.
         if (!with_defaults || device.path != "/dev/ptmx") {

@@ -1,9 +1,9 @@
 #include "host/storage/storage_plan.hpp"
 
 #include "common/base/error.hpp"
+#include "common/oci/device_access.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
-#include "host/storage/device_access.hpp"
 #include "host/storage/layered_root.hpp"
 #include "host/storage/mount_options.hpp"
 
@@ -20,6 +20,8 @@ namespace cppvm::storage {
 
 namespace {
 
+using oci::device_access;
+using oci::DeviceAccess;
 using oci::refuse;
 
 // File systems that the guest's kernel makes by itself: they need nothing of the host.
@@ -41,6 +43,10 @@ bool is_allotted(dev_t number) {
     const unsigned device = major(number);
     return device == misc ? minor(number) >= 128 && minor(number) <= 255
                           : device < 234 || (device > 254 && device < 384);
+}
+
+dev_t number_of(const oci::Device& device) {
+    return makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
 }
 
 std::string to_text(dev_t number) {
@@ -124,18 +130,46 @@ void add_disk(StoragePlan& plan, dev_t device, bool read_only) {
     }
 }
 
+/// Whether the guest gets a disk for it. None of those that only happen to be allowed.
+bool plan_block_device(const oci::Linux& spec, dev_t number, StoragePlan& plan) {
+    const DeviceAccess access = device_access(spec.resources.devices, "b", number);
+    if (!access.by_number || (!access.read && !access.write)) {
+        return false;
+    }
+    add_disk(plan, number, !access.write);
+    return true;
+}
+
+/// Of what device plugins and CDI ask for. A number that is handed out at run time is another
+/// device's in the guest, or none's.
+void require_guests_own(
+    const oci::Linux& spec, const oci::Device& device, const std::string& path
+) {
+    const dev_t number = number_of(device);
+    if (device.type == "p" || is_allotted(number) ||
+        !device_access(spec.resources.devices, "c", number).by_number) {
+        return;
+    }
+    const bool vfio = device.path.starts_with("/dev/vfio/");
+    throw Error(
+        Code::failed_precondition,
+        path + ": the character device " + device.path + " (" + to_text(number) + ") " +
+            (vfio ? "stands for hardware of the host, and no VFIO device is given to the machine; "
+                    "run what needs it with another runtime"
+                  : "belongs to this host alone; the guest has none like it")
+    );
+}
+
 void plan_devices(const oci::Linux& spec, StoragePlan& plan) {
     for (std::size_t i = 0; i < spec.devices.size(); ++i) {
         const oci::Device& device = spec.devices[i];
-        if (device.type == "b") {
-            const dev_t number =
-                makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
-            const DeviceAccess access = block_device_access(spec.resources.devices, number);
-            if (!access.by_number || (!access.read && !access.write)) {
-                plan.unsupported.push_back("linux.devices[" + std::to_string(i) + "]");
-                continue;
-            }
-            add_disk(plan, number, !access.write);
+        const std::string path = "linux.devices[" + std::to_string(i) + "]";
+        if (device.type == "b" && !plan_block_device(spec, number_of(device), plan)) {
+            plan.unsupported.push_back(path);
+            continue;
+        }
+        if (device.type != "b") {
+            require_guests_own(spec, device, path);
         }
         plan.devices.push_back(device);
     }
@@ -149,7 +183,7 @@ bool bind_block_device(
     std::span<const oci::DeviceRule> rules,
     StoragePlan& plan
 ) {
-    const DeviceAccess access = block_device_access(rules, device.number);
+    const DeviceAccess access = device_access(rules, "b", device.number);
     if (!access.read && !access.write) {
         return false;
     }

@@ -285,6 +285,18 @@ INSTANTIATE_TEST_SUITE_P(
             "create device /dev/mine: the rootfs has something else"
         },
         BrokenSpec{
+            "DeviceThatNobodyHas",
+            [](Json& spec, const auto&) {
+                const Json number = {{"type", "c"}, {"major", 195}, {"minor", 77}};
+                spec["linux"]["devices"] = {{{"path", "/dev/absent"}}};
+                spec["linux"]["devices"][0].update(number);
+                spec["linux"]["resources"]["devices"] = {{{"allow", true}, {"access", "rw"}}};
+                spec["linux"]["resources"]["devices"][0].update(number);
+            },
+            Code::failed_precondition,
+            "create device /dev/absent: the guest has no character device 195:77"
+        },
+        BrokenSpec{
             "Cwd",
             [](Json& spec, const auto&) { spec["process"]["cwd"] = "/bin/sh"; },
             Code::unknown,

@@ -308,6 +308,32 @@ TEST(StoragePlanTest, GivesNoBlockDeviceAwayThatNoRuleNames) {
     EXPECT_THAT(denied.unsupported, ElementsAre("linux.devices[0]"));
 }
 
+// What a device plugin or CDI asks for has a rule of its number.
+TEST(StoragePlanTest, RefusesCharacterDevicesThatAreThisHostsAlone) {
+    const auto failure = [](const std::string& path, int major, int minor) {
+        return failure_of(spec_with_devices(
+            {device("/dev/null", "c", 1, 3), device(path, "c", major, minor)},
+            {{true, "c", major, minor, "rw"}}
+        ));
+    };
+    EXPECT_EQ(failure("/dev/vfio/17", 243, 0).code, Code::failed_precondition);
+    EXPECT_EQ(
+        failure("/dev/vfio/17", 243, 0).message,
+        "linux.devices[1]: the character device /dev/vfio/17 (243:0) stands for hardware of the "
+        "host, and no VFIO device is given to the machine; run what needs it with another runtime"
+    );
+    EXPECT_EQ(
+        failure("/dev/rtc0", 252, 0).message,
+        "linux.devices[1]: the character device /dev/rtc0 (252:0) belongs to this host alone; the "
+        "guest has none like it"
+    );
+    EXPECT_EQ(failure("/dev/fuse", 10, 229).message, "");
+    // A privileged container's spec lists all that the host has.
+    const oci::Spec privileged =
+        spec_with_devices({device("/dev/vfio/17", "c", 243, 0)}, {{true, "a", {}, {}, "rwm"}});
+    EXPECT_THAT(plan(privileged).devices, SizeIs(1));
+}
+
 TEST(StoragePlanTest, MakesADeviceOfABlockDeviceThatIsBound) {
     oci::Spec spec = spec_with(
         {{"/data", "bind", "/host", {}}, {"/x", "bind", "/dev/sda", {"ro"}}, {"/y", "tmpfs", "", {}}

@@ -3,11 +3,12 @@
 #include "common/oci/spec.hpp"
 
 #include <span>
+#include <string_view>
 #include <sys/types.h>
 
-namespace cppvm::storage {
+namespace cppvm::oci {
 
-/// What the rules of linux.resources.devices let a container do with one block device. Plain data.
+/// What the rules of linux.resources.devices let a container do with one device. Plain data.
 struct DeviceAccess {
     bool read = false;
     bool write = false;
@@ -17,7 +18,7 @@ struct DeviceAccess {
 };
 
 /// As the kernel's device cgroup takes them: nothing is allowed at first, and each rule changes
-/// what those before it have said. Pure.
-DeviceAccess block_device_access(std::span<const oci::DeviceRule> rules, dev_t number);
+/// what those before it have said. `type`: "b" or "c". Pure.
+DeviceAccess device_access(std::span<const DeviceRule> rules, std::string_view type, dev_t number);
 
-} // namespace cppvm::storage
+} // namespace cppvm::oci

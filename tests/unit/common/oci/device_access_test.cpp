@@ -1,20 +1,18 @@
-#include "host/storage/device_access.hpp"
+#include "common/oci/device_access.hpp"
 
 #include <gtest/gtest.h>
 
 #include <sys/sysmacros.h>
 #include <vector>
 
-namespace cppvm::storage {
+namespace cppvm::oci {
 namespace {
-
-using oci::DeviceRule;
 
 const dev_t loop_device = makedev(7, 3);
 
 /// "rw#": may be read, may be written, is named by its number.
 std::string access(const std::vector<DeviceRule>& rules) {
-    const DeviceAccess found = block_device_access(rules, loop_device);
+    const DeviceAccess found = device_access(rules, "b", loop_device);
     return std::string(found.read ? "r" : "-") + (found.write ? "w" : "-") +
            (found.by_number ? "#" : "-");
 }
@@ -38,6 +36,12 @@ TEST(DeviceAccessTest, IsWhatWiderRulesSayWithoutItsNumber) {
     EXPECT_EQ(access({{true, "", {}, {}, ""}}), "rw-") << "of all, the letters do not count";
 }
 
+TEST(DeviceAccessTest, IsThatOfItsType) {
+    const std::vector<DeviceRule> rules{{true, "c", 7, 3, "r"}};
+    EXPECT_TRUE(device_access(rules, "c", loop_device).by_number);
+    EXPECT_FALSE(device_access(rules, "b", loop_device).by_number);
+}
+
 TEST(DeviceAccessTest, ChangesFromRuleToRule) {
     const DeviceRule nothing{false, "a", {}, {}, "rwm"};
     EXPECT_EQ(access({nothing, {true, "b", 7, 3, "rw"}}), "rw#");
@@ -46,4 +50,4 @@ TEST(DeviceAccessTest, ChangesFromRuleToRule) {
 }
 
 } // namespace
-} // namespace cppvm::storage
+} // namespace cppvm::oci

@@ -122,12 +122,24 @@ Awaitable<> GuestPorts::accept(std::shared_ptr<Listener> listener) {
             co_await pause.async_wait(asio::use_awaitable);
             continue;
         }
-        if (connections_ < max_connections) {
-            tasks_.spawn(
-                "connection to a port of the guest",
-                join(listener->port, StreamSocket(std::move(client)))
-            );
+        StreamSocket connection(std::move(client));
+        if (connections_ >= max_connections) {
+            turn_away(connection);
+            continue;
         }
+        tasks_.spawn(
+            "connection to a port of the guest", join(listener->port, std::move(connection))
+        );
+    }
+}
+
+void GuestPorts::turn_away(StreamSocket& client) {
+    stream::reset(client);
+    if (!std::exchange(has_turned_away_, true)) {
+        logger_.warn(
+            "Connections to ports of the guest are reset: there are too many",
+            {{"limit", max_connections}}
+        );
     }
 }
 

@@ -48,7 +48,8 @@ class GuestPorts {
     Awaitable<> stop();
 
     static constexpr std::size_t max_ports = 1024;
-    static constexpr std::size_t max_connections = 256; ///< the agent has room for twice as many
+    /// Further ones are reset; the agent has room for twice as many.
+    static constexpr std::size_t max_connections = 256;
 
   private:
     using Endpoint = asio::ip::tcp::endpoint;
@@ -57,6 +58,7 @@ class GuestPorts {
     Endpoint endpoint_of(const ListeningPort& port) const;
     void listen(const Endpoint& endpoint, const ListeningPort& port);
     Awaitable<> accept(std::shared_ptr<Listener> listener);
+    void turn_away(StreamSocket& client);
     Awaitable<> join(ListeningPort port, StreamSocket client);
 
     asio::any_io_executor executor_;
@@ -66,6 +68,7 @@ class GuestPorts {
     Dial dial_;
     std::map<Endpoint, std::shared_ptr<Listener>> listeners_;
     std::size_t connections_ = 0;
+    bool has_turned_away_ = false; ///< said once
     TaskGroup tasks_;
 };
 

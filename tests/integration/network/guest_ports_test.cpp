@@ -228,6 +228,27 @@ TEST_F(GuestPortsTest, CarryAHundredAtOnce) {
     });
 }
 
+TEST_F(GuestPortsTest, ResetWhatIsTooMuch) {
+    run(Reach::loopback, [this](GuestPorts& ports, Guest& guest) -> Awaitable<> {
+        ports.set({{false, 80, true}});
+        std::vector<tcp::socket> clients;
+        while (clients.size() < GuestPorts::max_connections) {
+            clients.push_back(co_await connect("127.0.0.1", 80));
+        }
+        while (guest.dialled.size() < clients.size()) {
+            co_await asio::post(clients.front().get_executor(), asio::use_awaitable);
+        }
+        tcp::socket more = co_await connect("127.0.0.1", 80);
+        std::string nothing;
+        auto [error, size] =
+            co_await asio::async_read(more, asio::dynamic_buffer(nothing), use_tuple);
+        EXPECT_EQ(error, asio::error::connection_reset);
+        clients.front().shutdown(asio::socket_base::shutdown_send);
+        co_await asio::async_read(clients.front(), asio::dynamic_buffer(nothing), use_tuple);
+        EXPECT_EQ(nothing, "[]") << "those before it go on";
+    });
+}
+
 TEST_F(GuestPortsTest, AreBounded) {
     run(Reach::loopback, [this](GuestPorts& ports, Guest&) -> Awaitable<> {
         std::set<ListeningPort> all;

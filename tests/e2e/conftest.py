@@ -34,18 +34,22 @@ def pytest_configure(config):  # noqa: F811
     config.addinivalue_line("markers", "kvm: part of the selection that runs in the nested machine and in Debian 13")
     config.addinivalue_line("markers", "beside: runs beside other tests")
     config.addinivalue_line("markers", "any_sandboxer: says little more with another one: CPPVM_E2E_LONG=1")
+    config.addinivalue_line("markers", "old_containerd: of Kubernetes' tests, part of the selection for containerd 1.6")
     config.addinivalue_line("markers", "runs_runc: has containers of runc's that die of signals")
     config.addinivalue_line("markers", "panics: makes the guest's kernel panic")
     config.addinivalue_line("markers", "kills_daemons: makes containerd give up daemons, which `delete` kills")
 
 
 def _is_repetition(item):
-    return bool(item.get_closest_marker("any_sandboxer")) and "[shim]" in item.name
+    return bool(item.get_closest_marker("any_sandboxer")) and "[shim]" in item.name and not settings.LONG
+
+
+def _is_for_newer_ones(item):
+    return "[1.6]" in item.name and not item.get_closest_marker("old_containerd")
 
 
 def pytest_collection_modifyitems(items):
-    if not settings.LONG:
-        items[:] = [item for item in items if not _is_repetition(item)]
+    items[:] = [item for item in items if not _is_repetition(item) and not _is_for_newer_ones(item)]
     if settings.IS_VM:
         return
     for item in items:
@@ -221,13 +225,20 @@ def nerdctl_fixture(containerd, world, tmp_path):
             mounts.unmount_below(tmp_path)
 
 
-@pytest.fixture(name="kubernetes_node", scope="session", params=["podsandbox", "shim"])
+@pytest.fixture(name="kubernetes_node", scope="session", params=["podsandbox", "shim", "1.6"])
 def kubernetes_node_fixture(request):
-    """A Kubernetes of one node, by each of CRI's sandboxers; all files share it. Needs one that was
-    built: `scripts/fetch-kubernetes`."""
+    """A Kubernetes of one node, by each of CRI's sandboxers, and with containerd 1.6; all files share it.
+    Needs one that was built: `scripts/fetch-kubernetes`."""
+    old = request.param == "1.6"
     base = Path(tempfile.mkdtemp(prefix="cppvm-node-", dir="/var/lib"))
     try:
-        node = kubernetes.Node(base, settings.STAGE, request.param, {"vm": {"memory_mib": 256}})
+        node = kubernetes.Node(
+            base,
+            settings.STAGE,
+            releases.distribution() if old else releases.built(),
+            sandboxer="podsandbox" if old else request.param,
+            changes={"vm": {"memory_mib": 256}},
+        )
     except releases.Unavailable as reason:
         base.rmdir()
         pytest.skip(str(reason))

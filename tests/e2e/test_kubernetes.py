@@ -12,6 +12,7 @@ from harness.cluster import FOREVER, container, name_of, pod, settings_of, shell
 pytestmark = pytest.mark.vm
 
 
+@pytest.mark.old_containerd
 def test_containers_that_end(cluster):
     first = shell("echo first > /shared/file; exit 0", name="first")
     mount = {"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}
@@ -28,6 +29,7 @@ def test_containers_that_end(cluster):
     cluster.delete(name_of(made))
 
 
+@pytest.mark.old_containerd
 def test_container_that_is_restarted_in_its_pod(cluster):
     script = f"[ -e /shared/x ] && {FOREVER}; touch /shared/x; exit 3"
     mount = [{"name": "shared", "mountPath": "/shared"}]
@@ -60,6 +62,7 @@ def test_processes_of_a_pod_that_shares_them(cluster):
     cluster.delete(name)
 
 
+@pytest.mark.old_containerd
 def test_security_context(cluster):
     context = {"runAsUser": 1234, "runAsGroup": 5678, "readOnlyRootFilesystem": True}
     context["capabilities"] = {"drop": ["ALL"]}

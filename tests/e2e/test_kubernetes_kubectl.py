@@ -13,6 +13,7 @@ from harness.terminal import Terminal
 pytestmark = pytest.mark.vm
 
 
+@pytest.mark.old_containerd
 def test_exec(cluster):
     name = cluster.ready(pod(shell()))
     said = cluster.kubectl("exec", "-i", name, "--", "cat", stdin=b"by stdin")
@@ -48,19 +49,18 @@ def test_copies(cluster, tmp_path):
     cluster.delete(name)
 
 
+@pytest.mark.old_containerd
 def test_attach_and_logs(cluster):
     """To a container's first process; what it says is also in its log, followed and rotated."""
     script = "while read -r line; do echo said $line; done; exec sleep 1000000"
     name = cluster.ready(pod(shell(script, stdin=True)))
     for word in ("first", "again"):
-        with cluster.node.popen_kubectl("attach", "-i", name, stdin=-1, stdout=-1, text=True) as attached:
+        with cluster.beside("attach", "-i", name, stdin=-1, stdout=-1, text=True) as attached:
             attached.stdin.write(f"{word}\n")
             attached.stdin.flush()
             assert attached.stdout.readline() == f"said {word}\n"
-            attached.terminate()
-    with cluster.node.popen_kubectl("logs", "-f", name, stdout=-1, text=True) as followed:
+    with cluster.beside("logs", "-f", name, stdout=-1, text=True) as followed:
         assert [followed.stdout.readline() for _ in range(2)] == ["said first\n", "said again\n"]
-        followed.terminate()
     cluster.delete(name)
 
 

@@ -8,7 +8,7 @@ import pytest
 from cppvmdev import kubernetes
 from cppvmdev.ctr import unique_id
 from cppvmdev.waiting import WaitTimeout, wait_until
-from harness import settings
+from harness import growth, settings
 from harness.cluster import FOREVER, container, deployment, name_of, pod, service, shell, template
 
 pytestmark = pytest.mark.vm
@@ -114,7 +114,7 @@ def test_rolling_update_and_drain(cluster):
     client = cluster.ready(pod(shell()))
     ask = f"while [ ! -e /stop ]; do wget -qO- http://{address}/ || echo failed; done; echo end"
     wait_until(lambda: cluster.sh(client, f"wget -qO- http://{address}/ || :") == "one\n", "the Service", 30)
-    with cluster.node.popen_kubectl("exec", client, "--", "sh", "-c", ask, stdout=-1, text=True) as asking:
+    with cluster.beside("exec", client, "--", "sh", "-c", ask, stdout=-1, text=True) as asking:
         cluster.apply(deployment("web", _server("two"), **rolling))
         cluster.kubectl("rollout", "status", "deployment/web", "--timeout=180s", timeout=190)
         wait_until(lambda: cluster.sh(client, f"wget -qO- http://{address}/") == "two\n", "the update", 60)
@@ -170,13 +170,20 @@ def _traces(cluster):
     """What pods could leave on the node."""
     links = json.loads(cluster.run("ip", "-json", "link").check().text)
     mounts = cluster.run("cat", "/proc/self/mountinfo").check().text.splitlines()
+    machines = f"*/{cluster.node.base.name}/*cppvm-*"
     return {
         "links": sorted(link["ifname"] for link in links),
         "mounts": sorted(line.split()[4] for line in mounts),
         "run directories": cluster.run("ls", "/run/cppvm").text.split(),
         "of libvirt": cluster.run("ls", "/run/libvirt/qemu").text.split(),
         "helpers": cluster.run("pgrep", "-f", str(cluster.node.stage / "libexec")).text.split(),
+        "network namespaces": cluster.run("ls", "/run/netns").text.split(),
+        "cgroups": sorted(cluster.run("find", "/sys/fs/cgroup", "-path", machines).text.split()),
     }
+
+
+def _sizes(cluster):
+    return growth.sizes({name: cluster.node.daemon(name) for name in ("containerd", "libvirtd", "virtlogd")})
 
 
 def test_ten_pods_at_once(cluster):
@@ -191,7 +198,7 @@ def test_pods_in_a_row(cluster):
     cluster.ready(pod(shell(), name="first"))
     cluster.delete("first")
     _wait_for_no_pod(cluster)
-    before = _traces(cluster)
+    before, sizes = _traces(cluster), _sizes(cluster)
     for _ in range(number):
         name = cluster.ready(pod(shell()))
         assert cluster.sh(name, "echo alive") == "alive\n"
@@ -200,3 +207,4 @@ def test_pods_in_a_row(cluster):
     with contextlib.suppress(WaitTimeout):
         wait_until(lambda: _traces(cluster) == before, "nothing left", 30)
     assert _traces(cluster) == before
+    growth.require_none(sizes, _sizes(cluster), number)

@@ -4,10 +4,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from cppvmdev import kubernetes
 from cppvmdev.ctr import unique_id
 from cppvmdev.waiting import wait_until
-from harness.cluster import container, name_of, pod, settings_of, shell
+from harness.cluster import container, local_volume, name_of, pod, settings_of, shell
 from harness.disks import MIB, loop_device, make_image
 
 pytestmark = pytest.mark.vm
@@ -97,6 +96,7 @@ def test_mounts_that_the_host_is_to_see(cluster, directory):
     cluster.delete(name)
 
 
+@pytest.mark.old_containerd
 def test_empty_directories(cluster):
     """Two containers share them, and the group that the pod names has them."""
     mounts = [_mount("/disk", name="disk"), _mount("/memory", name="memory")]
@@ -137,6 +137,7 @@ done
 
 
 @pytest.mark.any_sandboxer
+@pytest.mark.old_containerd
 def test_settings_that_change(cluster):
     def settings(version):
         return [
@@ -201,29 +202,12 @@ def test_volumes_of_a_user_namespace(cluster, directory):
     cluster.delete(name)
 
 
-def _block_volume(device, name):
-    claim = {"accessModes": ["ReadWriteOnce"], "volumeMode": "Block", "storageClassName": ""}
-    storage = {"storage": "8Mi"}
-    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [kubernetes.NODE]}
-    volume = {
-        **claim,
-        "capacity": storage,
-        "local": {"path": device},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
-    }
-    request = {**claim, "volumeName": name, "resources": {"requests": storage}}
-    return [
-        {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-        for kind, spec in (("PersistentVolume", volume), ("PersistentVolumeClaim", request))
-    ]
-
-
 @pytest.mark.any_sandboxer
 def test_block_volume(cluster, directory):
     image = make_image(directory / "disk")
     name = unique_id("disk")
     with loop_device(image) as device:
-        volume = _block_volume(device, name)
+        volume = local_volume(name, device, "Block")
         claim = {"name": "disk", "persistentVolumeClaim": {"claimName": name}}
         devices = [{"name": "disk", "devicePath": "/dev/xvda"}]
         cluster.apply(*volume)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from . import config, images, mounts, releases, runc
+from . import config, images, mounts, processes, releases, runc
 from .certificates import Authority
 from .containerd import Containerd
 from .shell import run
@@ -16,10 +16,11 @@ from .waiting import wait_until
 
 NODE = "node"
 INSTALLED = Path("/usr/local/bin/containerd-shim-cppvm-v1")
-ADDRESS = "10.97.0.1"
-_GATEWAY = "10.97.0.2"  # nobody has it
-_SERVICES = "10.96.0.0/16"
-_PODS = "10.88.0.0/16"
+# Of both families, the first one first.
+ADDRESS, ADDRESS_6 = "10.97.0.1", "fd00:97::1"
+_GATEWAY, _GATEWAY_6 = "10.97.0.2", "fd00:97::2"  # nobody has them
+_SERVICES = "10.96.0.0/16,fd00:96::/112"
+_PODS = ("10.88.0.0/16", "fd00:88::/64")
 _SCRIPTS = Path(__file__).parents[2]
 
 # The kubelet and kube-proxy set them, and no namespace keeps them apart.
@@ -49,7 +50,9 @@ ip link set node1 up
 ip link set node0 up
 ip address add {address}/24 dev node0
 ip route add default via {gateway} dev node0
-sysctl -qw net.ipv4.ip_forward=1
+ip address add {address_6}/64 dev node0 nodad
+ip route add default via {gateway_6} dev node0
+sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
 touch "$0/entered"
 exec sleep infinity
 """
@@ -64,12 +67,13 @@ def programs():
 
 
 class Node:
-    """From start() to close(). `sandboxer`: containerd's, "podsandbox" or "shim"."""
+    """From start() to close(). `sandboxer`: containerd's, "podsandbox" or "shim", which releases before
+    2.0 do not have."""
 
-    def __init__(self, base, stage, sandboxer="podsandbox", changes=None):
+    def __init__(self, base, stage, release, sandboxer="podsandbox", changes=None):
         self.base, self.stage = Path(base), Path(stage)
         self._programs = programs()
-        self._sandboxer, self._changes = sandboxer, changes
+        self._release, self._sandboxer, self._changes = release, sandboxer, changes
         self._daemons, self._commands = {}, {}
         self._sysctls = {}
         self._holder = None
@@ -109,6 +113,13 @@ class Node:
 
     def prefix(self):
         return ("nsenter", f"--target={self._holder.pid}", "--mount", "--net")
+
+    def daemon(self, name):
+        """One of its daemons, or containerd, as a process."""
+        if name == "containerd":
+            return self.containerd.process()
+        started = self._daemons[name].pid
+        return next(p for p in processes.everything() if p.comm == name and started in (p.pid, p.parent))
 
     def log_directory(self):
         """Of pods' logs."""
@@ -173,7 +184,9 @@ class Node:
     def _enter(self):
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c",
-             _ENTER.format(address=ADDRESS, gateway=_GATEWAY), self.base],
+             _ENTER.format(
+                 address=ADDRESS, gateway=_GATEWAY, address_6=ADDRESS_6, gateway_6=_GATEWAY_6
+             ), self.base],
             start_new_session=True,
         )  # fmt: skip
         wait_until((self.base / "entered").exists, "the node's namespaces", 20)
@@ -195,7 +208,7 @@ class Node:
     def _start_containerd(self):
         (self.base / "cni/10-bridge.conflist").write_text(json.dumps(_cni(self.base / "cni-data")))
         self.containerd = Containerd(
-            releases.built(),
+            self._release,
             self.base / "containerd",
             [self.stage / "bin", self.stage / "libexec/cppvm"],
             prefix=self.prefix(),
@@ -206,23 +219,21 @@ class Node:
             self.containerd.ctr("k8s.io").import_image(archive)
 
     def _cri(self):
-        runtime = "[plugins.'io.containerd.cri.v1.runtime'"
+        """By the names of 1.6, which later releases take, too."""
+        cri = "[plugins.'io.containerd.grpc.v1.cri'"
         # Handlers of ours have no `options`, with which containerd starts no container in a user namespace.
-        ours = (
-            f"runtime_type = 'io.containerd.cppvm.v1'\nsandboxer = '{self._sandboxer}'\n"
-            "privileged_without_host_devices = true\n"
-        )
+        ours = "runtime_type = 'io.containerd.cppvm.v1'\nprivileged_without_host_devices = true\n"
+        if self._sandboxer != "podsandbox":
+            ours += f"sandboxer = '{self._sandboxer}'\n"
         return (
-            "[plugins.'io.containerd.cri.v1.images'.pinned_images]\n"
-            f"sandbox = {json.dumps(images.PAUSE)}\n"
-            f"{runtime}]\nrestrict_oom_score_adj = true\n"
-            f"{runtime}.containerd]\ndefault_runtime_name = 'runc'\n"
-            f"{runtime}.containerd.runtimes.cppvm]\n{ours}"
+            f"{cri}]\nrestrict_oom_score_adj = true\nsandbox_image = {json.dumps(images.PAUSE)}\n"
+            f"{cri}.containerd]\ndefault_runtime_name = 'runc'\n"
+            f"{cri}.containerd.runtimes.cppvm]\n{ours}"
             # What was installed by a pod, not what is staged.
-            f"{runtime}.containerd.runtimes.installed]\n{ours}runtime_path = {json.dumps(str(INSTALLED))}\n"
-            f"{runtime}.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n"
-            f"{runtime}.containerd.runtimes.runc.options]\nBinaryName = {json.dumps(runc.program())}\n"
-            f"{runtime}.cni]\nbin_dirs = ['/usr/lib/cni']\n"
+            f"{cri}.containerd.runtimes.installed]\n{ours}runtime_path = {json.dumps(str(INSTALLED))}\n"
+            f"{cri}.containerd.runtimes.runc]\nruntime_type = 'io.containerd.runc.v2'\n"
+            f"{cri}.containerd.runtimes.runc.options]\nBinaryName = {json.dumps(runc.program())}\n"
+            f"{cri}.cni]\nbin_dir = '/usr/lib/cni'\n"
             f"conf_dir = {json.dumps(str(self.base / 'cni'))}\n"
         )
 
@@ -293,7 +304,7 @@ class Node:
         self._daemon(
             "kubelet", self._programs / "kubelet", f"--config={self.base}/kubelet.json",
             f"--kubeconfig={self._kubeconfig('kubelet')}", f"--hostname-override={NODE}",
-            f"--node-ip={ADDRESS}",
+            f"--node-ip={ADDRESS},{ADDRESS_6}",
         )  # fmt: skip
         self._write_proxy_configuration("iptables")
         self._daemon(
@@ -308,7 +319,7 @@ class Node:
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
             "clientConnection": {"kubeconfig": str(self._kubeconfig("proxy"))},
-            "clusterCIDR": _PODS,
+            "clusterCIDR": ",".join(_PODS),
             "oomScoreAdj": 0,
             "conntrack": {"maxPerCore": 0, "min": 0},
             "mode": mode,
@@ -397,8 +408,8 @@ def _cni(data):
                 "ipam": {
                     "type": "host-local",
                     "dataDir": str(data),
-                    "ranges": [[{"subnet": _PODS}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
+                    "ranges": [[{"subnet": subnet}] for subnet in _PODS],
+                    "routes": [{"dst": "0.0.0.0/0"}, {"dst": "::/0"}],
                 },
             },
             {"type": "portmap", "capabilities": {"portMappings": True}},

@@ -3,7 +3,7 @@
 import contextlib
 import json
 
-from cppvmdev import images
+from cppvmdev import images, kubernetes
 from cppvmdev.ctr import unique_id
 from cppvmdev.shell import CommandFailed
 from cppvmdev.waiting import wait_until
@@ -72,6 +72,24 @@ def service(app, port=80, target=8080):
         "metadata": {"name": app},
         "spec": {"selector": {"app": app}, "ports": [{"port": port, "targetPort": target}]},
     }
+
+
+def local_volume(name, path, mode="Filesystem"):
+    """A volume of the node's, and a claim of the same name that gets it."""
+    claim = {"accessModes": ["ReadWriteOnce"], "volumeMode": mode, "storageClassName": ""}
+    storage = {"storage": "8Mi"}
+    here = {"key": "kubernetes.io/hostname", "operator": "In", "values": [kubernetes.NODE]}
+    volume = {
+        **claim,
+        "capacity": storage,
+        "local": {"path": str(path)},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [here]}]}},
+    }
+    request = {**claim, "volumeName": name, "resources": {"requests": storage}}
+    return [
+        {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "spec": spec}
+        for kind, spec in (("PersistentVolume", volume), ("PersistentVolumeClaim", request))
+    ]
 
 
 def settings_of(kind, name, **data):
@@ -149,6 +167,10 @@ class Cluster:
     def address(self, name):
         return self.status(name)["podIP"]
 
+    def addresses(self, name):
+        """One of each family."""
+        return [entry["ip"] for entry in self.status(name)["podIPs"]]
+
     def restarts(self, name):
         return sum(entry["restartCount"] for entry in self.status(name)["containerStatuses"])
 
@@ -175,6 +197,15 @@ class Cluster:
         self.kubectl("wait", f"{kind}/{name}", f"--for={condition}", f"--timeout={timeout}s", timeout=timeout + 10)
 
     # In pods
+
+    @contextlib.contextmanager
+    def beside(self, *args, **kwargs):
+        """A kubectl that runs meanwhile, as a Popen; it ends with the block."""
+        with self.node.popen_kubectl(*args, **kwargs) as process:
+            try:
+                yield process
+            finally:
+                process.terminate()
 
     def sh(self, name, script, *options):
         return self.kubectl("exec", name, *options, "--", "sh", "-c", script).text

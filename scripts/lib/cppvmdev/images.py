@@ -1,6 +1,6 @@
 """The images that demonstrations and tests run, made from Debian packages without a registry.
 
-    python3 -m cppvmdev.images [small|real ...]      prints the path of each archive
+    python3 -m cppvmdev.images [small|real|servers ...]      prints the path of each archive
 
 Archives are kept in the cache directory under a name that changes with their recipe.
 """
@@ -20,6 +20,7 @@ from .shell import run
 
 SMALL = "cppvm.test/busybox:1"
 REAL = "cppvm.test/debian:1"
+SERVERS = "cppvm.test/servers:1"
 PAUSE = "cppvm.test/pause:1"
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -47,7 +48,12 @@ def of_user(number, user):
 
 def real():
     """Archive of REAL: Debian's minimal system with bash, apt and python3, some 100 MB."""
-    return _cached("debian", REAL, _fill_real, {"Env": [PATH], "Cmd": ["/bin/bash"]})
+    return _cached("debian", REAL, fill_debian, {"Env": [PATH], "Cmd": ["/bin/bash"]})
+
+
+def servers():
+    """Archive of SERVERS: Debian with nginx, Redis, PostgreSQL and iperf3, and their clients."""
+    return _cached("servers", SERVERS, _fill_servers, {"Env": [PATH], "Cmd": ["/bin/bash"]})
 
 
 def _cached(name, reference, fill, config):
@@ -89,9 +95,20 @@ def fill_small(root):
     (root / "etc/group").write_text("root:x:0:\ntty:x:5:\nnogroup:x:65534:\n")
 
 
-def _fill_real(root):
+# Who runs servers that want a user who has a name.
+_OPERATOR = "operator:x:7000:7000:operator:/:/bin/sh\n"
+
+
+def _fill_servers(root):
+    fill_debian(root, "nginx-light,redis-server,postgresql-15,iperf3")
+    with open(root / "etc/passwd", "a", encoding="utf-8") as users:
+        users.write(_OPERATOR)
+
+
+def fill_debian(root, packages="python3"):
+    """Its minimal system, and these packages."""
     done = subprocess.run(
-        ["debootstrap", "--variant=minbase", "--include=python3", "bookworm", str(root), mirror()],
+        ["debootstrap", "--variant=minbase", f"--include={packages}", "bookworm", str(root), mirror()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -105,7 +122,7 @@ def _fill_real(root):
     mounts.unmount_below(root)
     # What no test reads: it doubles the size.
     for pattern in (
-        "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*", "usr/share/doc/*",
+        "var/cache/apt/*", "var/lib/apt/lists/*", "var/lib/postgresql/*/*", "var/log/*", "usr/share/doc/*",
         "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*", "usr/share/zoneinfo/*",
         "debootstrap", "usr/lib/python3*/test",
     ):  # fmt: skip
@@ -134,7 +151,7 @@ def _is_static(program):
 
 
 def main(names):
-    makers = {"small": small, "real": real}
+    makers = {"small": small, "real": real, "servers": servers}
     for name in names or makers:
         if name not in makers:
             sys.exit(f"unknown image '{name}'; known: {', '.join(makers)}")

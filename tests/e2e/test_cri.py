@@ -1,14 +1,18 @@
 """Kubernetes' side of it: containerd's CRI plugin with `sandboxer = "shim"`, driven as the kubelet
 does."""
 
+import json
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cppvmdev import processes, releases
+from cppvmdev import libvirt, memory, processes, releases
 from cppvmdev.identity import Identity
 from cppvmdev.waiting import wait_until
-from harness import settings
+from harness import growth, settings
 
 grpc = pytest.importorskip("grpc", reason="python3-grpcio: scripts/install-deps test")
 
@@ -18,6 +22,7 @@ pytestmark = pytest.mark.vm
 
 _HANDLERS = {
     "cppvm": {"runtime_type": settings.RUNTIME, "sandboxer": "shim"},
+    "pause": {"runtime_type": settings.RUNTIME},
     "streaming": {"runtime_type": settings.RUNTIME, "sandboxer": "shim", "io_type": "streaming"},
 }
 _POD = {"hostname": "web-1", "dns_config": {"servers": ["192.0.2.53"]}}
@@ -176,3 +181,81 @@ def test_streaming(cri):
     assert len(cri.output(container, "head -c 1000000 /dev/zero")) == 1000000
     cri.call("StopContainer", container_id=container, timeout=0)
     assert _state(cri, container).exit_code == 137
+
+
+def test_execs_and_their_deadlines(cri, pod):
+    """As probes are: nothing of them stays, in the daemon or in the guest; each fourth is ended by its
+    deadline."""
+    container = cri.run_container(*pod, "sleep", "1000000")
+    (daemon,) = cri.containerd.shims()
+
+    def probe(number):
+        if number % 4:
+            return cri.output(container, f"echo {number}") == f"{number}\n"
+        with pytest.raises(grpc.RpcError) as caught:
+            cri.call("ExecSync", container_id=container, cmd=["sleep", "4321"], timeout=1)
+        return caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+
+    def probes(count):
+        with ThreadPoolExecutor(4) as pool:
+            assert all(pool.map(probe, range(count)))
+        used = cri.call("ContainerStats", container_id=container).stats.memory.working_set_bytes.value
+        return daemon.descriptors(), memory.private_dirty_kib(daemon.pid), used
+
+    descriptors, private, used = probes(20)
+    left = "ps | grep -c '[s]leep 4321' || :"
+    wait_until(lambda: cri.output(container, left) == "0\n", "no process of theirs in the guest", 20)
+    after = probes(400 if settings.LONG else 60)
+    print("descriptors, KiB of its own, bytes of the guest:", (descriptors, private, used), after)
+    wait_until(lambda: cri.output(container, left) == "0\n", "no process of theirs in the guest", 20)
+    wait_until(lambda: daemon.descriptors() <= descriptors, "the daemon's descriptors to be closed", 20)
+    assert after[1] - private < 300
+    assert after[2] - used < 2 << 20
+
+
+@pytest.mark.parametrize("handler", ["cppvm", "pause"])
+def test_pods_in_a_row(cri, handler):
+    """50 with CPPVM_E2E_LONG=1: no daemon grows. What pods could leave is looked for after CRI's end."""
+
+    def run(count):
+        for _ in range(count):
+            pod, config = cri.run_pod(handler, **_POD)
+            container = cri.run_container(pod, config, "sleep", "1000000")
+            assert cri.output(container, "echo alive") == "alive\n"
+            cri.remove_pod(pod)
+        wait_until(lambda: not cri.containerd.shims(), "end of the shims", 20)
+        daemons = {name: libvirt.running(name) for name in ("libvirtd", "virtlogd")}
+        return growth.sizes({"containerd": cri.containerd.process(), **daemons})
+
+    number = 50 if settings.LONG else 5
+    namespaces = os.listdir("/run/netns")
+    before = run(2)
+    growth.require_none(before, run(number), number)
+    assert os.listdir("/run/netns") == namespaces
+
+
+def test_devices_that_others_name(cri, pod, tmp_path):
+    """By CDI, and as a device plugin does: those that every machine has. One that is this host's alone is
+    refused by its name."""
+    specification = {
+        "cdiVersion": "0.5.0",
+        "kind": "cppvm.test/device",
+        "devices": [
+            {
+                "name": "zero",
+                "containerEdits": {
+                    "deviceNodes": [{"path": "/dev/mine", "hostPath": "/dev/zero"}],
+                    "env": ["MINE=/dev/mine"],
+                },
+            }
+        ],
+    }
+    cri.cdi.mkdir()
+    (cri.cdi / "test.json").write_text(json.dumps(specification))
+    named = {"CDI_devices": [{"name": "cppvm.test/device=zero"}]}
+    container = cri.run_container(*pod, "sleep", "1000000", config=named)
+    assert cri.output(container, "head -c 3 $MINE | od -An -tx1") == " 00 00 00\n"
+    os.mknod(tmp_path / "17", stat.S_IFCHR | 0o600, os.makedev(243, 17))
+    vfio = {"host_path": str(tmp_path / "17"), "container_path": "/dev/vfio/17", "permissions": "rw"}
+    with pytest.raises(grpc.RpcError, match=r"/dev/vfio/17 \(243:17\) stands for hardware of the host"):
+        cri.run_container(*pod, "true", config={"devices": [vfio]})

@@ -90,6 +90,8 @@ def _tables(base, handlers):
         f"[{plugin}]",
         f"sandbox_image = {json.dumps(images.PAUSE)}",
         "restrict_oom_score_adj = true",
+        "enable_cdi = true",
+        f"cdi_spec_dirs = [{json.dumps(str(base / 'cdi'))}]",
         f"[{plugin}.cni]",
         'bin_dir = "/usr/lib/cni"',
         f"conf_dir = {json.dumps(str(_network(base)))}",
@@ -123,6 +125,8 @@ class Cri:
         # What is left of it, and all that there ever were.
         self.pods, self.every_pod = [], []
         self.cgroup_parent = CGROUP_PARENT
+        # For CDI's specifications, which containerd reads when a container wants a device.
+        self.cdi = self.base / "cdi"
 
     def start(self):
         # Pods with the host's network want a way out of it.
@@ -169,16 +173,17 @@ class Cri:
         self.note_pod(answer.pod_sandbox_id)
         return answer.pod_sandbox_id, config
 
-    def run_container(self, pod, config, *command, **linux):
-        """One that runs; its id."""
+    def run_container(self, pod, pod_config, *command, config=None, **linux):
+        """One that runs; its id. `config`: more of its configuration."""
         container = {
             "metadata": {"name": unique_id("c")},
             "image": {"image": images.SMALL},
             "command": list(command),
             "linux": linux,
+            **(config or {}),
         }
         made = self.call(
-            "CreateContainer", pod_sandbox_id=pod, config=container, sandbox_config=config
+            "CreateContainer", pod_sandbox_id=pod, config=container, sandbox_config=pod_config
         )
         self.call("StartContainer", container_id=made.container_id)
         return made.container_id

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass
@@ -21,6 +23,10 @@ class Command:
     def has_name(self):
         """Whether the options say what the host is called."""
         return "--hostname" in self.options or "--uts" in self.options
+
+
+# With runc, too: on a host whose mounts are private, or that lacks what is asked for.
+_MAY_FAIL = ((), False, (), True)
 
 
 def _files(volume):
@@ -60,6 +66,10 @@ def of_ctr(volume, release):
         ("--rootfs-propagation", ("--rootfs-propagation", "shared")),
         ("--fifo-dir", ("--fifo-dir", volume / "fifos")),
         ("--with-ns", ("--with-ns", f"ipc:/proc/{os.getpid()}/ns/ipc")),
+        ("--gpus", ("--gpus", "0"), *_MAY_FAIL),
+        ("--rdt-class", ("--rdt-class", "gold"), *_MAY_FAIL),
+        ("--blockio-class", ("--blockio-class", "gold"), *_MAY_FAIL),
+        ("--blockio-config-file", ("--blockio-config-file", "/nonexistent"), *_MAY_FAIL),
     ]  # fmt: skip
     if release != "1.6":
         table += [
@@ -74,8 +84,29 @@ def of_ctr(volume, release):
     return [Command(f"ctr {name}", options, *more) for name, options, *more in table]
 
 
-# On a host whose mounts are private.
-_MAY_FAIL = (False, (), True)
+# Options that say nothing of what is in a container, or that other tests use: how the client waits, what it
+# prints, where images come from; networks, terminals, restarts, init (test_docker, test_nerdctl, test_ctr);
+# sockets of the host (test_sockets); checks of health, which are execs; what only Windows has.
+_ELSEWHERE = """--help --detach --detach-keys --attach --interactive --tty --sig-proxy --rm --name --cidfile
+    --runtime --platform --pull --quiet --disable-content-trust --label-file --log-driver --log-opt --restart
+    --health-cmd --health-interval --health-retries --health-start-interval --health-start-period
+    --health-timeout --no-healthcheck --expose --ip --ip6 --link --link-local-ip --net --network-alias
+    --publish --publish-all --cpu-count --cpu-percent --io-maxbandwidth --io-maxiops --isolation
+    --cosign-certificate-identity --cosign-certificate-identity-regexp --cosign-certificate-oidc-issuer
+    --cosign-certificate-oidc-issuer-regexp --cosign-key --ipfs-address --verify --pidfile --init --init-binary
+    --use-api-socket --cni --config --dump-config --log-uri --no-pivot --null-io --pid-file --net-host --rootfs
+    --runtime-config-path --runc-binary --runc-root --runc-systemd-cgroup --sandbox --snapshotter
+    --snapshotter-label --sync-fs --uidmap --gidmap --remap-labels --apparmor-profile
+    --apparmor-default-profile""".split()
+_OPTION = re.compile(r"^ +(?:-\w, )? *(--[a-z0-9-]+)", re.MULTILINE)
+
+
+def untried(text, commands):
+    """The options in a client's help that neither a command has nor another test uses."""
+    tried = {str(word) for command in commands for word in command.options}
+    return set(_OPTION.findall(text)) - tried - set(_ELSEWHERE)
+
+
 # Of Docker's options, those that nerdctl 2.0 lacks; that want something of the host which not each has
 # (/dev/mqueue, shared mounts in the containerd's mount namespace); and the one that wants a static init.
 _NOT_OF_NERDCTL = (
@@ -85,16 +116,23 @@ _NOT_OF_NERDCTL = (
     "--ipc host",
     "--mount propagation",
     "--init",
+    "--volume-driver",
+    "--cpu-rt-runtime",
+    "--storage-opt",
 )
 
 
 def of_nerdctl(volume):
     """`nerdctl run`."""
-    return [
-        Command(f"nerdctl {name}", options, *more)
-        for name, options, *more in _options(volume)
-        if name not in _NOT_OF_NERDCTL
+    table = [row for row in _options(volume) if row[0] not in _NOT_OF_NERDCTL]
+    table += [
+        ("--umask", ("--umask", "0027")),
+        ("--systemd", ("--systemd", "false")),
+        ("--rdt-class", ("--rdt-class", "gold"), *_MAY_FAIL),
+        ("--cgroup-conf", ("--cgroup-conf", "memory.high=1000000000"), *_MAY_FAIL),
+        ("--dns-opt", ("--dns-opt", "ndots:3"), ("/etc/resolv.conf",)),
     ]
+    return [Command(f"nerdctl {name}", options, *more) for name, options, *more in table]
 
 
 def of_docker(volume):
@@ -105,22 +143,23 @@ def of_docker(volume):
 def _options(volume):
     """What Docker and nerdctl have."""
     variables, profile = _files(volume)
+    disk = next(path for path in sorted(Path("/dev").iterdir()) if path.is_block_device())
     return (
         ("nothing", ()),
         ("--user", ("--user", "65534:65534")),
         ("--user by name", ("--user", "nobody")),
         ("--group-add", ("--group-add", "10", "--group-add", "2000")),
         ("--workdir", ("--workdir", "/made/for/it")),
-        ("--env", ("-e", "A=1", "-e", "B=two words")),
+        ("--env", ("--env", "A=1", "--env", "B=two words")),
         ("--hostname", ("--hostname", "given")),
         ("--domainname", ("--domainname", "example.org")),
         ("--read-only", ("--read-only",)),
         ("--tmpfs", ("--tmpfs", "/data:size=1m,mode=700"), ("/data",)),
-        ("--volume", ("-v", f"{volume}:/data"), ("/data",)),
-        ("--volume ro", ("-v", f"{volume}:/data:ro"), ("/data",)),
-        ("--volume anonymous", ("-v", "/data"), ("/data",)),
+        ("--volume", ("--volume", f"{volume}:/data"), ("/data",)),
+        ("--volume ro", ("--volume", f"{volume}:/data:ro"), ("/data",)),
+        ("--volume anonymous", ("--volume", "/data"), ("/data",)),
         ("--mount", ("--mount", f"type=bind,src={volume},dst=/data,readonly"), ("/data",)),
-        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",), *_MAY_FAIL),
+        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",), *_MAY_FAIL[1:]),
         ("--mount tmpfs", ("--mount", "type=tmpfs,dst=/data,tmpfs-size=1048576"), ("/data",)),
         ("--cap-add", ("--cap-add", "SYS_TIME")),
         ("--cap-drop", ("--cap-drop", "ALL")),
@@ -163,4 +202,17 @@ def _options(volume):
         ("--security-opt seccomp of a file", ("--security-opt", f"seccomp={profile}")),
         ("--mac-address", ("--mac-address", "02:11:22:33:44:55")),
         ("--stop-timeout", ("--stop-timeout", "3")),
+        ("--dns-search", ("--dns-search", "example.org", "--dns-option", "ndots:3"), ("/etc/resolv.conf",)),
+        ("--volumes-from", ("--volumes-from", "nothing-of-that-name"), *_MAY_FAIL),
+        ("--volume-driver", ("--volume-driver", "local", "--volume", "/data"), ("/data",)),
+        ("--cgroup-parent", ("--cgroup-parent", "/cppvm-e2e/named")),
+        ("--blkio-weight", ("--blkio-weight", "300", "--blkio-weight-device", f"{disk}:200")),
+        ("--device-read-bps", ("--device-read-bps", f"{disk}:1mb", "--device-read-iops", f"{disk}:100")),
+        ("--device-write-bps", ("--device-write-bps", f"{disk}:1mb", "--device-write-iops", f"{disk}:100")),
+        ("--cpu-rt-runtime", ("--cpu-rt-runtime", "1000", "--cpu-rt-period", "100000"), *_MAY_FAIL),
+        ("--memory-swappiness", ("--memory-swappiness", "10")),
+        ("--oom-kill-disable", ("--memory", "64m", "--oom-kill-disable")),
+        ("--kernel-memory", ("--kernel-memory", "64m")),
+        ("--gpus", ("--gpus", "all"), *_MAY_FAIL),
+        ("--storage-opt", ("--storage-opt", "size=1G"), *_MAY_FAIL),
     )  # fmt: skip

@@ -157,12 +157,21 @@ Awaitable<> ProcessIo::run_output(Output& output) {
     co_await output.pump->finish();
 }
 
+Awaitable<bool> ProcessIo::ended() {
+    end_input();
+    if (running_outputs_ > 0) {
+        co_await outputs_ended_.wait();
+    }
+    co_return !cut_off_;
+}
+
 Awaitable<bool> ProcessIo::drained(Deadline deadline) {
     end_input();
     if (running_outputs_ == 0) {
-        co_return true;
+        co_return !cut_off_;
     }
     if (!co_await ends_by(outputs_ended_.wait(), deadline)) {
+        cut_off_ = true;
         for (Output& output : outputs_) {
             if (output.pump) {
                 output.pump->last_call();
@@ -170,7 +179,7 @@ Awaitable<bool> ProcessIo::drained(Deadline deadline) {
         }
         co_return false;
     }
-    co_return true;
+    co_return !cut_off_;
 }
 
 Awaitable<> ProcessIo::stop() {

@@ -75,8 +75,12 @@ class ProcessIo {
     /// Idempotent; may come before `attach`.
     void close_stdin() noexcept;
 
-    /// For a process that has exited: ends its input and waits until all output has come. After
-    /// `deadline`, a stream that the guest still holds open (a grandchild may have the pipe) is cut
+    /// For a process that has exited: ends its input and waits until all output has come, however
+    /// long somebody else in the guest holds a stream open. False if `drained` has cut some off.
+    /// Cancels: may be called again.
+    Awaitable<bool> ended();
+
+    /// As `ended`; but after `deadline`, a stream that the guest still holds open (a grandchild may have the pipe) is cut
     /// off as soon as nothing comes for a second (OutputPump::last_call), and false comes back.
     /// Either way each fifo is closed as soon as its reader has, or can have, all of it; with
     /// containerd away that is when it is back. So `stop` is best left until the process is
@@ -119,6 +123,7 @@ class ProcessIo {
     OutputTargets targets_; ///< of the sinks
     int running_outputs_ = 0;
     Event outputs_ended_;
+    bool cut_off_ = false;
     RunOnce stopped_;
     TaskGroup tasks_;
 };

@@ -192,7 +192,7 @@ class Task {
     Awaitable<Exit> exit_of(ProcessHandle process);
     void finish(const ProcessHandle& process, Exit exit);
     Awaitable<> finish_execs();
-    Awaitable<bool> finish_io(ProcessHandle process);
+    Awaitable<> finish_init_io();
     Awaitable<> stop_io(ProcessHandle process, std::chrono::milliseconds grace);
 
     // task_kill.cpp

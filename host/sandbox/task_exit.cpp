@@ -3,6 +3,7 @@
 #include "common/async/first_of.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
+#include "host/io/output_pump.hpp"
 #include "host/sandbox/task.hpp"
 
 #include <csignal>
@@ -40,19 +41,23 @@ Awaitable<> Task::watch_init() {
     );
     co_await finish_execs();
     finish(init_, exit);
-    co_await finish_io(init_);
+    co_await finish_init_io();
 }
 
-// The guest forgets an exec when its streams have ended; where a process of the container holds
-// them open, that is when containerd deletes it.
+// A process of the container may hold the streams open after the exec's end, and write on: until
+// containerd deletes the exec, as with runc. The guest forgets it when they have ended.
 Awaitable<> Task::watch_exec(ProcessHandle process) {
     const Exit exit = co_await exit_of(process);
     finish(process, exit);
-    if (co_await finish_io(process)) {
-        co_return;
+    bool forgotten = !process->io;
+    const auto streams_ended = [&]() -> Awaitable<> {
+        forgotten = forgotten || co_await process->io->ended();
+    };
+    co_await first_of(streams_ended(), process->deleted.wait());
+    if (!forgotten) {
+        co_await process->deleted.wait();
+        co_await delete_in_guest(process);
     }
-    co_await process->deleted.wait();
-    co_await delete_in_guest(process);
 }
 
 // Init's exit ends every process of the container; theirs are reported first.
@@ -89,23 +94,22 @@ void Task::finish(const ProcessHandle& process, Exit exit) {
     environment_.events.publish(TaskExited{spec_.id, id, process->pid, exit});
 }
 
-// containerd's clients wait for the end of stdio before they send Delete, so it is closed here and
-// not there. A process of the container that still holds the streams (the child of an exec) is cut
-// off; whatever it had sent until then is kept until containerd has read it.
-// False: some were cut off.
-Awaitable<bool> Task::finish_io(ProcessHandle process) {
-    if (!process->io) {
-        co_return true;
+// containerd's clients wait for the end of a task's stdio before they send Delete, so it is closed
+// here and not there. The processes of the container are gone, so only a guest that is none of ours
+// still holds it open.
+Awaitable<> Task::finish_init_io() {
+    if (init_->io) {
+        co_await init_->io->drained(deadline_in(environment_.timeouts.stream_grace));
     }
-    co_return co_await process->io->drained(deadline_in(environment_.timeouts.stream_grace));
 }
 
 Awaitable<> Task::stop_io(ProcessHandle process, std::chrono::milliseconds grace) {
     if (!process->io) {
         co_return;
     }
-    if (grace.count() > 0 && process->state.exit()) {
-        co_await process->io->drained(deadline_in(grace));
+    if (grace.count() > 0 && process->state.exit() &&
+        !co_await process->io->drained(deadline_in(grace))) {
+        co_await process->io->drained(deadline_in(io::OutputPump::max_last_time));
     }
     co_await process->io->stop();
 }

@@ -338,6 +338,21 @@ def test_many_execs_in_a_row(running):
     assert used_after - used < 2 << 20
 
 
+def test_output_after_the_end_of_an_exec(running):
+    """What a child of it writes comes until the exec is deleted, as with runc."""
+    out = running.bundle.path / "out"
+    os.mkfifo(out)
+    reader = os.open(out, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    # Longer than an exec that is deleted is waited for.
+    running.exec("parent", spec("sh", "-c", "(sleep 5; echo late) & echo early")["process"], stdout=str(out))
+    running.call("Start", exec_id="parent")
+    assert running.call("Wait", exec_id="parent").exit_status == 0
+    with open(reader, "rb") as lines:
+        assert lines.read() == b"early\nlate\n"
+    running.call("Delete", exec_id="parent")
+
+
 def test_exec_before_the_start(bundle, task):
     """And of a container that then never starts. As runc's shim does it."""
     task.create()

@@ -48,7 +48,8 @@ struct Vm {
 
 struct Network {
     /// What a container gets that asks for the host's network: "user" (passt), "none" (loopback
-    /// alone), "refuse"; "auto": user where passt is installed, else refuse.
+    /// alone), "refuse"; "auto": none where the host has no default route, else user
+    /// where passt is installed, else refuse.
     std::string host = "auto";
     /// Empty: searched in PATH.
     std::filesystem::path passt;

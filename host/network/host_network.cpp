@@ -35,12 +35,22 @@ bool has_default_route(const State& host, int family) {
     });
 }
 
+bool leads_anywhere() {
+    const State host = read_state(*open_socket());
+    return std::ranges::any_of(families, [&host](const Family& family) {
+        return has_default_route(host, family.number);
+    });
+}
+
 } // namespace
 
 HostNetwork choose_host_network(const config::Config& config) {
     const std::string& host = config.network.host;
     if (host == "none") {
         return HostNetwork::none;
+    }
+    if (host == "auto" && !leads_anywhere()) {
+        return HostNetwork::none; // nothing that passt could pass on
     }
     std::string reason = "network.host in the configuration says \"refuse\"";
     if (host != "refuse") {

@@ -11,8 +11,10 @@ enum class HostNetwork {
     none, ///< loopback alone
 };
 
-/// By `[network] host` and whether passt is installed.
-/// Throws: Error (failed_precondition) that names the ways out, where it is refused.
+/// By `[network] host`, whether passt is installed, and for "auto" whether this thread's network
+/// namespace has a default route.
+/// Throws: Error (failed_precondition) that names the ways out, where it is refused; Error of
+/// netlink.
 HostNetwork choose_host_network(const config::Config& config);
 
 /// The guest's side of passt: one interface, an address of each family that leads anywhere from

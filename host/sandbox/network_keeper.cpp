@@ -122,7 +122,9 @@ std::optional<vm::UserNic> NetworkKeeper::user_nic() {
     if (host_network_ == network::HostNetwork::user) {
         return vm::UserNic{network::to_text(network::user_mac)};
     }
-    logger_.warn("The container asks for the host's network and gets loopback alone, as configured"
+    logger_.warn(
+        "The container asks for the host's network and gets loopback alone: network.host is "
+        "\"none\", or the host has no default route"
     );
     return std::nullopt;
 }

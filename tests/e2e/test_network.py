@@ -386,9 +386,13 @@ def test_host_network_refused(containerd, tmp_path, namespaces, keys):
 
 @pytest.mark.vm
 def test_host_network_that_leads_nowhere(containerd, tmp_path, namespaces):
-    """passt has nothing to pass on; the error says what to do."""
+    """passt has nothing to pass on: no reason not to start, unless passt was asked for by name."""
     assert containerd.process()
     with HostNetwork(tmp_path, namespaces[0], "true") as container:
+        with container.task() as task:
+            assert _run_to_end(task) == 0
+        assert "loopback alone" in container.bundle.log_text()
+    with HostNetwork(tmp_path, namespaces[0], "true", host="user") as container:
         with container.task() as task:
             with pytest.raises(Refused, match='network.host to "none"'):
                 task.create()

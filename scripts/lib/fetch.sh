@@ -26,7 +26,7 @@ fetch_packages() {
     # A mirror that is not refreshed every week will do: signatures are checked all the same.
     local apt=(apt-get -q -o Acquire::Check-Valid-Until=false
         -o Dir::Etc::SourceList="$work/sources.list" -o Dir::Etc::SourceParts=/dev/null
-        -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache"
+        -o Dir::State::Lists="$work/lists" -o Dir::State::status=/dev/null -o Dir::Cache="$work/cache"
         -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3
         -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
     retry 3 "${apt[@]}" update >"$log" 2>&1 ||
@@ -43,7 +43,7 @@ fetch_packages() {
 }
 
 # build_go_program CACHED PROGRAM MODULE VERSION PACKAGE [GO BUILD OPTION...]: builds a program from the
-# Go module proxy into the directory CACHED, unless it is there.
+# Go module proxy into the directory CACHED, unless it is there. go_command: instead of `build`.
 build_go_program() {
     local cached=$1 program=$2 module=$3 version=$4 package=$5 go
     shift 5
@@ -56,9 +56,10 @@ build_go_program() {
     mkdir "$work/module" "$work/bin"
     printf 'module %s.invalid\n\ngo 1.24\n\nrequire %s v%s\n' "$program" "$module" "$version" \
         >"$work/module/go.mod"
+    # shellcheck disable=SC2086 # words
     (cd "$work/module" && GOPATH=$work/path GOCACHE=$work/cache GOTOOLCHAIN=auto \
         GOFLAGS="-modcacherw -mod=mod -buildvcs=false" \
-        retry 3 "$go" build "$@" -o "$work/bin/$program" "$package") >"$work/log" 2>&1 || {
+        retry 3 "$go" ${go_command:-build} "$@" -o "$work/bin/$program" "$package") >"$work/log" 2>&1 || {
         tail -n 20 "$work/log" >&2
         die "building $program $version failed"
     }

@@ -206,7 +206,7 @@ class Node:
         wait_until(lambda: self.run(*answers, timeout=60).code == 0, "libvirtd to answer", 90)
 
     def _start_containerd(self):
-        (self.base / "cni/10-bridge.conflist").write_text(json.dumps(_cni(self.base / "cni-data")))
+        (self.base / "cni/10-bridge.conflist").write_text(json.dumps(cni(self.base / "cni-data")))
         self.containerd = Containerd(
             self._release,
             self.base / "containerd",
@@ -394,7 +394,8 @@ def _sysctl(name):
     return Path("/proc/sys") / name
 
 
-def _cni(data):
+def cni(data):
+    """A configuration of CNI, with a bridge and ports of the host; `data`: a directory for its leases."""
     return {
         "cniVersion": "1.0.0",
         "name": "pods",

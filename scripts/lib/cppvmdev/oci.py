@@ -8,7 +8,7 @@ import tarfile
 from pathlib import Path
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 
@@ -33,11 +33,9 @@ def layer_from_directory(directory, layer):
                 names.remove(name)
 
 
-def write_archive(archive, layer, reference, config):
-    """One image of one layer under the name `reference`. `config` is the image's config section
-    (Env, Cmd, WorkingDir and so on). The archive appears under its name only when it is whole."""
-    archive = Path(archive)
-    layer_digest, layer_size = _digest_of_file(layer)
+def documents(layer_digest, layer_size, config):
+    """What describes an image of one layer: its manifest's digest, and all documents by their digests.
+    `config` is the image's config section (Env, Cmd, WorkingDir and so on)."""
     image = {
         "architecture": "amd64",
         "os": "linux",
@@ -48,28 +46,39 @@ def write_archive(archive, layer, reference, config):
     }
     blobs = {}
 
-    def put(document, media_type, **more):
+    def put(document):
         data = json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
         digest = "sha256:" + hashlib.sha256(data).hexdigest()
         blobs[digest] = data
-        return {"mediaType": media_type, "digest": digest, "size": len(data), **more}
+        return {"digest": digest, "size": len(data)}
 
-    config_descriptor = put(image, _CONFIG)
-    layer_descriptor = {"mediaType": _LAYER, "digest": layer_digest, "size": layer_size}
     manifest = put(
         {
             "schemaVersion": 2,
-            "mediaType": _MANIFEST,
-            "config": config_descriptor,
-            "layers": [layer_descriptor],
-        },
-        _MANIFEST,
-        platform={"architecture": "amd64", "os": "linux"},
-        annotations={
+            "mediaType": MANIFEST,
+            "config": {"mediaType": _CONFIG, **put(image)},
+            "layers": [{"mediaType": _LAYER, "digest": layer_digest, "size": layer_size}],
+        }
+    )
+    return manifest["digest"], blobs
+
+
+def write_archive(archive, layer, reference, config):
+    """One image of one layer under the name `reference`. The archive appears under its name only when
+    it is whole."""
+    archive = Path(archive)
+    layer_digest, layer_size = digest_of_file(layer)
+    digest, blobs = documents(layer_digest, layer_size, config)
+    manifest = {
+        "mediaType": MANIFEST,
+        "digest": digest,
+        "size": len(blobs[digest]),
+        "platform": {"architecture": "amd64", "os": "linux"},
+        "annotations": {
             "io.containerd.image.name": reference,
             "org.opencontainers.image.ref.name": reference.rsplit(":", 1)[-1],
         },
-    )
+    }
     index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [manifest]}
 
     part = archive.with_name(f".{archive.name}.{os.getpid()}")
@@ -98,7 +107,8 @@ def _add_bytes(tar, name, data):
     tar.addfile(info, io.BytesIO(data))
 
 
-def _digest_of_file(path):
+def digest_of_file(path):
+    """(digest, size)."""
     digest = hashlib.sha256()
     with open(path, "rb") as content:
         while block := content.read(1 << 20):

@@ -120,6 +120,13 @@ Awaitable<> Server::serve_connection(StreamSocket socket) {
     }
 }
 
+Awaitable<> Server::wait_peers_gone() {
+    while (!connections_.empty()) {
+        changed_.clear();
+        co_await changed_.wait();
+    }
+}
+
 Awaitable<> Server::stop() {
     stopping_ = true;
     for (auto* acceptor : acceptors_) {

@@ -58,6 +58,9 @@ class Server {
     /// Cancels: waits on all the same (see TaskGroup::stop).
     Awaitable<> stop();
 
+    /// Until no peer is connected; goes on serving. Cancels: the wait, and nothing else.
+    Awaitable<> wait_peers_gone();
+
     std::size_t connections() const noexcept { return connections_.size(); }
 
   private:

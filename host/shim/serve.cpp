@@ -2,6 +2,7 @@
 
 #include "common/async/run.hpp"
 #include "common/async/task_group.hpp"
+#include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/ttrpc/server.hpp"
 #include "host/api/control_service.hpp"
@@ -44,6 +45,9 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
 
 // containerd may be away; its events are not worth holding up the end for longer.
 constexpr std::chrono::seconds last_events_timeout{2};
+// For containerd to close its connections, which it does when the end that it asked for is
+// answered. Less than what `delete` grants a daemon that it finds.
+constexpr std::chrono::seconds last_answers_timeout{1};
 constexpr std::size_t max_control_connections = 8;
 // containerd connects as soon as `start` has answered.
 constexpr std::chrono::seconds least_claim_timeout{5};
@@ -147,7 +151,8 @@ class Daemon {
     // With a connection it may still come.
     bool awaits_create() const noexcept { return pod_ && pod_->is_absent(); }
 
-    // The connections stay until the events are out: containerd takes their end for ours.
+    // The connections stay until the events are out: containerd takes their end for ours. What it
+    // asks after that is still answered: several of its clients may want the same end at once.
     Awaitable<> stop() {
         co_await control_server_.stop();
         if (pod_) {
@@ -155,6 +160,7 @@ class Daemon {
         }
         co_await sandbox_.stop();
         co_await events_.stop(deadline_in(last_events_timeout));
+        co_await ends_by(server_.wait_peers_gone(), deadline_in(last_answers_timeout));
         co_await server_.stop();
         co_await tasks_.stop();
     }

@@ -140,8 +140,20 @@ def test_killed_machine(cri, pod):
 
 
 @pytest.mark.kills_daemons
+def test_killed_daemon_of_an_empty_pod(cri, pod):
+    """containerd runs `delete` at once."""
+    (daemon,) = cri.containerd.shims()
+    daemon.kill()
+    wait_until(
+        lambda: cri.call("PodSandboxStatus", pod_sandbox_id=pod[0]).status.state != _READY,
+        "CRI to see it", 30,
+    )  # fmt: skip
+    cri.remove_pod(pod[0])
+
+
+@pytest.mark.kills_daemons
 def test_killed_daemon(cri, pod):
-    """containerd 2.3 does not notice it before its next start, at which it runs `delete`."""
+    """What containerd 2.3 keeps of the container it forgets at its next start."""
     name, config = pod
     cri.run_container(name, config, "sleep", "1000000")
     (daemon,) = cri.containerd.shims()

@@ -222,6 +222,22 @@ def test_shutdown_alone_undoes_everything(sandbox, bundles):
     assert not os.path.exists(f"/proc/{sandbox.pid}")
 
 
+def test_shutdown_for_everybody(sandbox, bundles):
+    """Whoever else asks for the end is answered while the daemon goes."""
+    address = sandbox.connection.socket.getpeername()
+    with Sandbox(bundles[0], address) as other, Sandbox(bundles[0], address) as waiting:
+        waits = threading.Thread(target=lambda: waiting.call("WaitSandbox"))
+        waits.start()
+        sandbox.call("StopSandbox")
+        waits.join(30)
+        sandbox.call("ShutdownSandbox")
+        for _ in range(200):
+            other.call("ShutdownSandbox")
+        assert other.state() == "SANDBOX_NOTREADY"
+    sandbox.connection.socket.close()
+    wait_until(lambda: not bundles[0].daemons(), "end of the daemon", 20)
+
+
 def _ends(sandbox, bundles, kill):
     """What is answered when the sandbox ends because of `kill`, with a container in it."""
     with _run(sandbox, bundles[1]) as task:

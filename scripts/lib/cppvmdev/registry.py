@@ -8,6 +8,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from . import oci
 
 
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.server.registry.answer(self, with_body=True)
+
+    def do_HEAD(self):
+        self.server.registry.answer(self, with_body=False)
+
+    def log_message(self, *_):
+        pass
+
+
 class Registry:
     """Serves images of one layer, which they share, at a port of loopback, from construction to close()."""
 
@@ -21,7 +34,8 @@ class Registry:
             repository, tag = reference.rsplit(":", 1)
             self._manifests[repository, tag] = self._manifests[repository, digest] = digest
             self._blobs.update(blobs)
-        self._server = namespace.call(lambda: ThreadingHTTPServer(("127.0.0.1", 0), self._handler()))
+        self._server = namespace.call(lambda: ThreadingHTTPServer(("127.0.0.1", 0), _Handler))
+        self._server.registry = self
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def address(self):
@@ -31,22 +45,8 @@ class Registry:
         self._server.shutdown()
         self._server.server_close()
 
-    def _handler(registry):  # pylint: disable=no-self-argument
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                registry.answer(self, with_body=True)
-
-            def do_HEAD(self):
-                registry.answer(self, with_body=False)
-
-            def log_message(self, *_):
-                pass
-
-        return Handler
-
     def answer(self, request, with_body):
+        """For the server's requests."""
         *repository, kind, name = request.path.split("?")[0].removeprefix("/v2/").split("/")
         digest = name if kind == "blobs" else self._manifests.get(("/".join(repository), name))
         if digest == self._layer_digest:

@@ -68,6 +68,25 @@ TEST(ServerListenTest, ServesSeveralConnectionsUntilStop) {
     }());
 }
 
+TEST(ServerListenTest, ServesPeersThatStay) {
+    co_test([]() -> Awaitable<> {
+        Listening listening(co_await asio::this_coro::executor);
+        co_await listening.server.wait_peers_gone();
+        listening.start();
+        StreamSocket socket = co_await connect_to(listening.path);
+        RawPeer peer(std::move(socket));
+        co_await expect_alive(peer, 1);
+        const Deadline soon = deadline_in(std::chrono::milliseconds(20));
+        const bool is_gone = co_await ends_by(listening.server.wait_peers_gone(), soon);
+        EXPECT_FALSE(is_gone);
+        co_await expect_alive(peer, 3);
+        peer.close();
+        co_await listening.server.wait_peers_gone();
+        EXPECT_EQ(listening.server.connections(), 0U);
+        co_await listening.stop();
+    }());
+}
+
 TEST(ServerListenTest, ServesNobodyAfterStop) {
     co_test([]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

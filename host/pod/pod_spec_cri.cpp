@@ -90,6 +90,36 @@ std::string read_resolv_conf(const PodSandboxConfig& config, const HostNames& ho
     return text.empty() ? host.resolv_conf : text;
 }
 
+void check_mapping(
+    const char* field, const google::protobuf::RepeatedPtrField<::runtime::v1::IDMapping>& mapping
+) {
+    if (mapping.size() != 1 || mapping[0].container_id() != 0 || mapping[0].length() == 0) {
+        throw Error(
+            Code::invalid_argument,
+            std::string("linux.security_context.namespace_options.userns_options.") + field +
+                ": must be one range that begins with the container's id 0"
+        );
+    }
+}
+
+// The containers' specs have the mapping; that it makes sense for a pod containerd checks only
+// where there is a pause container.
+void check_user_namespace(const PodSandboxConfig& config) {
+    const auto& namespaces = config.linux().security_context().namespace_options();
+    const auto& options = namespaces.userns_options();
+    if (!namespaces.has_userns_options() || options.mode() == NamespaceMode::NODE) {
+        return;
+    }
+    if (options.mode() != NamespaceMode::POD) {
+        throw Error(
+            Code::invalid_argument,
+            "linux.security_context.namespace_options.userns_options.mode: must be POD or NODE"
+        );
+    }
+    check_mapping("uids", options.uids());
+    check_mapping("gids", options.gids());
+}
+
 using Words = std::map<std::string, std::string>;
 
 void add(Words& words, const google::protobuf::Map<std::string, std::string>& more) {
@@ -122,6 +152,7 @@ find_unsupported(const CreateSandboxRequest& request, const PodSandboxConfig& co
 
 CriPod read_create_sandbox(const CreateSandboxRequest& request, const HostNames& host) {
     const PodSandboxConfig config = parse_config(request);
+    check_user_namespace(config);
     CriPod pod;
     pod.spec.sandbox_id = request.sandbox_id();
     pod.spec.awaits_create = true;

@@ -172,6 +172,32 @@ TEST(PodSpecCriTest, RefusesWhatMakesNoSense) {
     }
 }
 
+TEST(PodSpecCriTest, RefusesUserNamespacesThatNoContainerCanHave) {
+    Config config;
+    auto& options = *config.mutable_linux()
+                         ->mutable_security_context()
+                         ->mutable_namespace_options()
+                         ->mutable_userns_options();
+    for (const auto mode : {::runtime::v1::CONTAINER, ::runtime::v1::TARGET}) {
+        options.set_mode(mode);
+        EXPECT_THAT(error_of(request_for(config)), HasSubstr("userns_options.mode: must be POD"));
+    }
+    options.set_mode(::runtime::v1::NODE);
+    EXPECT_EQ(error_of(request_for(config)), "");
+    options.set_mode(::runtime::v1::POD);
+    EXPECT_THAT(error_of(request_for(config)), HasSubstr("userns_options.uids: must be one range"));
+    for (auto* mapping : {options.add_uids(), options.add_gids()}) {
+        mapping->set_host_id(1000);
+        mapping->set_length(65536);
+    }
+    EXPECT_EQ(error_of(request_for(config)), "");
+    options.mutable_gids(0)->set_container_id(1);
+    EXPECT_THAT(error_of(request_for(config)), HasSubstr("userns_options.gids: must be one range"));
+    options.mutable_gids(0)->set_container_id(0);
+    options.add_uids()->set_length(1);
+    EXPECT_THAT(error_of(request_for(config)), HasSubstr("userns_options.uids: must be one range"));
+}
+
 TEST(PodFilesTest, AreWrittenForEverybodyToRead) {
     const testing::TempDir dir;
     const PodFiles files{"hosts\n", "name\n", "nameserver ::1\n"};

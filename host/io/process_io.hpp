@@ -80,11 +80,11 @@ class ProcessIo {
     /// Cancels: may be called again.
     Awaitable<bool> ended();
 
-    /// As `ended`; but after `deadline`, a stream that the guest still holds open (a grandchild may have the pipe) is cut
-    /// off as soon as nothing comes for a second (OutputPump::last_call), and false comes back.
-    /// Either way each fifo is closed as soon as its reader has, or can have, all of it; with
-    /// containerd away that is when it is back. So `stop` is best left until the process is
-    /// deleted. Cancels: may be called again.
+    /// As `ended`; but after `deadline`, a stream that the guest still holds open (a grandchild may
+    /// have the pipe) is cut off as soon as nothing comes for a second (OutputPump::last_call), and
+    /// false comes back. Either way each fifo is closed as soon as its reader has, or can have, all
+    /// of it; with containerd away that is when it is back. So `stop` is best left until the
+    /// process is deleted. Cancels: may be called again.
     Awaitable<bool> drained(Deadline deadline);
 
     /// Stops copying, closes everything, unread or not, ends the logging program (up to 13 s, only

@@ -20,8 +20,8 @@ namespace {
 // A volume whose server does not answer fails the create after this; nothing else waits for it.
 constexpr std::chrono::seconds storage_timeout{20};
 constexpr std::chrono::seconds detach_timeout{5};
-// What an exec's end has left on its way; as runc's shim. What comes even later is waited for as long
-// as it comes (io::OutputPump::last_call).
+// What an exec's end has left on its way; as runc's shim. What comes even later is waited for as
+// long as it comes (io::OutputPump::last_call).
 constexpr std::chrono::milliseconds drain_before_delete{2000};
 
 } // namespace

@@ -66,4 +66,5 @@ build_go_program() {
     "$work/bin/$program" --version >/dev/null || die "the $program that was built does not run"
     rm -rf "$cached"
     mv "$work/bin" "$cached"
+    rm -rf "$work" # the next step may have a trap of its own
 }

@@ -167,17 +167,13 @@ Awaitable<bool> ProcessIo::ended() {
 
 Awaitable<bool> ProcessIo::drained(Deadline deadline) {
     end_input();
-    if (running_outputs_ == 0) {
-        co_return !cut_off_;
-    }
-    if (!co_await ends_by(outputs_ended_.wait(), deadline)) {
+    if (running_outputs_ > 0 && !co_await ends_by(outputs_ended_.wait(), deadline)) {
         cut_off_ = true;
         for (Output& output : outputs_) {
             if (output.pump) {
                 output.pump->last_call();
             }
         }
-        co_return false;
     }
     co_return !cut_off_;
 }

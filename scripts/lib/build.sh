@@ -47,6 +47,18 @@ stage() {
     fi
 }
 
+# build_product DIRECTORY [IMAGE OPTION...]: builds without tests, the output in DIRECTORY/build.log, and stages.
+build_product() {
+    local directory=$1
+    shift
+    mkdir -p "$directory"
+    build default "$directory" -DCPPVM_BUILD_TESTS=OFF >"$directory/build.log" 2>&1 || {
+        tail -n 30 "$directory/build.log" >&2
+        die "the build failed; the whole output is in $directory/build.log"
+    }
+    stage "$directory" "$@"
+}
+
 # package DIRECTORY IMAGE TARGET: makes the Debian package of what is built in DIRECTORY and of the
 # guest image in IMAGE; prints its path, below TARGET.
 package() {

@@ -3,11 +3,10 @@ everything that can be wrong."""
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 
-from cppvmdev import config, messages, wire
+from cppvmdev import config, memory, messages, wire
 from cppvmdev.leftovers import Gone, Leftovers
 from cppvmdev.waiting import wait_until
 from cppvmdev.wire import Refused
@@ -283,7 +282,7 @@ def test_exec_of_a_missing_program(running):
 
 def _descriptors(bundle):
     (daemon,) = bundle.daemons()
-    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+    return daemon.descriptors()
 
 
 @pytest.mark.vm
@@ -307,13 +306,6 @@ def test_many_execs_at_once(running):
     wait_until(lambda: _descriptors(running.bundle) <= before, "the daemon's descriptors to be closed")
 
 
-def _private_kib(pid):
-    """Memory that is a process's own. Not Private_Clean: that has the pages of the program, too, while
-    no other daemon runs it."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
-
-
 @pytest.mark.vm
 def test_many_execs_in_a_row(running):
     """5,000 with CPPVM_E2E_LONG=1: neither the daemon nor the guest grows."""
@@ -328,7 +320,7 @@ def test_many_execs_in_a_row(running):
             running.call("Delete", exec_id="again")
         usage = messages.named((stats := running.call("Stats").stats).type_url).FromString(stats.value).memory.usage
         # A number of version 2, a message of version 1.
-        return _descriptors(running.bundle), _private_kib(daemon.pid), getattr(usage, "usage", usage)
+        return _descriptors(running.bundle), memory.private_dirty_kib(daemon.pid), getattr(usage, "usage", usage)
 
     count = 5000 if settings.LONG else 200
     descriptors, private, used = run(100)

@@ -26,7 +26,7 @@ class Command:
 
 
 # With runc, too: on a host whose mounts are private, or that lacks what is asked for.
-_MAY_FAIL = ((), False, (), True)
+_MAY_FAIL = (False, (), True)
 
 
 def _files(volume):
@@ -66,10 +66,10 @@ def of_ctr(volume, release):
         ("--rootfs-propagation", ("--rootfs-propagation", "shared")),
         ("--fifo-dir", ("--fifo-dir", volume / "fifos")),
         ("--with-ns", ("--with-ns", f"ipc:/proc/{os.getpid()}/ns/ipc")),
-        ("--gpus", ("--gpus", "0"), *_MAY_FAIL),
-        ("--rdt-class", ("--rdt-class", "gold"), *_MAY_FAIL),
-        ("--blockio-class", ("--blockio-class", "gold"), *_MAY_FAIL),
-        ("--blockio-config-file", ("--blockio-config-file", "/nonexistent"), *_MAY_FAIL),
+        ("--gpus", ("--gpus", "0"), (), *_MAY_FAIL),
+        ("--rdt-class", ("--rdt-class", "gold"), (), *_MAY_FAIL),
+        ("--blockio-class", ("--blockio-class", "gold"), (), *_MAY_FAIL),
+        ("--blockio-config-file", ("--blockio-config-file", "/nonexistent"), (), *_MAY_FAIL),
     ]  # fmt: skip
     if release != "1.6":
         table += [
@@ -128,8 +128,8 @@ def of_nerdctl(volume):
     table += [
         ("--umask", ("--umask", "0027")),
         ("--systemd", ("--systemd", "false")),
-        ("--rdt-class", ("--rdt-class", "gold"), *_MAY_FAIL),
-        ("--cgroup-conf", ("--cgroup-conf", "memory.high=1000000000"), *_MAY_FAIL),
+        ("--rdt-class", ("--rdt-class", "gold"), (), *_MAY_FAIL),
+        ("--cgroup-conf", ("--cgroup-conf", "memory.high=1000000000"), (), *_MAY_FAIL),
         ("--dns-opt", ("--dns-opt", "ndots:3"), ("/etc/resolv.conf",)),
     ]
     return [Command(f"nerdctl {name}", options, *more) for name, options, *more in table]
@@ -159,7 +159,7 @@ def _options(volume):
         ("--volume ro", ("--volume", f"{volume}:/data:ro"), ("/data",)),
         ("--volume anonymous", ("--volume", "/data"), ("/data",)),
         ("--mount", ("--mount", f"type=bind,src={volume},dst=/data,readonly"), ("/data",)),
-        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",), *_MAY_FAIL[1:]),
+        ("--mount propagation", ("--mount", f"type=bind,src={volume},dst=/data,bind-propagation=rslave"), ("/data",), *_MAY_FAIL),
         ("--mount tmpfs", ("--mount", "type=tmpfs,dst=/data,tmpfs-size=1048576"), ("/data",)),
         ("--cap-add", ("--cap-add", "SYS_TIME")),
         ("--cap-drop", ("--cap-drop", "ALL")),
@@ -203,16 +203,16 @@ def _options(volume):
         ("--mac-address", ("--mac-address", "02:11:22:33:44:55")),
         ("--stop-timeout", ("--stop-timeout", "3")),
         ("--dns-search", ("--dns-search", "example.org", "--dns-option", "ndots:3"), ("/etc/resolv.conf",)),
-        ("--volumes-from", ("--volumes-from", "nothing-of-that-name"), *_MAY_FAIL),
+        ("--volumes-from", ("--volumes-from", "nothing-of-that-name"), (), *_MAY_FAIL),
         ("--volume-driver", ("--volume-driver", "local", "--volume", "/data"), ("/data",)),
         ("--cgroup-parent", ("--cgroup-parent", "/cppvm-e2e/named")),
         ("--blkio-weight", ("--blkio-weight", "300", "--blkio-weight-device", f"{disk}:200")),
         ("--device-read-bps", ("--device-read-bps", f"{disk}:1mb", "--device-read-iops", f"{disk}:100")),
         ("--device-write-bps", ("--device-write-bps", f"{disk}:1mb", "--device-write-iops", f"{disk}:100")),
-        ("--cpu-rt-runtime", ("--cpu-rt-runtime", "1000", "--cpu-rt-period", "100000"), *_MAY_FAIL),
+        ("--cpu-rt-runtime", ("--cpu-rt-runtime", "1000", "--cpu-rt-period", "100000"), (), *_MAY_FAIL),
         ("--memory-swappiness", ("--memory-swappiness", "10")),
         ("--oom-kill-disable", ("--memory", "64m", "--oom-kill-disable")),
         ("--kernel-memory", ("--kernel-memory", "64m")),
-        ("--gpus", ("--gpus", "all"), *_MAY_FAIL),
-        ("--storage-opt", ("--storage-opt", "size=1G"), *_MAY_FAIL),
+        ("--gpus", ("--gpus", "all"), (), *_MAY_FAIL),
+        ("--storage-opt", ("--storage-opt", "size=1G"), (), *_MAY_FAIL),
     )  # fmt: skip

@@ -79,7 +79,8 @@ class VirtualMachine {
     /// come.
     virtual Awaitable<> attach(Device device, Deadline deadline) = 0;
 
-    /// Takes a device away, and waits until the guest has let go of it.
+    /// Takes a device away, and waits until the guest has let go of it and nothing of the machine
+    /// has it open.
     /// Throws: Error (not_found; deadline_exceeded: the guest holds on to it). Cancels: it may
     /// still go.
     virtual Awaitable<> detach(std::string name, Deadline deadline) = 0;

@@ -7,10 +7,12 @@ import subprocess
 
 import pytest
 from conftest import both_versions
+from cppvmdev import processes
 from cppvmdev.waiting import wait_until
 from cppvmdev.wire import Refused
 from harness import disks
 from harness.shim import Task, spec
+from harness.slow import slow_calls
 from harness.spec import SpecRunner
 
 pytestmark = pytest.mark.vm
@@ -184,6 +186,21 @@ def test_root_that_is_no_file_system(bundle, tmp_path):
             task.create(rootfs=root_on(image))
         assert "file system 'ext4'" in caught.value.text
         assert not disks.loops_of(image)
+        task.call("Shutdown")
+
+
+def test_disk_that_qemu_is_slow_to_close(bundle, tmp_path):
+    """libvirt shows no disk any more before QEMU has closed what the disk was made of."""
+    image = disks.make_image(tmp_path / "root.ext4")
+    with Task(bundle, bundle.start()) as task:
+        with pytest.raises(Refused):
+            task.create(rootfs=root_on(image))
+        (qemu,) = processes.helpers(bundle.identity, "qemu-system")
+        with slow_calls(qemu.pid, "close", milliseconds=200):
+            with pytest.raises(Refused) as caught:
+                task.create(rootfs=root_on(image))
+            assert not disks.loops_of(image)
+        assert "file system 'ext4'" in caught.value.text
         task.call("Shutdown")
 
 

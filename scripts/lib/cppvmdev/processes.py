@@ -97,6 +97,11 @@ def everything():
     return [process for process in found if process]
 
 
+def helpers(identity, program=("qemu-system", "virtiofsd", "vhost-device-vs")):
+    """Processes of that program (a prefix of its name, or several) that serve only this sandbox."""
+    return [p for p in everything() if p.comm.startswith(program) and identity.short in p.cmdline]
+
+
 def shims(address):
     """Live shim daemons (of any runtime) that serve the containerd at `address`, and `delete`
     commands; not the `start` commands that make daemons."""

@@ -19,7 +19,6 @@ from . import settings
 # Under emulation on a busy machine a boot takes several seconds.
 START_TIMEOUT = 90
 
-HELPERS = ("qemu-system", "virtiofsd", "vhost-device-vs")
 _IDLE = ("sleep", "1000000")
 
 
@@ -148,13 +147,9 @@ class Container:
         """Its shim daemon, as a list of at most one."""
         return [p for p in self.runner.containerd.shims() if self.name in p.cmdline.split()]
 
-    def helpers(self, program):
-        """Processes of that program (a prefix of its name) that serve only this container."""
-        return [
-            p
-            for p in processes.everything()
-            if p.comm.startswith(program or HELPERS) and self.identity.short in p.cmdline
-        ]
+    def helpers(self, *program):
+        """Processes of that program (a prefix of its name; else of any) that serve only this container."""
+        return processes.helpers(self.identity, *program)
 
     def kill(self, sig=signal.SIGKILL, *options):
         return self.ctr.kill(self.name, sig, *options)

@@ -9,6 +9,7 @@
 #include <pugixml.hpp>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <filesystem>
 #include <sstream>
@@ -120,6 +121,16 @@ bool has_alias(virDomain* domain, const std::string& alias) {
     return false;
 }
 
+// libvirt takes a device out of the document first, and only then lets QEMU close what it was made
+// of (qemuDomainRemoveDiskDevice, qemuDomainRemoveNetDevice), in one job of the domain. A question
+// that is a job, too, is answered after it.
+void wait_for_job_of_removal(virDomain* domain) {
+    std::array<virDomainMemoryStatStruct, VIR_DOMAIN_MEMORY_STAT_NR> stats{};
+    if (virDomainMemoryStats(domain, stats.data(), stats.size(), 0) < 0) {
+        throw_last();
+    }
+}
+
 } // namespace
 
 void create(const Connection& connection, const CreateDomain& request, Response& response) {
@@ -192,6 +203,7 @@ void detach(const Connection& connection, const std::string& uuid, const std::st
     while (has_alias(domain.get(), alias)) {
         std::this_thread::sleep_for(detach_check_interval);
     }
+    wait_for_job_of_removal(domain.get());
 }
 
 void pause(const Connection& connection, const std::string& uuid) {

@@ -26,8 +26,8 @@ void destroy(
 /// Adds a device to a domain that runs. Throws: Error.
 void attach(const Connection& connection, const std::string& uuid, const std::string& xml);
 
-/// Takes a device away, and waits until the guest has let go of it: for as long as that takes, so
-/// whoever runs this program bounds it. Throws: Error.
+/// Takes a device away, and waits until the guest has let go of it and QEMU has closed what it was
+/// made of: for as long as that takes, so whoever runs this program bounds it. Throws: Error.
 void detach(const Connection& connection, const std::string& uuid, const std::string& xml);
 
 /// Stops and starts a domain's processors. Throws: Error.

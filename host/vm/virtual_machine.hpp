@@ -85,12 +85,6 @@ class VirtualMachine {
     /// still go.
     virtual Awaitable<> detach(std::string name, Deadline deadline) = 0;
 
-    /// Stops the guest's processors, and lets them go on. Connections stay. In between nothing may
-    /// be dialled or sent: vhost-device-vsock 0.3 never delivers what comes while the machine is
-    /// paused, nor anything after it. Throws: Error.
-    virtual Awaitable<> pause(Deadline deadline) = 0;
-    virtual Awaitable<> resume(Deadline deadline) = 0;
-
     /// Until the machine is gone, for whatever reason. Any number of waiters.
     virtual Awaitable<> wait_gone() = 0;
 

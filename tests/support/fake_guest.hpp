@@ -356,8 +356,6 @@ class FakeHypervisor : public vm::Hypervisor {
             owner_.detached.push_back(std::move(name));
             co_return;
         }
-        Awaitable<> pause(Deadline) override { co_return; }
-        Awaitable<> resume(Deadline) override { co_return; }
 
         Awaitable<> wait_gone() override { co_await owner_.died_.wait(); }
 

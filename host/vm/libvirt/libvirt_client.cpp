@@ -151,14 +151,6 @@ Awaitable<> LibvirtClient::detach(std::string uuid, std::string xml, Deadline de
     );
 }
 
-Awaitable<> LibvirtClient::pause(std::string uuid, Deadline deadline) {
-    co_await run({"pause", uuid}, {}, "pause domain " + uuid, deadline);
-}
-
-Awaitable<> LibvirtClient::resume(std::string uuid, Deadline deadline) {
-    co_await run({"resume", uuid}, {}, "resume domain " + uuid, deadline);
-}
-
 Awaitable<LibvirtHost> LibvirtClient::ping(Deadline deadline) {
     const auto response = co_await run({"ping"}, {}, "connect to libvirt at " + uri_, deadline);
     const std::uint64_t number = response.version();

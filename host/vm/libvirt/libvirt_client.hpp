@@ -60,10 +60,6 @@ class LibvirtClient {
     /// Until the guest has let go of it.
     Awaitable<> detach(std::string uuid, std::string xml, Deadline deadline);
 
-    /// Stops and starts the domain's processors.
-    Awaitable<> pause(std::string uuid, Deadline deadline);
-    Awaitable<> resume(std::string uuid, Deadline deadline);
-
     /// Whether it answers, and what it is.
     Awaitable<LibvirtHost> ping(Deadline deadline);
 

@@ -437,14 +437,6 @@ Awaitable<> LibvirtMachine::detach(std::string name, Deadline deadline) {
     parts_->devices.erase(name);
 }
 
-Awaitable<> LibvirtMachine::pause(Deadline deadline) {
-    co_await parts_->client.pause(parts_->spec.uuid, deadline);
-}
-
-Awaitable<> LibvirtMachine::resume(Deadline deadline) {
-    co_await parts_->client.resume(parts_->spec.uuid, deadline);
-}
-
 Awaitable<> LibvirtMachine::wait_gone() {
     co_await parts_->gone.wait();
 }

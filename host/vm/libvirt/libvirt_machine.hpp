@@ -38,8 +38,6 @@ class LibvirtMachine : public VirtualMachine {
     Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) override;
     Awaitable<> attach(Device device, Deadline deadline) override;
     Awaitable<> detach(std::string name, Deadline deadline) override;
-    Awaitable<> pause(Deadline deadline) override;
-    Awaitable<> resume(Deadline deadline) override;
     Awaitable<> wait_gone() override;
     std::string console_tail() const override;
     Awaitable<> stop() override;

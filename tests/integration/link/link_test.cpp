@@ -47,8 +47,6 @@ class AgentMachine : public vm::VirtualMachine {
 
     Awaitable<> attach(vm::Device, Deadline) override { co_return; }
     Awaitable<> detach(std::string, Deadline) override { co_return; }
-    Awaitable<> pause(Deadline) override { co_return; }
-    Awaitable<> resume(Deadline) override { co_return; }
     Awaitable<> wait_gone() override { co_await gone_.wait(); }
     std::string console_tail() const override { return ""; }
     Awaitable<> stop() override { co_return; }

@@ -22,7 +22,7 @@ using cppvm::helper::v1::Response;
 constexpr const char* usage =
     "cppvm-libvirt is run by the shim; usage: cppvm-libvirt URI OPERATION [UUID] <message "
     ">response\n"
-    "operations: create, ping; with the UUID of a domain: attach, destroy, detach, pause, resume\n";
+    "operations: create, ping; with the UUID of a domain: attach, destroy, detach\n";
 
 template <class Message>
 Message read_input() {
@@ -63,20 +63,10 @@ const std::map<std::string, Operation>& operations() {
           [](const Connection& connection, const std::string& uuid, Response&) {
               detach(connection, uuid, read_input<Device>().xml());
           }}},
-        {"pause",
-         {true,
-          [](const Connection& connection, const std::string& uuid, Response&) {
-              pause(connection, uuid);
-          }}},
         {"ping",
          {false,
           [](const Connection& connection, const std::string&, Response& response) {
               ping(connection, response);
-          }}},
-        {"resume",
-         {true,
-          [](const Connection& connection, const std::string& uuid, Response&) {
-              resume(connection, uuid);
           }}},
     };
     return table;

@@ -206,18 +206,6 @@ void detach(const Connection& connection, const std::string& uuid, const std::st
     wait_for_job_of_removal(domain.get());
 }
 
-void pause(const Connection& connection, const std::string& uuid) {
-    if (virDomainSuspend(find_domain(connection, uuid).get()) != 0) {
-        throw_last();
-    }
-}
-
-void resume(const Connection& connection, const std::string& uuid) {
-    if (virDomainResume(find_domain(connection, uuid).get()) != 0) {
-        throw_last();
-    }
-}
-
 void ping(const Connection& connection, Response& response) {
     unsigned long library = 0;
     if (virConnectGetLibVersion(connection.get(), &library) != 0) {

@@ -30,10 +30,6 @@ void attach(const Connection& connection, const std::string& uuid, const std::st
 /// made of: for as long as that takes, so whoever runs this program bounds it. Throws: Error.
 void detach(const Connection& connection, const std::string& uuid, const std::string& xml);
 
-/// Stops and starts a domain's processors. Throws: Error.
-void pause(const Connection& connection, const std::string& uuid);
-void resume(const Connection& connection, const std::string& uuid);
-
 /// Throws: Error.
 void ping(const Connection& connection, cppvm::helper::v1::Response& response);
 

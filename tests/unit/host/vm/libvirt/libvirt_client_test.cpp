@@ -118,16 +118,6 @@ TEST_F(LibvirtClientTest, PassesDevices) {
     EXPECT_EQ(device.xml(), "<disk/>");
 }
 
-TEST_F(LibvirtClientTest, PausesAndResumes) {
-    auto body = [](LibvirtClientTest& test, LibvirtClient helper) -> Awaitable<> {
-        co_await helper.pause("u", deadline_in(seconds(5)));
-        EXPECT_EQ(test.arguments(), "test:///x pause u\n");
-        co_await helper.resume("u", deadline_in(seconds(5)));
-        EXPECT_EQ(test.arguments(), "test:///x resume u\n");
-    };
-    testing::co_test(body(*this, answering({})));
-}
-
 TEST_F(LibvirtClientTest, TakesInputThatTheHelperDoesNotRead) {
     auto body = [](LibvirtClient helper) -> Awaitable<> {
         const std::string large(1024UL * 1024, 'x');

@@ -1,6 +1,7 @@
 """What differs between two reports, and which of that is accepted: the tables of docs/differences.md."""
 
 import re
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +12,8 @@ _ROW = re.compile(r"^\| `([^`]+)` \| `([^`]+)` \| (.+) \|$")
 # Words of errors differ; what they name is compared.
 _IGNORED = "failure text"
 _UNNAMED = "failure unnamed"
+# The container ended well, and said nothing (side.py).
+_SILENT = {"phase": "probe", "text": ""}
 
 
 @dataclass
@@ -61,12 +64,25 @@ def differences(theirs, ours):
     return found
 
 
+def _reference(side, case):
+    """runc's report. On a busy machine containerd has lost all that a container of runc's said, once in thousands
+    of runs: that says nothing about the case, so it is asked again. Ours gets no second chance."""
+    report = side.report(case)
+    if report.get("failure") == _SILENT:
+        warnings.warn(f"{case.name}: nothing was heard from the container with runc")
+        report = side.report(case)
+    return report
+
+
 def assert_alike(sides, cases):
     """Runs the cases on both sides, runc's first, at the same time; AssertionError with one line for
     each difference that is not accepted."""
     rules = accepted()
-    with ThreadPoolExecutor(len(sides)) as pool:
-        theirs, ours = pool.map(lambda side: [side.report(case) for case in cases], sides)
+    runc, our_own = sides
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: [_reference(runc, case) for case in cases])
+        ours = [our_own.report(case) for case in cases]
+        theirs = asked.result()
     values, differing, wrong = 0, 0, []
     for case, left, right in zip(cases, theirs, ours):
         values += len(flatten(left))

@@ -151,7 +151,7 @@ def _accounting():
 
 
 def _everything_of(container):
-    found = container.helpers("") + container.shims() + [_stand_in(container)]
+    found = container.helpers() + container.shims() + [_stand_in(container)]
     assert len(found) >= 4, found
     return found
 

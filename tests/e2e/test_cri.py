@@ -113,9 +113,7 @@ def test_shared_processes(cri, pod):
 
 
 def _qemu(pod, cri):
-    short = Identity(cri.containerd.address, "k8s.io", pod).short
-    running = processes.everything()
-    (qemu,) = [p for p in running if p.comm.startswith("qemu-system") and short in p.cmdline]
+    (qemu,) = processes.helpers(Identity(cri.containerd.address, "k8s.io", pod), "qemu-system")
     return qemu
 
 

@@ -66,7 +66,7 @@ def test_daemons_of_a_clone_that_was_killed(call, tmp_path):
     containerd = Containerd(releases.get("1.6"), base / "1.6", settings.PROGRAMS)
     container = Runner(containerd, session.NAMESPACE, base / "config.toml").start()
     identities = containerd.identities()
-    doomed = [*container.shims(), *container.helpers("")]
+    doomed = [*container.shims(), *container.helpers()]
     assert len(doomed) >= 4
     containerd.end(signal.SIGKILL)
     for process in doomed:

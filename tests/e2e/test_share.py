@@ -50,14 +50,9 @@ class _Pod:
         return self._runner.start(*command, options=(*group, *options), **kwargs)
 
     def helpers(self, program):
-        short = Identity(
-            self._runner.containerd.address, self._runner.ctr.namespace, self._name
-        ).short
-        return [
-            p
-            for p in processes.everything()
-            if p.comm.startswith(program) and short in p.cmdline
-        ]
+        runner = self._runner
+        identity = Identity(runner.containerd.address, runner.ctr.namespace, self._name)
+        return processes.helpers(identity, program)
 
     def descriptors(self):
         """What its servers have open."""

@@ -44,7 +44,7 @@ def test_killed_daemon(runner):
     begin = time.monotonic()
     daemon.kill()
     wait_until(lambda: not container.status(), "containerd to drop the task", 30)
-    wait_until(lambda: not container.helpers(""), "end of the VM", 5)
+    wait_until(lambda: not container.helpers(), "end of the VM", 5)
     assert time.monotonic() - begin < 8
     runner.ctr.command("containers", "delete", container.name).check()
 
@@ -184,7 +184,7 @@ def test_killed_vsock_device(runner):
 @pytest.mark.vm
 def test_killed_everything(runner):
     container = runner.start()
-    for process in [*container.shims(), *container.helpers("")]:
+    for process in [*container.shims(), *container.helpers()]:
         process.kill()
     wait_until(lambda: not container.status(), "containerd to drop the task", 30)
     runner.ctr.command("containers", "delete", container.name).check()

@@ -57,7 +57,7 @@ class LibvirtClient {
     /// Adds a device to a domain that runs. `xml`: as in the domain's, with an alias.
     Awaitable<> attach(std::string uuid, std::string xml, Deadline deadline);
 
-    /// Until the guest has let go of it.
+    /// Until the guest has let go of it, and QEMU has closed what it was made of.
     Awaitable<> detach(std::string uuid, std::string xml, Deadline deadline);
 
     /// Whether it answers, and what it is.

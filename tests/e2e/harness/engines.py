@@ -8,7 +8,8 @@ from cppvmdev.namespaces import Pair
 from cppvmdev.waiting import wait_until
 from harness.terminal import Terminal
 
-_SERVER = "mkdir /www; echo from inside > /www/index.html; echo serving; exec httpd -f -v -p 80 -h /www"
+# httpd goes to the background once it listens.
+_SERVER = "mkdir /www; echo from inside > /www/index.html; httpd -p 80 -h /www; echo serving; exec sleep 1000000"
 
 
 def live_with_a_published_port(engine, world, outside, subnet):

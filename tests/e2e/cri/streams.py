@@ -4,7 +4,7 @@ import json
 import struct
 from contextlib import contextmanager
 
-from harness.websocket import SIZE, STATUS, STDERR, STDIN, STDOUT, WebSocket
+from cppvmdev.websocket import SIZE, STATUS, STDERR, STDIN, STDOUT, WebSocket
 
 from .case import collect
 

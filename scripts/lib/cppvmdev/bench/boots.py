@@ -58,6 +58,19 @@ def _log_time(line):
     return datetime.fromisoformat(stamp).timestamp()
 
 
+def phases_of_boot(line):
+    """Figures of the daemon's line that tells that the sandbox has booted."""
+    said = dict(re.findall(r"([\w-]+):(\d+) ", re.search(r'phases_ms="([^"]*)"', line).group(1)))
+    until = {phase: int(ms) for phase, ms in said.items()}
+    return {
+        "hello_s": until["hello"] / 1000,
+        "phase_domain_create_ms": until["domain"] - until["vsock"],
+        "phase_firmware_ms": until["hello"] - until["domain"] - until["guest-agent"],
+        "phase_kernel_ms": until["guest-kernel"],
+        "phase_agent_ms": until["guest-agent"] - until["guest-kernel"],
+    }
+
+
 def ctr_run(subject):
     """`ctr run --rm` of a container that says one line, and where its time goes."""
     name = unique_id("bench")
@@ -79,16 +92,9 @@ def ctr_run(subject):
     ]
     started = next(line for line in lines if "Daemon started" in line)
     booted = next(line for line in lines if "Sandbox booted" in line)
-    phases = dict(re.findall(r"([\w-]+):(\d+) ", re.search(r'phases_ms="([^"]*)"', booted).group(1)))
-    phases = {phase: int(ms) for phase, ms in phases.items()}
-    subject.add("hello_s", phases["hello"] / 1000)
     subject.add("phase_shim_start_ms", (_log_time(started) - wall) * 1000)
-    subject.add("phase_domain_create_ms", phases["domain"] - phases["vsock"])
-    subject.add(
-        "phase_firmware_ms", phases["hello"] - phases["domain"] - phases["guest-agent"]
-    )
-    subject.add("phase_kernel_ms", phases["guest-kernel"])
-    subject.add("phase_agent_ms", phases["guest-agent"] - phases["guest-kernel"])
+    for phase, value in phases_of_boot(booted).items():
+        subject.add(phase, value)
     subject.add("phase_container_ms", (wall + first_output - _log_time(booted)) * 1000)
     subject.add("first_output_ms", first_output * 1000)
     subject.add("phase_teardown_ms", (total - first_output) * 1000)

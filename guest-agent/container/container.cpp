@@ -8,6 +8,7 @@
 #include "common/wire/ports.hpp"
 #include "guest-agent/cgroup/device_rules.hpp"
 #include "guest-agent/cgroup/memory_watch.hpp"
+#include "guest-agent/container/socket_mounts.hpp"
 #include "guest-agent/disks/device_numbers.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/namespaces.hpp"
@@ -144,6 +145,17 @@ Awaitable<> Container::set_up(StdioRequest request) {
             );
         }
         throw;
+    }
+    keep_socket_mounts();
+}
+
+void Container::keep_socket_mounts() {
+    UniqueFd init = duplicate(init_->pidfd(), "container " + id_);
+    SocketMounts mounts(context_.executor, context_.logger, spec_, std::move(init), init_->pid());
+    if (!mounts.empty()) {
+        watches_.spawn("keep the mounts of sockets", [](SocketMounts kept) -> Awaitable<> {
+            co_await kept.keep();
+        }(std::move(mounts)));
     }
 }
 

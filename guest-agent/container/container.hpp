@@ -128,6 +128,7 @@ class Container : public std::enable_shared_from_this<Container> {
     Awaitable<> set_up_disks();
     Awaitable<> close_root_disk();
     ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) const;
+    void keep_socket_mounts();
     void watch_memory(const oci::Resources& resources);
     Awaitable<> watch_kills();
     bool was_killed_for_memory() const noexcept;

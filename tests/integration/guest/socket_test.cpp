@@ -174,6 +174,36 @@ TEST_F(AgentSocketTest, MountsOverASocketOfADirectoryOnlyIfThatIsThere) {
     });
 }
 
+// What a restart of the host's server does. Here the kernel takes the mount away because
+// its place is removed from another mount namespace; where the place is on virtiofs, because the
+// name has become another file's.
+TEST_F(AgentSocketTest, MountsOverTheNextSocketOfThatName) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        const fs::path root = agent.share() / "c1/rootfs";
+        const fs::path place = root / "plugins/csi.sock";
+        const auto make_place = [&] { fs::copy_file(root / "bin/busybox", place); };
+        fs::create_directories(root / "plugins");
+        make_place();
+        Json again = spec(1);
+        again["mounts"].push_back(
+            {{"destination", "/plugins/csi.sock"},
+             {"type", "cppvm-socket"},
+             {"source", (agent.share() / "sockets/2").native()},
+             {"options", {"bind"}}}
+        );
+        co_await host.create("c1", again, {}, offering({socket(1), socket(2)}));
+        co_await host.start("c1");
+        const fs::path seen = in_container().parent_path().parent_path() / "plugins/csi.sock";
+        for (int turn = 0; turn < 3; ++turn) {
+            EXPECT_TRUE(co_await eventually([&] { return fs::is_socket(seen); }));
+            fs::remove(place);
+            EXPECT_FALSE(fs::exists(seen));
+            make_place();
+        }
+        co_await end(host);
+    });
+}
+
 TEST_F(AgentSocketTest, LeavesNothingOfACreateThatFails) {
     run_test([this](HostSide& host) -> Awaitable<> {
         const Status twice =

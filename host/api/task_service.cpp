@@ -88,9 +88,9 @@ messages::Status to_message(ProcessStatus::Phase phase) {
 TaskService::TaskService(
     const asio::any_io_executor& executor,
     sandbox::Sandbox& sandbox,
-    std::function<void()> on_shutdown_asked
+    std::function<void()> on_shutting_down
 )
-    : sandbox_(sandbox), on_shutdown_asked_(std::move(on_shutdown_asked)), shutdown_(executor) {}
+    : sandbox_(sandbox), on_shutting_down_(std::move(on_shutting_down)), shutdown_(executor) {}
 
 Awaitable<> TaskService::wait_shutdown() {
     co_await shutdown_.wait();
@@ -270,9 +270,6 @@ TaskService::connect(Context&, const messages::ConnectRequest& request) {
 
 Awaitable<Empty> TaskService::shutdown(Context& context, const messages::ShutdownRequest&) {
     shutdown_asked_ = true;
-    if (sandbox_.ends_with_tasks()) {
-        on_shutdown_asked_();
-    }
     end_after_reply(context);
     co_return Empty();
 }
@@ -281,6 +278,7 @@ Awaitable<Empty> TaskService::shutdown(Context& context, const messages::Shutdow
 // with it counts when the last one goes.
 void TaskService::end_after_reply(Context& context) {
     if (shutdown_asked_ && sandbox_.empty() && sandbox_.ends_with_tasks()) {
+        on_shutting_down_();
         context.after_reply = [this] { shutdown_.set(); };
     }
 }

@@ -16,12 +16,12 @@ class TaskService : public ::containerd::task::v3::TaskService {
   public:
     static constexpr const char* v2_name = "containerd.task.v2.Task";
 
-    /// Borrows the sandbox, which must outlive it. `on_shutdown_asked` is called before a Shutdown
-    /// that counts is answered, perhaps repeatedly, and must not throw.
+    /// Borrows the sandbox, which must outlive it. `on_shutting_down` is called before the
+    /// answer after which wait_shutdown() returns, perhaps repeatedly, and must not throw.
     TaskService(
         const asio::any_io_executor& executor,
         sandbox::Sandbox& sandbox,
-        std::function<void()> on_shutdown_asked
+        std::function<void()> on_shutting_down
     );
 
     /// Until containerd has asked for the shim's end and no container is left.
@@ -67,7 +67,7 @@ class TaskService : public ::containerd::task::v3::TaskService {
     void end_after_reply(Context& context);
 
     sandbox::Sandbox& sandbox_;
-    std::function<void()> on_shutdown_asked_;
+    std::function<void()> on_shutting_down_;
     bool shutdown_asked_ = false;
     Event shutdown_;
 };

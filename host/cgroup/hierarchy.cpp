@@ -45,13 +45,6 @@ std::vector<Hierarchy> find_hierarchies(const std::filesystem::path& root) {
     return found;
 }
 
-std::vector<Hierarchy> of_memory(std::vector<Hierarchy> hierarchies) {
-    std::erase_if(hierarchies, [](const Hierarchy& hierarchy) {
-        return !hierarchy.controller.empty() && hierarchy.controller != "memory";
-    });
-    return hierarchies;
-}
-
 // Lines "<number>:<controllers>:<path>" (cgroups(7)).
 std::vector<std::filesystem::path>
 parse_membership(std::string_view text, const std::vector<Hierarchy>& hierarchies) {
@@ -73,8 +66,11 @@ parse_membership(std::string_view text, const std::vector<Hierarchy>& hierarchie
     return directories;
 }
 
-std::vector<std::filesystem::path> own_membership(const std::vector<Hierarchy>& hierarchies) {
-    return parse_membership(read_file("/proc/self/cgroup", max_membership_bytes), hierarchies);
+std::vector<std::filesystem::path>
+membership(pid_t pid, const std::vector<Hierarchy>& hierarchies) {
+    const std::string name = pid == 0 ? "self" : std::to_string(pid);
+    const std::string text = read_file("/proc/" + name + "/cgroup", max_membership_bytes);
+    return parse_membership(text, hierarchies);
 }
 
 void move_process(pid_t pid, const std::filesystem::path& directory) {

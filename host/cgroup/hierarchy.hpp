@@ -22,16 +22,14 @@ inline constexpr const char* default_root = "/sys/fs/cgroup";
 /// empty, and devices are libvirt's business. `root`: another in tests.
 std::vector<Hierarchy> find_hierarchies(const std::filesystem::path& root = default_root);
 
-/// Of `hierarchies` those that account for memory: version 2, or version 1's of that controller.
-std::vector<Hierarchy> of_memory(std::vector<Hierarchy> hierarchies);
-
 /// Where in each hierarchy a process is, from its /proc/<pid>/cgroup, in the order of
 /// `hierarchies`. Those that it does not name are at the root.
 std::vector<std::filesystem::path>
 parse_membership(std::string_view text, const std::vector<Hierarchy>& hierarchies);
 
-/// The same of this process. Throws: Error.
-std::vector<std::filesystem::path> own_membership(const std::vector<Hierarchy>& hierarchies);
+/// The same of a process, 0: this one. Throws: Error.
+std::vector<std::filesystem::path>
+membership(pid_t pid, const std::vector<Hierarchy>& hierarchies);
 
 /// Moves a process, with all of its threads, into a cgroup; 0: this one. Throws: Error.
 void move_process(pid_t pid, const std::filesystem::path& directory);

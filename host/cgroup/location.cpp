@@ -35,7 +35,7 @@ std::optional<std::filesystem::path> parent_of(std::string_view cgroups_path) {
     if (cgroups_path.empty() || cgroups_path.find('\0') != cgroups_path.npos) {
         return std::nullopt;
     }
-    if (std::ranges::count(cgroups_path, ':') == 2) {
+    if (cgroups_path.front() != '/' && std::ranges::count(cgroups_path, ':') == 2) {
         return expand_slice(cgroups_path.substr(0, cgroups_path.find(':')));
     }
     // As seen from the root, so that ".." does not lead out of it.

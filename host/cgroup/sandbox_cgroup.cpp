@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
+#include "host/cgroup/usage.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -18,7 +19,8 @@ namespace {
 // A helper's child that its helper has not waited for, or a logger that writes its last lines.
 constexpr std::chrono::seconds removal_timeout(2);
 
-// What systemd has made is for systemd to set up (https://systemd.io/CGROUP_DELEGATION).
+// What systemd has made is for systemd to set up (https://systemd.io/CGROUP_DELEGATION). A slice may
+// so account for what is in it as a whole, and its cgroups not for theirs (usage.cpp).
 bool is_of_systemd(const std::filesystem::path& directory) {
     const auto kind = directory.extension();
     return kind == ".slice" || kind == ".scope" || kind == ".service";
@@ -37,11 +39,13 @@ void enable_controllers(const std::filesystem::path& directory) {
 void make_in(const Hierarchy& hierarchy, const std::filesystem::path& location) {
     const bool is_v2 = hierarchy.controller.empty();
     std::filesystem::path directory = hierarchy.root;
+    bool is_new = false;
     for (const auto& part : location) {
-        if (is_v2 && !is_of_systemd(directory)) {
+        if (is_v2 && (is_new || !is_of_systemd(directory))) {
             enable_controllers(directory);
         }
         directory /= part;
+        is_new = !std::filesystem::exists(directory);
         make_directory(directory, 0755);
     }
 }
@@ -56,7 +60,7 @@ SandboxCgroup::SandboxCgroup(
     std::filesystem::path location, std::vector<Hierarchy> hierarchies, std::filesystem::path record
 )
     : location_(std::move(location)), hierarchies_(std::move(hierarchies)),
-      record_(std::move(record)), came_from_(own_membership(hierarchies_)) {
+      record_(std::move(record)), came_from_(membership(0, hierarchies_)) {
     if (hierarchies_.empty()) {
         throw Error(
             Code::failed_precondition,
@@ -70,6 +74,7 @@ SandboxCgroup::SandboxCgroup(
             make_in(hierarchy, location_);
             move_process(0, hierarchy.root / location_);
         }
+        earlier_kills_ = cgroup::memory_kills(location_, hierarchies_);
     } catch (...) {
         leave();
         throw;
@@ -98,13 +103,13 @@ bool SandboxCgroup::leave() noexcept {
     return gone;
 }
 
-std::vector<std::filesystem::path>
-own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies) {
-    auto directories = own_membership(hierarchies);
-    std::erase_if(directories, [name](const auto& directory) {
-        return directory.filename() != name;
-    });
-    return directories;
+std::uint64_t SandboxCgroup::memory_kills() const noexcept {
+    const std::uint64_t kills = cgroup::memory_kills(location_, hierarchies_);
+    return kills - std::min(kills, earlier_kills_);
+}
+
+std::optional<std::uint64_t> SandboxCgroup::memory_limit() const noexcept {
+    return cgroup::memory_limit(location_, hierarchies_);
 }
 
 bool remove_cgroup(

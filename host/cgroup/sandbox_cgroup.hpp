@@ -2,15 +2,16 @@
 
 #include "host/cgroup/hierarchy.hpp"
 
+#include <cstdint>
 #include <filesystem>
-#include <string_view>
+#include <optional>
 #include <vector>
 
 namespace cppvm::cgroup {
 
 /// The cgroup of everything that works for a sandbox on the host. This process goes into it, its
 /// children are born in it, and QEMU, which is libvirt's child, is moved into it by the helper that
-/// has it started (`own_cgroups`).
+/// has it started (placement.hpp).
 ///
 /// Owns: the cgroup's directories; `leave` removes them.
 class SandboxCgroup {
@@ -34,17 +35,20 @@ class SandboxCgroup {
     /// Blocks, for two seconds at most. False: something is left. Does not throw.
     bool leave() noexcept;
 
+    /// How many processes of the sandbox the kernel has killed for want of memory, as far as can be
+    /// told: where its cgroup does not account for memory, those of the pod since this was made.
+    /// Also after step_out. Does not throw.
+    std::uint64_t memory_kills() const noexcept;
+    /// The least memory limit that holds for it, in bytes. Nothing: there is none. Does not throw.
+    std::optional<std::uint64_t> memory_limit() const noexcept;
+
   private:
     std::filesystem::path location_;
     std::vector<Hierarchy> hierarchies_;
     std::filesystem::path record_;
     std::vector<std::filesystem::path> came_from_;
+    std::uint64_t earlier_kills_ = 0; ///< of whatever was in the pod before
 };
-
-/// The cgroups of this process in the hierarchies where they have this name. Throws: Error.
-/// `hierarchies`: those that are looked at.
-std::vector<std::filesystem::path>
-own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies = find_hierarchies());
 
 /// Removes a sandbox's cgroup, also of a daemon that is gone. What is above it stays, as runc
 /// leaves it. Blocks, for two seconds at most, while processes in it end. False: something

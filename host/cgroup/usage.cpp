@@ -3,7 +3,9 @@
 #include "common/base/number.hpp"
 #include "common/os/file.hpp"
 
+#include <algorithm>
 #include <sstream>
+#include <utility>
 
 namespace cppvm::cgroup {
 
@@ -64,26 +66,63 @@ void add_io_v1(const std::string& text, Usage& usage) {
     }
 }
 
-void read_v2(const std::filesystem::path& directory, Usage& usage) {
-    usage.memory_bytes = parse(read(directory / "memory.current"));
-    usage.cpu_microseconds = find(read(directory / "cpu.stat"), "usage_usec");
-    usage.tasks = parse(read(directory / "pids.current"));
-    if (std::filesystem::exists(directory / "io.stat")) {
-        add_io_v2(read(directory / "io.stat"), usage);
+/// The files of a cgroup in one hierarchy, each in the nearest cgroup that has it.
+class Files {
+  public:
+    Files(const Hierarchy& hierarchy, std::filesystem::path location)
+        : hierarchy_(hierarchy), location_(std::move(location)) {}
+
+    /// Whether the hierarchy is that of `controller`, or version 2.
+    bool has(std::string_view controller) const {
+        return is_v2() || hierarchy_.controller == controller;
+    }
+    bool is_v2() const { return hierarchy_.controller.empty(); }
+
+    std::optional<std::string> read(const char* file) const {
+        for (auto at = location_; !at.empty(); at = at.parent_path()) {
+            const auto path = hierarchy_.root / at / file;
+            if (std::filesystem::exists(path)) {
+                return cgroup::read(path);
+            }
+        }
+        return std::nullopt;
+    }
+
+    /// Of each cgroup that has it, from the inside out.
+    std::vector<std::uint64_t> numbers(const char* file) const {
+        std::vector<std::uint64_t> found;
+        for (auto at = location_; !at.empty(); at = at.parent_path()) {
+            if (const auto number = parse(cgroup::read(hierarchy_.root / at / file))) {
+                found.push_back(*number);
+            }
+        }
+        return found;
+    }
+
+  private:
+    const Hierarchy& hierarchy_;
+    std::filesystem::path location_;
+};
+
+void read_v2(const Files& files, Usage& usage) {
+    usage.memory_bytes = parse(files.read("memory.current").value_or(""));
+    usage.cpu_microseconds = find(files.read("cpu.stat").value_or(""), "usage_usec");
+    usage.tasks = parse(files.read("pids.current").value_or(""));
+    if (const auto io = files.read("io.stat")) {
+        add_io_v2(*io, usage);
     }
 }
 
-void read_v1(const Hierarchy& hierarchy, const std::filesystem::path& directory, Usage& usage) {
-    constexpr const char* io_file = "blkio.throttle.io_service_bytes";
-    if (hierarchy.controller == "memory") {
-        usage.memory_bytes = parse(read(directory / "memory.usage_in_bytes"));
-    } else if (hierarchy.controller == "cpuacct") {
-        const auto nanoseconds = parse(read(directory / "cpuacct.usage"));
+void read_v1(const Files& files, Usage& usage) {
+    if (files.has("memory")) {
+        usage.memory_bytes = parse(files.read("memory.usage_in_bytes").value_or(""));
+    } else if (files.has("cpuacct")) {
+        const auto nanoseconds = parse(files.read("cpuacct.usage").value_or(""));
         usage.cpu_microseconds = nanoseconds ? std::optional(*nanoseconds / 1000) : std::nullopt;
-    } else if (hierarchy.controller == "pids") {
-        usage.tasks = parse(read(directory / "pids.current"));
-    } else if (hierarchy.controller == "blkio" && std::filesystem::exists(directory / io_file)) {
-        add_io_v1(read(directory / io_file), usage);
+    } else if (files.has("pids")) {
+        usage.tasks = parse(files.read("pids.current").value_or(""));
+    } else if (const auto io = files.read("blkio.throttle.io_service_bytes")) {
+        add_io_v1(*io, usage);
     }
 }
 
@@ -95,41 +134,48 @@ Usage read_usage(
     Usage usage;
     try {
         for (const auto& hierarchy : hierarchies) {
-            if (hierarchy.controller.empty()) {
-                read_v2(hierarchy.root / location, usage);
-            } else {
-                read_v1(hierarchy, hierarchy.root / location, usage);
-            }
+            const Files files(hierarchy, location);
+            files.is_v2() ? read_v2(files, usage) : read_v1(files, usage);
         }
     } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
     }
     return usage;
 }
 
-std::uint64_t memory_kills(const std::vector<std::filesystem::path>& directories) noexcept {
+std::uint64_t memory_kills(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
+) noexcept {
     std::uint64_t kills = 0;
-    for (const auto& directory : directories) {
-        for (const char* file : {"memory.events", "memory.oom_control"}) { // version 2, version 1
-            kills += find(read(directory / file), "oom_kill").value_or(0);
+    try {
+        for (const auto& hierarchy : hierarchies) {
+            const Files files(hierarchy, location);
+            if (files.has("memory")) {
+                const char* const file = files.is_v2() ? "memory.events" : "memory.oom_control";
+                kills += find(files.read(file).value_or(""), "oom_kill").value_or(0);
+            }
         }
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
     }
     return kills;
 }
 
-std::optional<std::uint64_t> memory_limit(const std::vector<std::filesystem::path>& directories
+std::optional<std::uint64_t> memory_limit(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept {
-    std::optional<std::uint64_t> least;
-    for (auto directory : directories) {
-        for (; directory.has_relative_path(); directory = directory.parent_path()) {
-            for (const char* file : {"memory.max", "memory.limit_in_bytes"}) {
-                const auto limit = parse(read(directory / file));
-                if (limit && *limit < no_limit_v1 && (!least || *limit < *least)) {
-                    least = limit;
+    std::uint64_t least = no_limit_v1;
+    try {
+        for (const auto& hierarchy : hierarchies) {
+            const Files files(hierarchy, location);
+            if (files.has("memory")) {
+                const char* const file = files.is_v2() ? "memory.max" : "memory.limit_in_bytes";
+                for (const std::uint64_t limit : files.numbers(file)) {
+                    least = std::min(least, limit);
                 }
             }
         }
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
     }
-    return least;
+    return least == no_limit_v1 ? std::nullopt : std::optional(least);
 }
 
 } // namespace cppvm::cgroup

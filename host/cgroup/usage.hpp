@@ -8,6 +8,9 @@
 namespace cppvm::cgroup {
 
 /// What a cgroup uses now, or has used so far. Nothing: this host does not account for it.
+/// Version 2 need not account in each cgroup for everything; what a cgroup does not account for is
+/// that of the nearest one above it that does, below the root: systemd's slice of a pod accounts for
+/// all that is in it.
 struct Usage {
     std::optional<std::uint64_t> memory_bytes;
     std::optional<std::uint64_t> cpu_microseconds;
@@ -21,13 +24,17 @@ Usage read_usage(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept;
 
-/// How many processes the kernel has killed in these cgroups, which account for memory, for want
-/// of it, under a limit of their own or of one above them; 0 where nothing tells. Does not throw.
-std::uint64_t memory_kills(const std::vector<std::filesystem::path>& directories) noexcept;
+/// How many processes the kernel has killed there for want of memory, under a limit of that cgroup or
+/// of one above it; 0 where nothing tells. Counted where memory is accounted for, as with Usage.
+/// Does not throw.
+std::uint64_t memory_kills(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
+) noexcept;
 
-/// The least memory limit of these cgroups, which account for memory, and those above them, in
-/// bytes. Nothing: there is none. Does not throw.
-std::optional<std::uint64_t> memory_limit(const std::vector<std::filesystem::path>& directories
+/// The least memory limit of that cgroup and those above it, in bytes. Nothing: there is none.
+/// Does not throw.
+std::optional<std::uint64_t> memory_limit(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept;
 
 } // namespace cppvm::cgroup

@@ -7,6 +7,7 @@
 #include "host/sandbox/clock_keeper.hpp"
 #include "host/sandbox/disk_keeper.hpp"
 #include "host/sandbox/network_keeper.hpp"
+#include "host/sandbox/pod_memory.hpp"
 #include "host/sandbox/report.hpp"
 #include "host/sandbox/sandbox_state.hpp"
 #include "host/sandbox/task.hpp"
@@ -22,12 +23,6 @@
 #include <string>
 
 namespace cppvm::sandbox {
-
-/// What the pod's cgroup on the host says of memory; empty functions: nothing.
-struct PodMemory {
-    std::function<std::optional<std::uint64_t>()> limit; ///< bytes
-    std::function<std::uint64_t()> kills;                ///< processes killed for want of it
-};
 
 /// What a sandbox is made of. Plain data.
 struct SandboxSpec {

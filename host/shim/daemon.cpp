@@ -132,9 +132,10 @@ class Daemon {
                 .run_dir = lock_.run_dir(),
                 .listener = socket_.take_listener(),
                 .ending_signals = std::move(ending_signals),
+                .memory = pod_memory(),
                 .on_created = [this](const pod::PodSpec& pod) { take_pod(pod); },
                 .on_stopped = [this] { leave_cgroup(); },
-                .on_shutdown_asked = [this] { step_out_of_cgroup(); },
+                .on_shutting_down = [this] { step_out_of_cgroup(); },
                 .on_ending = [this] { on_shutdown_begun(); },
             });
             undone_ = code == 0;
@@ -206,6 +207,13 @@ class Daemon {
         } catch (const Error& error) {
             logger_.warn("The sandbox has no cgroup of its own", {{"error", error.message()}});
         }
+    }
+
+    sandbox::PodMemory pod_memory() {
+        return {
+            .limit = [this] { return cgroup_ ? cgroup_->memory_limit() : std::nullopt; },
+            .kills = [this] { return cgroup_ ? cgroup_->memory_kills() : 0; },
+        };
     }
 
     // containerd takes its answer for the end of the pod, and the kubelet kills what it finds in a

@@ -10,8 +10,6 @@
 #include "host/api/sandbox_service.hpp"
 #include "host/api/streaming_service.hpp"
 #include "host/api/task_service.hpp"
-#include "host/cgroup/sandbox_cgroup.hpp"
-#include "host/cgroup/usage.hpp"
 #include "host/rundir/description.hpp"
 #include "host/sandbox/sandbox.hpp"
 #include "host/shim/ending_signals.hpp"
@@ -33,12 +31,7 @@ sandbox::SandboxSpec sandbox_spec(const DaemonSpec& spec) {
     sandbox::SandboxSpec result{
         spec.identity, spec.pod, spec.config, spec.run_dir, spec.stand_in_program
     };
-    const std::string name = spec.identity.domain_name(); // its cgroup's, too
-    const auto memory_cgroups = [name] {
-        return cgroup::own_cgroups(name, cgroup::of_memory(cgroup::find_hierarchies()));
-    };
-    result.memory.limit = [memory_cgroups] { return cgroup::memory_limit(memory_cgroups()); };
-    result.memory.kills = [memory_cgroups] { return cgroup::memory_kills(memory_cgroups()); };
+    result.memory = spec.memory;
     result.timeouts.kill = spec.config.vm.kill_timeout;
     return result;
 }
@@ -61,7 +54,7 @@ class Daemon {
           events_(executor_, logger_, spec.ttrpc_address, spec.identity.containerd_namespace()),
           hypervisor_(executor_, logger_, spec.config),
           sandbox_(executor_, logger_, sandbox_spec(spec), hypervisor_, events_),
-          service_(executor_, sandbox_, std::move(spec.on_shutdown_asked)), control_(sandbox_),
+          service_(executor_, sandbox_, std::move(spec.on_shutting_down)), control_(sandbox_),
           run_dir_(spec.run_dir), server_(executor_, logger_, {.check_peer_credentials = true}),
           control_server_(
               executor_,

@@ -5,6 +5,7 @@
 #include "host/config/config.hpp"
 #include "host/pod/pod_spec.hpp"
 #include "host/rundir/identity.hpp"
+#include "host/sandbox/pod_memory.hpp"
 
 #include <filesystem>
 #include <functional>
@@ -27,15 +28,16 @@ struct DaemonSpec {
     std::filesystem::path run_dir; ///< exists; its lock and `daemon.pid` are held by the caller
     UniqueFd listener;             ///< listens already; non-blocking
     UniqueFd ending_signals;       ///< from catch_ending_signals
+    sandbox::PodMemory memory;     ///< of the cgroup that the caller is in
     /// Called with what CreateSandbox has said of the pod, before anything of it runs. Does not
     /// throw.
     std::function<void(const pod::PodSpec&)> on_created;
     /// Called, perhaps repeatedly, when nothing of a pod of the Sandbox API runs any more. Does not
     /// throw.
     std::function<void()> on_stopped;
-    /// Called, perhaps repeatedly, before containerd is answered that has asked for the end of a
-    /// pod without the Sandbox API. Does not throw.
-    std::function<void()> on_shutdown_asked;
+    /// Called, perhaps repeatedly, before the answer after which a pod without the Sandbox API is
+    /// undone: containerd has asked for its end, and its last container is gone. Does not throw.
+    std::function<void()> on_shutting_down;
     /// Called when containerd has asked for the end and been answered, before anything is undone.
     std::function<void()> on_ending;
 };

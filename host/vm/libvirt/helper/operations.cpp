@@ -2,7 +2,6 @@
 
 #include "common/base/error.hpp"
 #include "common/base/one_line.hpp"
-#include "host/cgroup/sandbox_cgroup.hpp"
 #include "host/vm/libvirt/helper/placement.hpp"
 
 #include <libvirt/virterror.h>
@@ -20,7 +19,7 @@ namespace cppvm::vm::libvirt {
 
 namespace {
 
-using Cgroups = std::vector<std::filesystem::path>;
+using Cgroups = std::vector<cgroup::Place>;
 using cppvm::helper::v1::CreateDomain;
 using cppvm::helper::v1::Response;
 
@@ -86,7 +85,7 @@ void place_and_resume(
     try {
         move_qemu(name, cgroups);
     } catch (const Error& error) {
-        response.add_warnings("QEMU stays in libvirt's cgroup: " + joined_lines(error.what()));
+        response.add_warnings("QEMU, or a part of it, stays in libvirt's cgroup: " + joined_lines(error.what()));
     }
     if (virDomainResume(domain) != 0) {
         const Error failure = last_error();

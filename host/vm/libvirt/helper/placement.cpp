@@ -3,9 +3,8 @@
 #include "common/base/error.hpp"
 #include "common/base/number.hpp"
 #include "common/os/file.hpp"
-#include "host/cgroup/hierarchy.hpp"
 
-#include <cerrno>
+#include <filesystem>
 #include <sys/stat.h>
 
 namespace cppvm::vm::libvirt {
@@ -26,11 +25,8 @@ pid_t find_qemu(const std::string& domain) {
 
 } // namespace
 
-void move_qemu(const std::string& domain, const std::vector<std::filesystem::path>& cgroups) {
-    const pid_t pid = find_qemu(domain);
-    for (const auto& directory : cgroups) {
-        cgroup::move_process(pid, directory);
-    }
+void move_qemu(const std::string& domain, const std::vector<cgroup::Place>& cgroups) {
+    cgroup::move_to(cgroups, find_qemu(domain));
 }
 
 bool open_library_directory() {

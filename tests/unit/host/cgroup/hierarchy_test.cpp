@@ -37,13 +37,6 @@ TEST(HierarchyTest, IsOneForEachControllerThatAccountsWithVersion1) {
     EXPECT_TRUE(find_hierarchies(root / "nowhere").empty());
 }
 
-TEST(HierarchyTest, OfMemoryIsOneOfEitherVersion) {
-    const std::vector<Hierarchy> version1 = {{"/cg/memory", "memory"}, {"/cg/cpu", "cpu"}};
-    EXPECT_THAT(controllers(of_memory(version1)), ElementsAre("memory"));
-    EXPECT_THAT(controllers(of_memory({{"/cg", ""}})), ElementsAre(""));
-    EXPECT_TRUE(of_memory({{"/cg/cpu", "cpu"}}).empty());
-}
-
 TEST(HierarchyTest, FindsWhereAProcessIs) {
     const std::vector<Hierarchy> version1 = {
         {"/cg/memory", "memory"}, {"/cg/cpu", "cpu"}, {"/cg/pids", "pids"}

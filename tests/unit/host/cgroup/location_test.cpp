@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <utility>
+
 namespace cppvm::cgroup {
 namespace {
 
@@ -18,23 +20,41 @@ TEST(LocationTest, IsBesideTheContainersCgroup) {
     EXPECT_TRUE(is_cgroups_path("/container"));
 }
 
-// With the systemd driver; expanded as systemd.slice(5) says.
+// With the systemd driver, as runc expands slices (ExpandSlice) and systemd.slice(5) says.
 TEST(LocationTest, IsInTheSliceThatSystemdHasMade) {
-    EXPECT_EQ(
-        at("kubepods-besteffort-pod7f_2.slice:cri-containerd:0a1b"),
-        "kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod7f_2.slice/me"
-    );
-    EXPECT_EQ(at("system.slice:docker:0a1b"), "system.slice/me");
-    EXPECT_TRUE(is_cgroups_path("system.slice:docker:0a1b"));
-    EXPECT_EQ(at(":docker:0a1b"), "system.slice/me");
-    EXPECT_EQ(at("-.slice:docker:0a1b"), "me");
+    const std::pair<const char*, const char*> slices[] = {
+        {"kubepods-besteffort-pod7f_2.slice",
+         "kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod7f_2.slice/me"},
+        {"kubepods-pod7f.slice", "kubepods.slice/kubepods-pod7f.slice/me"}, // a guaranteed pod
+        {"kubelet-kubepods-burstable-pod7f.slice",
+         "kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-burstable.slice/"
+         "kubelet-kubepods-burstable-pod7f.slice/me"},
+        {"system.slice", "system.slice/me"},
+        {"a.b.slice", "a.b.slice/me"},
+        {"a\\x2db-c.slice", "a\\x2db.slice/a\\x2db-c.slice/me"},
+        {"", "system.slice/me"},
+        {"-.slice", "me"},
+    };
+    for (const auto& [slice, expected] : slices) {
+        const std::string path = std::string(slice) + ":cri-containerd:0a1b";
+        EXPECT_EQ(at(path), expected) << slice;
+        EXPECT_TRUE(is_cgroups_path(path)) << slice;
+    }
+}
+
+// The name of the container's own unit does not matter.
+TEST(LocationTest, IsBesideTheContainersUnit) {
+    EXPECT_EQ(at("a.slice::c"), "a.slice/me");
+    EXPECT_EQ(at("a.slice:docker:c.slice"), "a.slice/me");
+    EXPECT_EQ(at("a.slice:x:"), "a.slice/me");
 }
 
 TEST(LocationTest, IsOurOwnWhereNothingUsableIsSaid) {
     EXPECT_EQ(at(""), "cppvm/me");
     EXPECT_FALSE(is_cgroups_path(""));
     EXPECT_EQ(at(std::string_view("/a\0b/c", 6)), "cppvm/me");
-    for (const char* slice : {"a", "a--b.slice", "-a.slice", "a-.slice", ".slice", "../a.slice"}) {
+    for (const char* slice : {"a", "a--b.slice", "-a.slice", "a-.slice", ".slice", "../a.slice", "a/b.slice",
+                              "--.slice", "a.slicer", "slice"}) {
         EXPECT_EQ(at(std::string(slice) + ":x:y"), "cppvm/me") << slice;
         EXPECT_FALSE(is_cgroups_path(std::string(slice) + ":x:y")) << slice;
     }
@@ -46,6 +66,8 @@ TEST(LocationTest, LeadsOutOfNoHierarchy) {
     EXPECT_EQ(at("/a/b/"), "a/me");
     EXPECT_EQ(at("/"), "me");
     EXPECT_EQ(at("a/b:c"), "a/me");
+    EXPECT_EQ(at("/a/b:c:d"), "a/me");
+    EXPECT_EQ(at("/a.slice:b:c/d"), "a.slice:b:c/me");
 }
 
 } // namespace

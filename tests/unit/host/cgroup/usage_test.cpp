@@ -58,26 +58,53 @@ TEST(UsageTest, TellsNothingOfWhatIsNotAccountedFor) {
     EXPECT_FALSE(read_usage("nowhere", {{root.path(), ""}}).cpu_microseconds);
 }
 
+// systemd's slice of a pod, whose cgroups have no controllers of their own.
+TEST(UsageTest, IsThatOfTheNearestCgroupThatAccounts) {
+    const testing::TempDir root;
+    root.write("memory.current", "9\n"); // of the whole host
+    root.write("pids.current", "9\n");
+    root.write("io.stat", "8:0 rbytes=900 wbytes=90\n");
+    root.write("a.slice/memory.current", "8192\n");
+    root.write("a.slice/cpu.stat", "usage_usec 50\n");
+    root.write("a.slice/a-b.slice/memory.current", "4096\n");
+    root.write("a.slice/a-b.slice/vm/cpu.stat", "usage_usec 5\n");
+    const Usage usage = read_usage("a.slice/a-b.slice/vm", {{root.path(), ""}});
+    EXPECT_EQ(usage.memory_bytes, 4096U);
+    EXPECT_EQ(usage.cpu_microseconds, 5U);
+    EXPECT_FALSE(usage.tasks);
+    EXPECT_FALSE(usage.io_read_bytes);
+}
+
+std::vector<Hierarchy> version1(const testing::TempDir& root) {
+    return {{root / "cpu", "cpu"}, {root / "memory", "memory"}};
+}
+
 TEST(UsageTest, CountsWhatWasKilledForMemory) {
     const testing::TempDir root;
-    root.write("v2/memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\noom_group_kill 0\n");
-    root.write("v1/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
-    EXPECT_EQ(memory_kills({root / "v2"}), 2U);
-    EXPECT_EQ(memory_kills({root / "v1"}), 1U);
-    EXPECT_EQ(memory_kills({}), 0U);
+    root.write("pod/memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 3\noom_group_kill 0\n");
+    root.write("pod/vm/memory.events", "low 0\nhigh 0\nmax 9\noom 2\noom_kill 2\n");
+    root.write("pod/other/cgroup.procs", "");
+    EXPECT_EQ(memory_kills("pod/vm", {{root.path(), ""}}), 2U);
+    EXPECT_EQ(memory_kills("pod/other", {{root.path(), ""}}), 3U);
+    EXPECT_EQ(memory_kills("elsewhere", {{root.path(), ""}}), 0U);
+    root.write("memory/vm/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n");
+    root.write("cpu/vm/memory.oom_control", "oom_kill 7\n"); // not accounted for there
+    EXPECT_EQ(memory_kills("vm", version1(root)), 1U);
+    EXPECT_EQ(memory_kills("vm", {}), 0U);
 }
 
 TEST(UsageTest, FindsTheLeastMemoryLimit) {
     const testing::TempDir root;
-    root.write("v2/memory.max", "4096\n");
-    root.write("v2/pod/memory.max", "max\n");
-    root.write("v2/pod/vm/memory.max", "8192\n");
-    EXPECT_EQ(memory_limit({root / "v2/pod/vm"}), 4096U);
-    root.write("v1/memory.limit_in_bytes", "9223372036854771712\n");
-    root.write("v1/pod/memory.limit_in_bytes", "2048\n");
-    EXPECT_EQ(memory_limit({root / "v1/pod"}), 2048U);
-    EXPECT_EQ(memory_limit({root / "v1"}), std::nullopt);
-    EXPECT_EQ(memory_limit({}), std::nullopt);
+    root.write("pods/memory.max", "4096\n");
+    root.write("pods/pod/memory.max", "max\n");
+    root.write("pods/pod/vm/memory.max", "8192\n");
+    EXPECT_EQ(memory_limit("pods/pod/vm", {{root.path(), ""}}), 4096U);
+    root.write("memory/memory.limit_in_bytes", "1024\n"); // the root's, which has none
+    root.write("memory/pods/memory.limit_in_bytes", "9223372036854771712\n");
+    root.write("memory/pods/pod/memory.limit_in_bytes", "2048\n");
+    EXPECT_EQ(memory_limit("pods/pod", version1(root)), 2048U);
+    EXPECT_EQ(memory_limit("pods", version1(root)), std::nullopt);
+    EXPECT_EQ(memory_limit("pods/pod", {}), std::nullopt);
 }
 
 } // namespace

@@ -28,8 +28,7 @@ std::vector<std::filesystem::path>
 parse_membership(std::string_view text, const std::vector<Hierarchy>& hierarchies);
 
 /// The same of a process, 0: this one. Throws: Error.
-std::vector<std::filesystem::path>
-membership(pid_t pid, const std::vector<Hierarchy>& hierarchies);
+std::vector<std::filesystem::path> membership(pid_t pid, const std::vector<Hierarchy>& hierarchies);
 
 /// Moves a process, with all of its threads, into a cgroup; 0: this one. Throws: Error.
 void move_process(pid_t pid, const std::filesystem::path& directory);

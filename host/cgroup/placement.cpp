@@ -14,11 +14,11 @@ namespace {
 
 constexpr std::size_t max_threads_bytes = 1024UL * 1024;
 constexpr std::size_t max_stat_bytes = 4096;
-constexpr int flags_field = 9;                      // of /proc/PID/stat
+constexpr int flags_field = 9;                       // of /proc/PID/stat
 constexpr std::uint64_t is_kernel_thread = 0x200000; // PF_KTHREAD of linux/sched.h
 
-// "vhost-<pid>", "kvm-nx-lpage-recovery-<pid>", "kvm-pit/<pid>". Any process can call itself so, but
-// has not the flag.
+// "vhost-<pid>", "kvm-nx-lpage-recovery-<pid>", "kvm-pit/<pid>". Any process can call itself so,
+// but has not the flag.
 bool works_for(pid_t thread, pid_t process, const std::filesystem::path& proc) {
     const auto directory = proc / std::to_string(thread);
     const std::string stat = read_file(directory / "stat", max_stat_bytes);
@@ -40,8 +40,7 @@ std::string read_threads(const Place& place) {
 
 } // namespace
 
-std::vector<Place>
-own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies) {
+std::vector<Place> own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies) {
     const auto directories = membership(0, hierarchies);
     std::vector<Place> places;
     for (std::size_t i = 0; i < hierarchies.size(); ++i) {
@@ -52,9 +51,8 @@ own_cgroups(std::string_view name, const std::vector<Hierarchy>& hierarchies) {
     return places;
 }
 
-std::vector<pid_t> kernel_threads(
-    const Place& place, pid_t process, const std::filesystem::path& proc
-) noexcept {
+std::vector<pid_t>
+kernel_threads(const Place& place, pid_t process, const std::filesystem::path& proc) noexcept {
     std::vector<pid_t> found;
     try {
         std::istringstream threads(read_threads(place));

@@ -9,8 +9,8 @@ namespace cppvm::cgroup {
 
 /// What a cgroup uses now, or has used so far. Nothing: this host does not account for it.
 /// Version 2 need not account in each cgroup for everything; what a cgroup does not account for is
-/// that of the nearest one above it that does, below the root: systemd's slice of a pod accounts for
-/// all that is in it.
+/// that of the nearest one above it that does, below the root: systemd's slice of a pod accounts
+/// for all that is in it.
 struct Usage {
     std::optional<std::uint64_t> memory_bytes;
     std::optional<std::uint64_t> cpu_microseconds;
@@ -24,8 +24,8 @@ Usage read_usage(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept;
 
-/// How many processes the kernel has killed there for want of memory, under a limit of that cgroup or
-/// of one above it; 0 where nothing tells. Counted where memory is accounted for, as with Usage.
+/// How many processes the kernel has killed there for want of memory, under a limit of that cgroup
+/// or of one above it; 0 where nothing tells. Counted where memory is accounted for, as with Usage.
 /// Does not throw.
 std::uint64_t memory_kills(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies

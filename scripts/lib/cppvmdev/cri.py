@@ -89,7 +89,8 @@ def _tables(base, handlers):
     for name, keys in handlers.items():
         lines.append(f"[{plugin}.containerd.runtimes.{name}]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in keys.items() if key != "options"]
-        lines.append(f"[{plugin}.containerd.runtimes.{name}.options]")
+        if keys["options"]:
+            lines.append(f"[{plugin}.containerd.runtimes.{name}.options]")
         lines += [f"{key} = {json.dumps(value)}" for key, value in keys["options"].items()]
     return "\n".join(lines) + "\n"
 
@@ -99,13 +100,13 @@ class Cri:
     each one's table, among them its `options`. Pods are in `cgroup_parent`, as the kubelet gives each one of
     its own."""
 
-    def __init__(self, world, base, programs, handlers, cgroup_parent):
+    def __init__(self, world, base, programs, handlers, cgroup_parent, release="2.3"):
         self.world = world
         self.base = base
         shutil.rmtree(self.base, ignore_errors=True)
         self.base.mkdir(parents=True)
         self.containerd = Containerd(
-            releases.get("2.3", allow_build=False),
+            releases.get(release, allow_build=False),
             self.base / "containerd",
             programs,
             prefix=("nsenter", f"--net={world.path}"),

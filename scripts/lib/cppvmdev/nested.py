@@ -35,6 +35,8 @@ PACKAGES = (
     "qemu-system-common", "apparmor", "python3", "python3-pytest",
     # For cppvmdev.messages; libprotobuf-dev has the .proto files of google.protobuf.
     "python3-protobuf", "protobuf-compiler", "libprotobuf-dev",
+    # For those of CRI.
+    "python3-grpcio",
 )  # fmt: skip
 
 _UNIT = """\

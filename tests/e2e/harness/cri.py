@@ -13,15 +13,17 @@ CGROUP_PARENT = "/cppvm-e2e-cri"
 
 
 @contextlib.contextmanager
-def serving_cri(handlers):
-    """A Cri, with a network namespace of its own; afterwards its pods may have left no trace. A handler
-    without options has the tests' configuration. Raises releases.Unavailable."""
-    ours = {"options": {"ConfigPath": str(session.config_file())}}
+def serving_cri(handlers, release="2.3"):
+    """A Cri of that containerd, with a network namespace of its own; afterwards its pods may have left no trace.
+    A handler without options has the tests' configuration. Raises releases.Unavailable."""
+    file = session.config_file()
+    ours = {"options": {"ConfigPath": str(file)} if file else {}}
     tables = {name: {**ours, **keys} for name, keys in handlers.items()}
+    base = settings.BASE / f"cri-{release}"
     world = Namespace()
     made = None
     try:
-        made = Cri(world, settings.BASE / "cri", settings.PROGRAMS, tables, CGROUP_PARENT)
+        made = Cri(world, base, settings.PROGRAMS, tables, CGROUP_PARENT, release)
         made.start()
         yield made
     finally:

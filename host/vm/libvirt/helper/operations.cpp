@@ -85,7 +85,9 @@ void place_and_resume(
     try {
         move_qemu(name, cgroups);
     } catch (const Error& error) {
-        response.add_warnings("QEMU, or a part of it, stays in libvirt's cgroup: " + joined_lines(error.what()));
+        response.add_warnings(
+            "QEMU, or a part of it, stays in libvirt's cgroup: " + joined_lines(error.what())
+        );
     }
     if (virDomainResume(domain) != 0) {
         const Error failure = last_error();

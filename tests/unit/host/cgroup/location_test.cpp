@@ -53,8 +53,17 @@ TEST(LocationTest, IsOurOwnWhereNothingUsableIsSaid) {
     EXPECT_EQ(at(""), "cppvm/me");
     EXPECT_FALSE(is_cgroups_path(""));
     EXPECT_EQ(at(std::string_view("/a\0b/c", 6)), "cppvm/me");
-    for (const char* slice : {"a", "a--b.slice", "-a.slice", "a-.slice", ".slice", "../a.slice", "a/b.slice",
-                              "--.slice", "a.slicer", "slice"}) {
+    for (const char* slice :
+         {"a",
+          "a--b.slice",
+          "-a.slice",
+          "a-.slice",
+          ".slice",
+          "../a.slice",
+          "a/b.slice",
+          "--.slice",
+          "a.slicer",
+          "slice"}) {
         EXPECT_EQ(at(std::string(slice) + ":x:y"), "cppvm/me") << slice;
         EXPECT_FALSE(is_cgroups_path(std::string(slice) + ":x:y")) << slice;
     }

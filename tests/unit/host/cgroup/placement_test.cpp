@@ -19,7 +19,9 @@ class PlacementTest : public ::testing::Test {
     void add(pid_t pid, const std::string& name, bool is_of_kernel) const {
         const std::string directory = std::to_string(pid);
         const std::string flags = is_of_kernel ? "2129984" : "4194304";
-        proc_.write(directory + "/stat", directory + " (" + name + ") S 2 0 0 0 -1 " + flags + " 0");
+        proc_.write(
+            directory + "/stat", directory + " (" + name + ") S 2 0 0 0 -1 " + flags + " 0"
+        );
         proc_.write(directory + "/comm", name + "\n");
     }
 

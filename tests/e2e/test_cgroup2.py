@@ -1,0 +1,243 @@
+"""Pods of CRI in slices of systemd's, with version 2 of cgroups alone: what most nodes of Kubernetes are
+today. What works for a pod is in its slice, is charged to it, and goes before it."""
+
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+
+from cppvmdev import processes, releases
+from cppvmdev.identity import Identity
+from cppvmdev.shell import run
+from cppvmdev.waiting import wait_until
+from harness import settings, slices
+
+grpc = pytest.importorskip("grpc", reason="python3-grpcio: scripts/install-deps test")
+
+from harness.cri import serving_cri  # noqa: E402  pylint: disable=wrong-import-position
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.kvm,
+    pytest.mark.skipif(not slices.is_there(), reason="no systemd here with version 2 of cgroups alone"),
+]
+
+_MIB = 1 << 20
+_SHIM = {"cppvm": {"runtime_type": settings.RUNTIME, "sandboxer": "shim"}}
+_PAUSE = {"pause": {"runtime_type": settings.RUNTIME}}
+_RUNC = {"runc": {"runtime_type": "io.containerd.runc.v2", "options": {"SystemdCgroup": True}}}
+_READY, _RUNNING, _EXITED = 0, 1, 2
+# More than a machine of 512 MiB with its QEMU needs to boot, and less than it may use.
+_TIGHT = 300
+
+
+@contextlib.contextmanager
+def _serving(handlers, release):
+    try:
+        with serving_cri(handlers, release) as made:
+            yield made
+    except releases.Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(name="cri", scope="module")
+def cri_fixture(containerd):
+    assert containerd.process()  # set up with it: libvirt
+    with _serving({**_SHIM, **_PAUSE, **_RUNC}, "2.3") as made:
+        yield made
+
+
+@pytest.fixture(name="old_cri", scope="module")
+def old_cri_fixture(containerd):
+    """That of containerd 1.6, which asks for the shim's end whenever it deletes a container."""
+    assert containerd.process()
+    with _serving(_PAUSE, "1.6") as made:
+        yield made
+
+
+@pytest.fixture(name="pod_slice")
+def pod_slice_fixture():
+    made = slices.Slice()
+    yield made
+    made.discard()
+
+
+def _run_pod(cri, handler, pod_slice):
+    return cri.run_pod(handler, linux={"cgroup_parent": pod_slice.path})
+
+
+def _state(cri, container):
+    return cri.call("ContainerStatus", container_id=container).status
+
+
+def _identity(cri, pod):
+    return Identity(cri.containerd.address, "k8s.io", pod)
+
+
+def _qemu(cri, pod):
+    (found,) = processes.helpers(_identity(cri, pod), "qemu-system")
+    return found
+
+
+def _kernel_threads(qemu):
+    """Those that the kernel makes in the name of a process and in its cgroup; from Linux 6.4 on vhost's are
+    threads of it."""
+    name = re.compile(rf"(vhost|kvm-nx-lpage-recovery)-{qemu.pid}")
+    return [process.pid for process in processes.everything() if name.fullmatch(process.comm)]
+
+
+def _all_that_works_for(cri, pod):
+    """Numbers of processes and threads: the daemon and what it has started, QEMU's threads, the kernel's."""
+    (daemon,) = [process for process in cri.containerd.shims() if pod in process.cmdline]
+    everything = processes.everything()
+    family = {daemon.pid}
+    while more := {p.pid for p in everything if p.parent in family} - family:
+        family |= more
+    qemu = _qemu(cri, pod)
+    threads = {int(entry.name) for entry in Path(f"/proc/{qemu.pid}/task").iterdir()}
+    of_kernel = set(_kernel_threads(qemu))
+    vhost = [t for t in threads | of_kernel if Path(f"/proc/{t}/comm").read_text().startswith("vhost-")]
+    assert vhost, "vsock and network are vhost's here"
+    assert len(family) >= 4, family  # with two virtiofsds and a stand-in
+    return family | threads | of_kernel
+
+
+def _expect_placed(cri, pod, pod_slice):
+    elsewhere = {
+        pid: slices.cgroup_of(pid) for pid in _all_that_works_for(cri, pod) if not pod_slice.holds(pid)
+    }
+    assert not elsewhere, {pid: (processes.find(pid), at) for pid, at in elsewhere.items()}
+    # libvirt's unit of the machine is gone with the last that was in it.
+    domain = _identity(cri, pod).domain
+    left = [path for path in slices.ROOT.rglob("*qemu*") if domain in path.name.replace("\\x2d", "-")]
+    assert not left, [(path, _members(path)) for path in left]
+
+
+def _members(directory):
+    threads = {tid for file in directory.rglob("cgroup.threads") for tid in file.read_text().split()}
+    return [(tid, Path(f"/proc/{tid}/comm").read_text().strip()) for tid in threads]
+
+
+def _fill(cri, container, mib):
+    """Memory of the guest that stays in use: of the pod's /dev/shm."""
+    cri.output(container, f"dd if=/dev/zero of=/dev/shm/{mib} bs=1M count={mib} 2>&1")
+
+
+def _remove(cri, pod, pod_slice):
+    cri.remove_pod(pod)
+    pod_slice.remove()
+
+
+@pytest.mark.parametrize("handler", ["cppvm", "pause"])
+def test_pod_is_in_its_slice(cri, pod_slice, handler):
+    pod, config = _run_pod(cri, handler, pod_slice)
+    container = cri.run_container(pod, config, "sleep", "1000000")
+    _expect_placed(cri, pod, pod_slice)
+
+    before = pod_slice.number("memory.current")
+    _fill(cri, container, 48)
+    grown = pod_slice.number("memory.current") - before
+    assert grown > 40 * _MIB, grown
+    busy = int(pod_slice.count("cpu.stat", "usage_usec"))
+    cri.output(container, "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done")
+    assert int(pod_slice.count("cpu.stat", "usage_usec")) > busy
+
+    # Nothing of it is undone when systemd looks at its units again.
+    run("systemctl", "daemon-reload").check()
+    pod_slice.set(MemoryMax=f"{2048 * _MIB}", CPUWeight="50", TasksMax="500")
+    _expect_placed(cri, pod, pod_slice)
+    before = pod_slice.number("memory.current")
+    _fill(cri, container, 10)
+    assert pod_slice.number("memory.current") - before > 8 * _MIB
+    _remove(cri, pod, pod_slice)
+
+
+def test_figures(cri, pod_slice):
+    """A container's are those of the guest, the pod's those of its slice."""
+    pod, config = _run_pod(cri, "cppvm", pod_slice)
+    container = cri.run_container(pod, config, "sleep", "1000000")
+    _fill(cri, container, 32)
+    of_container = cri.call("ContainerStats", container_id=container).stats
+    assert 30 * _MIB < of_container.memory.working_set_bytes.value < 60 * _MIB
+    assert of_container.cpu.usage_core_nano_seconds.value > 0
+    listed = cri.call("ListContainerStats").stats
+    assert container in {stats.attributes.id for stats in listed}
+    of_pod = cri.call("PodSandboxStats", pod_sandbox_id=pod).stats.linux
+    used = pod_slice.number("memory.current")
+    assert 0.5 * used < of_pod.memory.working_set_bytes.value <= 1.1 * used
+    assert of_pod.memory.working_set_bytes.value > of_container.memory.working_set_bytes.value + 30 * _MIB
+    cpu = int(pod_slice.count("cpu.stat", "usage_usec")) * 1000
+    assert 0.5 * cpu < of_pod.cpu.usage_core_nano_seconds.value <= cpu
+    assert container in {stats.attributes.id for stats in of_pod.containers}
+    _remove(cri, pod, pod_slice)
+
+
+def test_pod_outlives_its_containers(old_cri, pod_slice):
+    """It stays in its slice until it is stopped, whichever containers come and go."""
+    pod, config = _run_pod(old_cri, "pause", pod_slice)
+    first = old_cri.run_container(pod, config, "sleep", "1000000")
+    second = old_cri.run_container(pod, config, "sleep", "2000000")
+    old_cri.call("StopContainer", container_id=first, timeout=0)
+    old_cri.call("RemoveContainer", container_id=first)
+    _expect_placed(old_cri, pod, pod_slice)
+    third = old_cri.run_container(pod, config, "sleep", "3000000")
+    for container in (second, third):
+        assert old_cri.output(container, "echo works") == "works\n"
+        old_cri.call("StopContainer", container_id=container, timeout=0)
+        old_cri.call("RemoveContainer", container_id=container)
+    _expect_placed(old_cri, pod, pod_slice)
+    _remove(old_cri, pod, pod_slice)
+
+
+def test_container_out_of_memory(cri, pod_slice):
+    """It alone: by the limit in the guest."""
+    pod, config = _run_pod(cri, "cppvm", pod_slice)
+    other = cri.run_container(pod, config, "sleep", "1000000")
+    limit = {"memory_limit_in_bytes": 32 * _MIB}
+    command = ("sh", "-c", "dd if=/dev/zero of=/dev/shm/x bs=1M count=60; sleep 1000000")
+    doomed = cri.run_container(pod, config, *command, resources=limit)
+    wait_until(lambda: _state(cri, doomed).state == _EXITED, "the container's end", 60)
+    assert (_state(cri, doomed).exit_code, _state(cri, doomed).reason) == (137, "OOMKilled")
+    assert pod_slice.memory_kills() == 0
+    assert cri.call("PodSandboxStatus", pod_sandbox_id=pod).status.state == _READY
+    assert cri.output(other, "echo works") == "works\n"
+    _remove(cri, pod, pod_slice)
+
+
+def _log_of(cri, pod):
+    return [line for line in cri.containerd.log_text().splitlines() if pod in line]
+
+
+@pytest.mark.parametrize("handler", ["cppvm", "pause"])
+def test_pod_out_of_memory(cri, pod_slice, handler):
+    """All of it: by the slice's limit, which ends the machine. The next pod in the slice, as the kubelet makes
+    when the first is gone, is not taken for one that was killed for memory, too."""
+    pod_slice.set(MemoryMax=f"{_TIGHT * _MIB}")
+    pod, config = _run_pod(cri, handler, pod_slice)
+    container = cri.run_container(pod, config, "sleep", "1000000")
+    big = "mkdir /big && mount -t tmpfs -o size=450m none /big && dd if=/dev/zero of=/big/x bs=1M; sleep 1000000"
+    cri.run_container(pod, config, "sh", "-c", big, security_context={"privileged": True})
+    wait_until(lambda: _state(cri, container).state == _EXITED, "the container's end", 60)
+    assert pod_slice.memory_kills() >= 1
+    assert (_state(cri, container).exit_code, _state(cri, container).reason) == (137, "OOMKilled")
+    assert cri.call("PodSandboxStatus", pod_sandbox_id=pod).status.state != _READY
+    assert any("killed a process of its cgroup for want of memory" in line for line in _log_of(cri, pod))
+    cri.remove_pod(pod)
+    wait_until(lambda: not pod_slice.processes(), "no process in the slice", 30)
+
+    pod, config = _run_pod(cri, handler, pod_slice)
+    container = cri.run_container(pod, config, "sleep", "1000000")
+    _qemu(cri, pod).kill()
+    wait_until(lambda: _state(cri, container).state == _EXITED, "the container's end", 60)
+    assert (_state(cri, container).exit_code, _state(cri, container).reason) == (137, "Error")
+    assert any("it ended by itself" in line for line in _log_of(cri, pod))
+    _remove(cri, pod, pod_slice)
+
+
+def test_slice_is_that_of_runc(cri, pod_slice):
+    pod, config = _run_pod(cri, "runc", pod_slice)
+    container = cri.run_container(pod, config, "sleep", "1000000")
+    scopes = {path.name for path in pod_slice.directory.iterdir() if path.is_dir()}
+    assert scopes == {f"cri-containerd-{name}.scope" for name in (pod, container)}
+    _remove(cri, pod, pod_slice)

@@ -4,13 +4,15 @@
 # fill_exchange EXCHANGE [OPTION...]: the product's package, tests and image, for another system. The
 # options are those of scripts/package.
 fill_exchange() {
-    local exchange=$1 package archive
+    local exchange=$1 package archives archive
     shift
     mkdir -p "$exchange/cache/images" "$exchange/project/scripts" "$exchange/project/tests"
     package=$("$cppvm_root/scripts/package" "$@") || return 1
     cp "$package" "$exchange/cppvm.deb" || return 1
-    archive=$(python -m cppvmdev.images small) || return 1
-    cp "$archive" "$exchange/cache/images/"
+    archives=$(python -m cppvmdev.images small pause) || return 1
+    while read -r archive; do
+        cp "$archive" "$exchange/cache/images/" || return 1
+    done <<<"$archives"
     cp -a "$cppvm_root/scripts/lib" "$exchange/project/scripts/"
     cp -a "$cppvm_root/tests/e2e" "$exchange/project/tests/"
     cp -a "$cppvm_root/proto" "$exchange/project/"

@@ -1,6 +1,6 @@
 """The images that demonstrations and tests run, made from Debian packages without a registry.
 
-    python3 -m cppvmdev.images [small|real|servers ...]      prints the path of each archive
+    python3 -m cppvmdev.images [small|real|servers|pause ...]      prints the path of each archive
 
 Archives are kept in the cache directory under a name that changes with their recipe.
 """
@@ -151,7 +151,7 @@ def _is_static(program):
 
 
 def main(names):
-    makers = {"small": small, "real": real, "servers": servers}
+    makers = {"small": small, "real": real, "servers": servers, "pause": pause}
     for name in names or makers:
         if name not in makers:
             sys.exit(f"unknown image '{name}'; known: {', '.join(makers)}")

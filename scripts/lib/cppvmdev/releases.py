@@ -1,8 +1,12 @@
-"""Which containerd versions there are: the distribution's, and one built with the Go toolchain."""
+"""Which containerd versions there are: the distribution's, and one built with the Go toolchain.
+
+    python3 -m cppvmdev.releases        builds it when it is not in the cache; prints its directory
+"""
 
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,3 +92,10 @@ def _go():
     if found.code != 0:
         raise Unavailable(f"no Go toolchain to build it with: {found.error}")
     return found.text.strip()
+
+
+if __name__ == "__main__":
+    try:
+        print(built().containerd.parent)
+    except Unavailable as failure:
+        sys.exit(f"releases: {failure}")

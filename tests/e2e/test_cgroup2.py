@@ -11,7 +11,7 @@ from cppvmdev import processes, releases
 from cppvmdev.identity import Identity
 from cppvmdev.shell import run
 from cppvmdev.waiting import wait_until
-from harness import settings, slices
+from harness import pod_cgroups, settings
 
 grpc = pytest.importorskip("grpc", reason="python3-grpcio: scripts/install-deps test")
 
@@ -20,7 +20,7 @@ from harness.cri import serving_cri  # noqa: E402  pylint: disable=wrong-import-
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.kvm,
-    pytest.mark.skipif(not slices.is_there(), reason="no systemd here with version 2 of cgroups alone"),
+    pytest.mark.skipif(not pod_cgroups.is_host_of_systemd(), reason="no systemd here with version 2 of cgroups alone"),
 ]
 
 _MIB = 1 << 20
@@ -58,13 +58,20 @@ def old_cri_fixture(containerd):
 
 @pytest.fixture(name="pod_slice")
 def pod_slice_fixture():
-    made = slices.Slice()
+    made = pod_cgroups.Slice()
     yield made
     made.discard()
 
 
-def _run_pod(cri, handler, pod_slice):
-    return cri.run_pod(handler, linux={"cgroup_parent": pod_slice.path})
+@pytest.fixture(name="pod_directory")
+def pod_directory_fixture():
+    made = pod_cgroups.Directory()
+    yield made
+    made.discard()
+
+
+def _run_pod(cri, handler, its_cgroup):
+    return cri.run_pod(handler, linux={"cgroup_parent": its_cgroup.path})
 
 
 def _state(cri, container):
@@ -103,14 +110,12 @@ def _all_that_works_for(cri, pod):
     return family | threads | of_kernel
 
 
-def _expect_placed(cri, pod, pod_slice):
-    elsewhere = {
-        pid: slices.cgroup_of(pid) for pid in _all_that_works_for(cri, pod) if not pod_slice.holds(pid)
-    }
-    assert not elsewhere, {pid: (processes.find(pid), at) for pid, at in elsewhere.items()}
+def _expect_placed(cri, pod, its_cgroup):
+    elsewhere = [pid for pid in _all_that_works_for(cri, pod) if not its_cgroup.holds(pid)]
+    assert not elsewhere, [(processes.find(pid), pod_cgroups.cgroup_of(pid)) for pid in elsewhere]
     # libvirt's unit of the machine is gone with the last that was in it.
     domain = _identity(cri, pod).domain
-    left = [path for path in slices.ROOT.rglob("*qemu*") if domain in path.name.replace("\\x2d", "-")]
+    left = [path for path in pod_cgroups.ROOT.rglob("*qemu*") if domain in path.name.replace("\\x2d", "-")]
     assert not left, [(path, _members(path)) for path in left]
 
 
@@ -124,9 +129,9 @@ def _fill(cri, container, mib):
     cri.output(container, f"dd if=/dev/zero of=/dev/shm/{mib} bs=1M count={mib} 2>&1")
 
 
-def _remove(cri, pod, pod_slice):
+def _remove(cri, pod, its_cgroup):
     cri.remove_pod(pod)
-    pod_slice.remove()
+    its_cgroup.remove()
 
 
 @pytest.mark.parametrize("handler", ["cppvm", "pause"])
@@ -139,18 +144,31 @@ def test_pod_is_in_its_slice(cri, pod_slice, handler):
     _fill(cri, container, 48)
     grown = pod_slice.number("memory.current") - before
     assert grown > 40 * _MIB, grown
-    busy = int(pod_slice.count("cpu.stat", "usage_usec"))
+    busy = pod_slice.count("cpu.stat", "usage_usec")
     cri.output(container, "i=0; while [ $i -lt 20000 ]; do i=$((i + 1)); done")
-    assert int(pod_slice.count("cpu.stat", "usage_usec")) > busy
+    assert pod_slice.count("cpu.stat", "usage_usec") > busy
 
     # Nothing of it is undone when systemd looks at its units again.
     run("systemctl", "daemon-reload").check()
-    pod_slice.set(MemoryMax=f"{2048 * _MIB}", CPUWeight="50", TasksMax="500")
+    pod_slice.set(MemoryMax=2048 * _MIB, CPUWeight=50, TasksMax=500)
     _expect_placed(cri, pod, pod_slice)
     before = pod_slice.number("memory.current")
     _fill(cri, container, 10)
     assert pod_slice.number("memory.current") - before > 8 * _MIB
     _remove(cri, pod, pod_slice)
+
+
+def test_pod_is_in_its_directory(cri, pod_directory):
+    """The same with the cgroupfs driver, where the sandbox's own cgroup accounts for it, too."""
+    pod, config = _run_pod(cri, "cppvm", pod_directory)
+    container = cri.run_container(pod, config, "sleep", "1000000")
+    _expect_placed(cri, pod, pod_directory)
+    own = pod_directory.directory / _identity(cri, pod).domain / "memory.current"
+    before = int(own.read_text())
+    _fill(cri, container, 48)
+    assert int(own.read_text()) - before > 40 * _MIB
+    assert pod_directory.number("memory.current") >= int(own.read_text())
+    _remove(cri, pod, pod_directory)
 
 
 def test_figures(cri, pod_slice):
@@ -167,7 +185,7 @@ def test_figures(cri, pod_slice):
     used = pod_slice.number("memory.current")
     assert 0.5 * used < of_pod.memory.working_set_bytes.value <= 1.1 * used
     assert of_pod.memory.working_set_bytes.value > of_container.memory.working_set_bytes.value + 30 * _MIB
-    cpu = int(pod_slice.count("cpu.stat", "usage_usec")) * 1000
+    cpu = pod_slice.count("cpu.stat", "usage_usec") * 1000
     assert 0.5 * cpu < of_pod.cpu.usage_core_nano_seconds.value <= cpu
     assert container in {stats.attributes.id for stats in of_pod.containers}
     _remove(cri, pod, pod_slice)
@@ -213,7 +231,7 @@ def _log_of(cri, pod):
 def test_pod_out_of_memory(cri, pod_slice, handler):
     """All of it: by the slice's limit, which ends the machine. The next pod in the slice, as the kubelet makes
     when the first is gone, is not taken for one that was killed for memory, too."""
-    pod_slice.set(MemoryMax=f"{_TIGHT * _MIB}")
+    pod_slice.limit(_TIGHT)
     pod, config = _run_pod(cri, handler, pod_slice)
     container = cri.run_container(pod, config, "sleep", "1000000")
     big = "mkdir /big && mount -t tmpfs -o size=450m none /big && dd if=/dev/zero of=/big/x bs=1M; sleep 1000000"
@@ -224,7 +242,7 @@ def test_pod_out_of_memory(cri, pod_slice, handler):
     assert cri.call("PodSandboxStatus", pod_sandbox_id=pod).status.state != _READY
     assert any("killed a process of its cgroup for want of memory" in line for line in _log_of(cri, pod))
     cri.remove_pod(pod)
-    wait_until(lambda: not pod_slice.processes(), "no process in the slice", 30)
+    pod_slice.wait_empty()
 
     pod, config = _run_pod(cri, handler, pod_slice)
     container = cri.run_container(pod, config, "sleep", "1000000")

@@ -1,6 +1,7 @@
 """Several containers of one pod share a shim and a VM."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -60,12 +61,16 @@ def test_one_vm_for_all(pod):
             assert task.status() == "RUNNING"
 
         # The end of a container, with the shim's `delete` that follows it, leaves the rest alone.
+        (daemon,) = sandbox.daemons()
+        cgroups = Path(f"/proc/{daemon.pid}/cgroup").read_text()
         b.call("Kill", signal=9)
         b.call("Wait")
         b.call("Delete")
         b.call("Shutdown")
         first.delete()
         assert a.status() == c.status() == "RUNNING"
+        assert sandbox.identity.domain in cgroups
+        assert Path(f"/proc/{daemon.pid}/cgroup").read_text() == cgroups
 
         c.call("Kill", signal=9)
         c.call("Wait")

@@ -1,10 +1,8 @@
 #include "host/cgroup/placement.hpp"
 
-#include "common/base/number.hpp"
 #include "common/os/file.hpp"
 #include "common/os/process_stat.hpp"
 
-#include <algorithm>
 #include <sstream>
 #include <string>
 
@@ -17,19 +15,16 @@ constexpr std::size_t max_stat_bytes = 4096;
 constexpr int flags_field = 9;                       // of /proc/PID/stat
 constexpr std::uint64_t is_kernel_thread = 0x200000; // PF_KTHREAD of linux/sched.h
 
-// "vhost-<pid>", "kvm-nx-lpage-recovery-<pid>", "kvm-pit/<pid>". Any process can call itself so,
-// but has not the flag.
+// "vhost-<pid>", "kvm-nx-lpage-recovery-<pid>". Any process can call itself so, but has not the
+// flag.
 bool works_for(pid_t thread, pid_t process, const std::filesystem::path& proc) {
     const auto directory = proc / std::to_string(thread);
     const std::string stat = read_file(directory / "stat", max_stat_bytes);
     if ((stat_number(stat, flags_field).value_or(0) & is_kernel_thread) == 0) {
         return false;
     }
-    std::string name = read_file(directory / "comm", max_stat_bytes);
-    name.resize(std::min(name.find('\n'), name.size()));
-    const std::size_t separator = name.find_last_of("-/");
-    return separator != name.npos &&
-           to_number<pid_t>(std::string_view(name).substr(separator + 1)) == process;
+    const std::string name = read_file(directory / "comm", max_stat_bytes);
+    return name.ends_with("-" + std::to_string(process) + "\n");
 }
 
 // libvirt's cgroups of version 2 are threaded, in which cgroup.procs cannot be read.

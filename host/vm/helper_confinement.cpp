@@ -128,7 +128,8 @@ Confinement confine_share_server() {
 Confinement confine_libvirt_helper() {
     Confinement confinement;
     if (::geteuid() == 0) { // `cppvm check` is for everybody
-        confinement.capabilities = 1U << CAP_CHOWN | 1U << CAP_FOWNER;
+        // Threads of the kernel are moved by whoever may schedule them.
+        confinement.capabilities = 1U << CAP_CHOWN | 1U << CAP_FOWNER | 1U << CAP_SYS_NICE;
     }
     confinement.no_new_privileges = true;
     confinement.limits = {{RLIMIT_CORE, 0}};

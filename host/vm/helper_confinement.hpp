@@ -26,7 +26,7 @@ Confinement confine_user_network(uid_t user);
 Confinement confine_share_server();
 
 /// cppvm-libvirt: root, because libvirt asks for it, but with what it needs to hand over sockets
-/// and to move QEMU into a cgroup alone.
+/// and to move QEMU, with the threads that the kernel makes for it, into a cgroup alone.
 Confinement confine_libvirt_helper();
 
 } // namespace cppvm::vm

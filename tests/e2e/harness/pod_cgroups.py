@@ -1,5 +1,6 @@
 """A pod's cgroup of version 2, as a kubelet makes and removes it with either driver."""
 
+import contextlib
 from pathlib import Path
 
 from cppvmdev.ctr import unique_id
@@ -42,15 +43,11 @@ class _PodCgroup:
     def memory_kills(self):
         return self.count("memory.events", "oom_kill")
 
-    def processes(self):
-        files = self.directory.rglob("cgroup.procs")
-        return {int(pid) for file in files for pid in file.read_text().split()}
-
     def holds(self, pid):
         return cgroup_of(pid).startswith(self.path + "/")
 
     def wait_empty(self):
-        wait_until(lambda: not self.processes(), f"no process in {self.path}", 30)
+        wait_until(lambda: not self.count("cgroup.events", "populated"), f"no process in {self.path}", 30)
 
 
 class Slice(_PodCgroup):
@@ -104,8 +101,9 @@ class Directory(_PodCgroup):
     def remove(self):
         self.wait_empty()
         self.directory.rmdir()
-        for parent in list(self.directory.parents)[:2]:
-            parent.rmdir()
+        with contextlib.suppress(OSError):  # another pod's, too
+            for parent in list(self.directory.parents)[:2]:
+                parent.rmdir()
 
     def discard(self):
         """Whatever is in it; after a test that has failed."""

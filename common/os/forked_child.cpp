@@ -180,7 +180,7 @@ ForkedChild::ForkedChild(
     UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
     if (!pidfd) {
         const int error = errno;
-        kill();
+        ::kill(pid_, SIGKILL);
         ::waitpid(pid_, nullptr, 0); // it has done nothing yet that could hold it up
         throw_errno("pidfd_open to", name_, error);
     }
@@ -216,7 +216,8 @@ UniqueFd ForkedChild::open_namespace(const char* kind) const {
 
 void ForkedChild::kill() noexcept {
     if (pid_ > 0) {
-        ::kill(pid_, SIGKILL); // not reaped yet, so the number is still this child's
+        // Not by its number: somebody else may reap it (the guest's PID 1 does).
+        ::syscall(SYS_pidfd_send_signal, pidfd_.native_handle(), SIGKILL, nullptr, 0);
     }
 }
 

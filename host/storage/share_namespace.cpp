@@ -24,6 +24,13 @@ constexpr std::uint64_t closed_attributes =
     MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 DetachedMount enter(int name_space) {
+    enter_share(name_space);
+    return DetachedMount("/", false);
+}
+
+} // namespace
+
+void enter_share(int name_space) {
     // Root and working directory, which setns(2) changes, must be this thread's alone; a sanitizer
     // has threads of its own in a forked child, too.
     if (::unshare(CLONE_FS) != 0 || ::setns(name_space, CLONE_NEWNS) != 0) {
@@ -42,10 +49,7 @@ DetachedMount enter(int name_space) {
             "runs in a chroot(2), use pivot_root(2) for it"
         );
     }
-    return DetachedMount("/", false);
 }
-
-} // namespace
 
 std::string shared_name(std::uint64_t number, bool is_file) {
     return std::to_string(number) + (is_file ? "/file" : "");

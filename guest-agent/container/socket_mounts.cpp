@@ -41,7 +41,9 @@ void mount_in_namespace(int init, const std::vector<oci::Mount>& mounts, ParentL
     for (const oci::Mount& mount : mounts) {
         sockets.push_back(clone_mount(AT_FDCWD, mount.source.c_str(), false, mount.destination));
     }
-    if (::setns(init, CLONE_NEWNS) != 0) {
+    // ThreadSanitizer has a thread of its own, and a namespace is not entered by threads that share
+    // their directories.
+    if (::unshare(CLONE_FS) != 0 || ::setns(init, CLONE_NEWNS) != 0) {
         throw_errno("setns to", "the container's mount namespace");
     }
     const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);

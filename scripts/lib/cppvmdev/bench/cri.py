@@ -92,7 +92,7 @@ def _life(node, handler):
     node.add(handler, "pod ready, s", time.monotonic() - begin)
     if handler == _PRODUCT:
         for phase, value in boots.phases_of_boot(node.booted(pod)).items():
-            node.add(handler, f"– {phase}", value)
+            node.add(handler, f"boot: {phase}", value)
     node.timed(handler, "second container, ms", lambda: cri.run_container(pod, configuration, *_FOREVER))
     for _ in range(5):
         node.timed(handler, "probe by exec, ms", lambda: cri.output(container, "true"))

@@ -6,6 +6,7 @@
 #include "common/os/child_confinement.hpp"
 #include "common/os/child_report.hpp"
 #include "common/os/exec_pointers.hpp"
+#include "common/os/mount_namespace.hpp"
 #include "common/os/pipe.hpp"
 
 #include <algorithm>
@@ -40,10 +41,7 @@ class ChildSetup {
             );
         }
         if (spec_.mount_namespace >= 0) {
-            // Not for a thread that shares root and working directory: see
-            // host/storage/share_namespace.cpp.
-            report.check(ChildStep::mount_namespace, ::unshare(CLONE_FS));
-            report.check(ChildStep::mount_namespace, ::setns(spec_.mount_namespace, CLONE_NEWNS));
+            report.check(ChildStep::mount_namespace, enter_mount_namespace(spec_.mount_namespace));
         }
         confinement_.isolate(report);
         if (!spec_.working_directory.empty()) {

@@ -10,8 +10,8 @@
 
 namespace cppvm::guest {
 
-/// A flat keyed file of a cgroup whose changes the kernel tells: cgroup.events, memory.events
-/// (cgroup-v2.rst).
+/// A file whose changes the kernel tells: a flat keyed one of a cgroup, as cgroup.events and
+/// memory.events (cgroup-v2.rst), or mountinfo, which has no numbers.
 /// Owns: a descriptor. Thread: the loop's only.
 class EventFile {
   public:
@@ -21,7 +21,7 @@ class EventFile {
     /// The number behind a name now. Throws: Error, also when the cgroup is gone.
     std::uint64_t value(std::string_view name);
 
-    /// Until the file has changed since `value` was called last.
+    /// Until the file has changed since `value` was called last; mountinfo: since the last wait.
     /// Cancels: nothing is lost.
     Awaitable<> wait_change();
 

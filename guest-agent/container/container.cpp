@@ -150,13 +150,17 @@ Awaitable<> Container::set_up(StdioRequest request) {
 }
 
 void Container::keep_socket_mounts() {
-    UniqueFd init = duplicate(init_->pidfd(), "container " + id_);
-    SocketMounts mounts(context_.executor, context_.logger, spec_, std::move(init), init_->pid());
-    if (!mounts.empty()) {
-        watches_.spawn("keep the mounts of sockets", [](SocketMounts kept) -> Awaitable<> {
-            co_await kept.keep();
-        }(std::move(mounts)));
+    std::vector<oci::Mount> mounts = mounts_of_sockets(spec_);
+    if (mounts.empty()) {
+        return;
     }
+    UniqueFd init = duplicate(init_->pidfd(), "container " + id_);
+    SocketMounts kept(
+        context_.executor, context_.logger, std::move(mounts), std::move(init), init_->pid()
+    );
+    watches_.spawn("keep the mounts of sockets", [](SocketMounts mine) -> Awaitable<> {
+        co_await mine.keep();
+    }(std::move(kept)));
 }
 
 void Container::watch_memory(const oci::Resources& resources) {

@@ -1,21 +1,20 @@
 #include "guest-agent/container/socket_mounts.hpp"
 
-#include "common/async/adopt.hpp"
 #include "common/async/timeout.hpp"
 #include "common/base/error.hpp"
 #include "common/os/file.hpp"
 #include "common/os/forked_child.hpp"
+#include "common/os/mount_namespace.hpp"
 #include "common/wire/ports.hpp"
+#include "guest-agent/cgroup/event_file.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <fcntl.h>
 #include <filesystem>
-#include <sched.h>
 #include <utility>
 
 namespace cppvm::guest {
@@ -23,9 +22,9 @@ namespace cppvm::guest {
 namespace {
 
 constexpr std::size_t max_mountinfo_bytes = std::size_t{64} * 1024 * 1024;
-// The name is looked for in the host's directory, whose server may not answer.
+// The name is looked up in the host's directory, whose server may not answer.
 constexpr std::chrono::seconds mount_limit{10};
-// Nothing tells when a server of the host's comes.
+// No event tells that the host's next server has come.
 constexpr std::chrono::seconds pause_between_tries{1};
 
 /// What the field "root" of a line in mountinfo ends with where that socket is mounted.
@@ -41,10 +40,8 @@ void mount_in_namespace(int init, const std::vector<oci::Mount>& mounts, ParentL
     for (const oci::Mount& mount : mounts) {
         sockets.push_back(clone_mount(AT_FDCWD, mount.source.c_str(), false, mount.destination));
     }
-    // ThreadSanitizer has a thread of its own, and a namespace is not entered by threads that share
-    // their directories.
-    if (::unshare(CLONE_FS) != 0 || ::setns(init, CLONE_NEWNS) != 0) {
-        throw_errno("setns to", "the container's mount namespace");
+    if (enter_mount_namespace(init) != 0) {
+        throw_errno("enter", "the container's mount namespace");
     }
     const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);
     for (std::size_t i = 0; i < mounts.size(); ++i) {
@@ -59,21 +56,25 @@ void mount_in_namespace(int init, const std::vector<oci::Mount>& mounts, ParentL
 
 } // namespace
 
+std::vector<oci::Mount> mounts_of_sockets(const oci::Spec& spec) {
+    std::vector<oci::Mount> mounts;
+    std::ranges::copy_if(spec.mounts, std::back_inserter(mounts), [](const oci::Mount& mount) {
+        return mount.type == wire::socket_mount_type;
+    });
+    return mounts;
+}
+
 SocketMounts::SocketMounts(
     const asio::any_io_executor& executor,
     Logger logger,
-    const oci::Spec& spec,
+    std::vector<oci::Mount> mounts,
     UniqueFd init,
     pid_t pid
 )
-    : executor_(executor), logger_(std::move(logger)), init_(std::move(init)),
-      mountinfo_("/proc/" + std::to_string(pid) + "/mountinfo") {
-    std::ranges::copy_if(spec.mounts, std::back_inserter(mounts_), [](const oci::Mount& mount) {
-        return mount.type == wire::socket_mount_type;
-    });
-}
+    : executor_(executor), logger_(std::move(logger)), mounts_(std::move(mounts)),
+      init_(std::move(init)), mountinfo_("/proc/" + std::to_string(pid) + "/mountinfo") {}
 
-// Not by a look at the names themselves: the host's directory may hang.
+// The names themselves are not looked up: the host's directory may hang.
 std::vector<oci::Mount> SocketMounts::lost() const {
     const std::string text = read_file(mountinfo_, max_mountinfo_bytes);
     std::vector<oci::Mount> lost;
@@ -101,20 +102,17 @@ Awaitable<> SocketMounts::mount_again(const std::vector<oci::Mount>& mounts) {
 Awaitable<> SocketMounts::keep() {
     try {
         // The kernel wakes pollers with POLLPRI when a mount comes or goes (proc_pid_mounts(5)).
-        auto changes = to_descriptor(executor_, open_file(mountinfo_, O_RDONLY | O_NONBLOCK));
+        EventFile changes(executor_, mountinfo_);
         asio::steady_timer pause(executor_);
         for (;;) {
-            if (const auto mounts = lost(); !mounts.empty()) {
-                co_await mount_again(mounts);
+            const auto mounts = lost();
+            if (mounts.empty()) {
+                co_await changes.wait_change();
+                continue;
             }
-            if (lost().empty()) {
-                co_await changes.async_wait(
-                    asio::posix::descriptor_base::wait_error, asio::use_awaitable
-                );
-            } else {
-                pause.expires_after(pause_between_tries);
-                co_await pause.async_wait(asio::use_awaitable);
-            }
+            co_await mount_again(mounts);
+            pause.expires_after(pause_between_tries);
+            co_await pause.async_wait(asio::use_awaitable);
         }
     } catch (const Error& error) {
         logger_.debug("Mounts of sockets are kept no longer", {{"error", error.message()}});

@@ -3,6 +3,8 @@
 #include "common/os/file.hpp"
 #include "common/os/process_stat.hpp"
 
+#include <algorithm>
+#include <iterator>
 #include <sstream>
 #include <string>
 
@@ -15,16 +17,15 @@ constexpr std::size_t max_stat_bytes = 4096;
 constexpr int flags_field = 9;                       // of /proc/PID/stat
 constexpr std::uint64_t is_kernel_thread = 0x200000; // PF_KTHREAD of linux/sched.h
 
-// "vhost-<pid>", "kvm-nx-lpage-recovery-<pid>". Any process can call itself so, but has not the
-// flag.
+// "vhost-<pid>", "kvm-nx-lpage-recovery-<pid>". Any process can take such a name, but not the flag.
 bool works_for(pid_t thread, pid_t process, const std::filesystem::path& proc) {
     const auto directory = proc / std::to_string(thread);
-    const std::string stat = read_file(directory / "stat", max_stat_bytes);
-    if ((stat_number(stat, flags_field).value_or(0) & is_kernel_thread) == 0) {
+    const std::string name = read_file(directory / "comm", max_stat_bytes);
+    if (!name.ends_with("-" + std::to_string(process) + "\n")) {
         return false;
     }
-    const std::string name = read_file(directory / "comm", max_stat_bytes);
-    return name.ends_with("-" + std::to_string(process) + "\n");
+    const std::string stat = read_file(directory / "stat", max_stat_bytes);
+    return (stat_number(stat, flags_field).value_or(0) & is_kernel_thread) != 0;
 }
 
 // libvirt's cgroups of version 2 are threaded, in which cgroup.procs cannot be read.
@@ -65,11 +66,13 @@ kernel_threads(const Place& place, pid_t process, const std::filesystem::path& p
 }
 
 void move_to(const std::vector<Place>& places, pid_t process) {
-    for (const Place& place : places) {
-        const auto left = membership(process, {place.hierarchy}).front();
-        move_process(process, place.directory);
-        for (const pid_t thread : kernel_threads({place.hierarchy, left}, process)) {
-            move_process(thread, place.directory);
+    std::vector<Hierarchy> hierarchies;
+    std::ranges::transform(places, std::back_inserter(hierarchies), &Place::hierarchy);
+    const auto left = membership(process, hierarchies);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        move_process(process, places[i].directory);
+        for (const pid_t thread : kernel_threads({hierarchies[i], left[i]}, process)) {
+            move_process(thread, places[i].directory);
         }
     }
 }

@@ -19,8 +19,8 @@ namespace {
 // A helper's child that its helper has not waited for, or a logger that writes its last lines.
 constexpr std::chrono::seconds removal_timeout(2);
 
-// What systemd has made is for systemd to set up (https://systemd.io/CGROUP_DELEGATION). A slice
-// may so account for what is in it as a whole, and its cgroups not for theirs (usage.cpp).
+// What systemd has made is for systemd to set up (https://systemd.io/CGROUP_DELEGATION). So a slice
+// may account for its content as a whole, and the cgroups in it for nothing (usage.cpp).
 bool is_of_systemd(const std::filesystem::path& directory) {
     const auto kind = directory.extension();
     return kind == ".slice" || kind == ".scope" || kind == ".service";

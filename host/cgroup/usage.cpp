@@ -88,6 +88,13 @@ class Files {
         return std::nullopt;
     }
 
+    std::optional<std::uint64_t> number(const char* file) const {
+        return parse(read(file).value_or(""));
+    }
+    std::optional<std::uint64_t> number(const char* file, const char* key) const {
+        return find(read(file).value_or(""), key);
+    }
+
     /// Of each cgroup that has it, from the inside out.
     std::vector<std::uint64_t> numbers(const char* file) const {
         std::vector<std::uint64_t> found;
@@ -105,9 +112,9 @@ class Files {
 };
 
 void read_v2(const Files& files, Usage& usage) {
-    usage.memory_bytes = parse(files.read("memory.current").value_or(""));
-    usage.cpu_microseconds = find(files.read("cpu.stat").value_or(""), "usage_usec");
-    usage.tasks = parse(files.read("pids.current").value_or(""));
+    usage.memory_bytes = files.number("memory.current");
+    usage.cpu_microseconds = files.number("cpu.stat", "usage_usec");
+    usage.tasks = files.number("pids.current");
     if (const auto io = files.read("io.stat")) {
         add_io_v2(*io, usage);
     }
@@ -115,14 +122,27 @@ void read_v2(const Files& files, Usage& usage) {
 
 void read_v1(const Files& files, Usage& usage) {
     if (files.has("memory")) {
-        usage.memory_bytes = parse(files.read("memory.usage_in_bytes").value_or(""));
+        usage.memory_bytes = files.number("memory.usage_in_bytes");
     } else if (files.has("cpuacct")) {
-        const auto nanoseconds = parse(files.read("cpuacct.usage").value_or(""));
+        const auto nanoseconds = files.number("cpuacct.usage");
         usage.cpu_microseconds = nanoseconds ? std::optional(*nanoseconds / 1000) : std::nullopt;
     } else if (files.has("pids")) {
-        usage.tasks = parse(files.read("pids.current").value_or(""));
+        usage.tasks = files.number("pids.current");
     } else if (const auto io = files.read("blkio.throttle.io_service_bytes")) {
         add_io_v1(*io, usage);
+    }
+}
+
+/// Calls `read` with the files of each hierarchy. What it has read before a failure counts.
+template <class Read>
+void for_each(
+    const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies, Read read
+) noexcept {
+    try {
+        for (const auto& hierarchy : hierarchies) {
+            read(Files(hierarchy, location));
+        }
+    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): see above
     }
 }
 
@@ -132,13 +152,9 @@ Usage read_usage(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept {
     Usage usage;
-    try {
-        for (const auto& hierarchy : hierarchies) {
-            const Files files(hierarchy, location);
-            files.is_v2() ? read_v2(files, usage) : read_v1(files, usage);
-        }
-    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
-    }
+    for_each(location, hierarchies, [&](const Files& files) {
+        files.is_v2() ? read_v2(files, usage) : read_v1(files, usage);
+    });
     return usage;
 }
 
@@ -146,16 +162,12 @@ std::uint64_t memory_kills(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept {
     std::uint64_t kills = 0;
-    try {
-        for (const auto& hierarchy : hierarchies) {
-            const Files files(hierarchy, location);
-            if (files.has("memory")) {
-                const char* const file = files.is_v2() ? "memory.events" : "memory.oom_control";
-                kills += find(files.read(file).value_or(""), "oom_kill").value_or(0);
-            }
+    for_each(location, hierarchies, [&](const Files& files) {
+        if (files.has("memory")) {
+            const char* const file = files.is_v2() ? "memory.events" : "memory.oom_control";
+            kills += files.number(file, "oom_kill").value_or(0);
         }
-    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
-    }
+    });
     return kills;
 }
 
@@ -163,18 +175,14 @@ std::optional<std::uint64_t> memory_limit(
     const std::filesystem::path& location, const std::vector<Hierarchy>& hierarchies
 ) noexcept {
     std::uint64_t least = no_limit_v1;
-    try {
-        for (const auto& hierarchy : hierarchies) {
-            const Files files(hierarchy, location);
-            if (files.has("memory")) {
-                const char* const file = files.is_v2() ? "memory.max" : "memory.limit_in_bytes";
-                for (const std::uint64_t limit : files.numbers(file)) {
-                    least = std::min(least, limit);
-                }
+    for_each(location, hierarchies, [&](const Files& files) {
+        if (files.has("memory")) {
+            const char* const file = files.is_v2() ? "memory.max" : "memory.limit_in_bytes";
+            for (const std::uint64_t limit : files.numbers(file)) {
+                least = std::min(least, limit);
             }
         }
-    } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): what was read counts
-    }
+    });
     return least == no_limit_v1 ? std::nullopt : std::optional(least);
 }
 

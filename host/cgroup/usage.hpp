@@ -8,9 +8,9 @@
 namespace cppvm::cgroup {
 
 /// What a cgroup uses now, or has used so far. Nothing: this host does not account for it.
-/// Version 2 need not account in each cgroup for everything; what a cgroup does not account for is
-/// that of the nearest one above it that does, below the root: systemd's slice of a pod accounts
-/// for all that is in it.
+/// With version 2 a cgroup may not account for everything. What it does not account for is taken
+/// from the nearest cgroup above it that does, short of the root: a pod's systemd slice accounts
+/// for everything in it.
 struct Usage {
     std::optional<std::uint64_t> memory_bytes;
     std::optional<std::uint64_t> cpu_microseconds;

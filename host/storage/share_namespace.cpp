@@ -1,10 +1,10 @@
 #include "host/storage/share_namespace.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/mount_namespace.hpp"
 
 #include <cerrno>
 #include <fcntl.h>
-#include <sched.h>
 #include <string>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -24,12 +24,10 @@ constexpr std::uint64_t closed_attributes =
     MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 DetachedMount enter(int name_space) {
-    // Root and working directory, which setns(2) changes, must be this thread's alone; a sanitizer
-    // has threads of its own in a forked child, too.
-    if (::unshare(CLONE_FS) != 0 || ::setns(name_space, CLONE_NEWNS) != 0) {
+    if (enter_mount_namespace(name_space) != 0) {
         throw_errno("enter", "the share");
     }
-    // setns(2) has made the namespace's root ours. Before virtiofsd has made it the share's, it is
+    // The namespace's root is ours now. Before virtiofsd has made it the share's, it is
     // the host's: no other mount than the share has this flag.
     struct statfs top{};
     if (::statfs("/", &top) != 0) {

@@ -128,7 +128,7 @@ Confinement confine_share_server() {
 Confinement confine_libvirt_helper() {
     Confinement confinement;
     if (::geteuid() == 0) { // `cppvm check` is for everybody
-        // Threads of the kernel are moved by whoever may schedule them.
+        // To move a kernel thread is to schedule it.
         confinement.capabilities = 1U << CAP_CHOWN | 1U << CAP_FOWNER | 1U << CAP_SYS_NICE;
     }
     confinement.no_new_privileges = true;

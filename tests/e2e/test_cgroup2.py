@@ -1,5 +1,5 @@
-"""Pods of CRI in slices of systemd's, with version 2 of cgroups alone: what most nodes of Kubernetes are
-today. What works for a pod is in its slice, is charged to it, and goes before it."""
+"""CRI's pods in systemd slices, with version 2 of cgroups alone, as on most of today's Kubernetes nodes.
+Whatever works for a pod is in its slice, is charged to it, and is gone before it."""
 
 import contextlib
 import os
@@ -73,10 +73,6 @@ def pod_directory_fixture():
 
 def _run_pod(cri, handler, its_cgroup):
     return cri.run_pod(handler, linux={"cgroup_parent": its_cgroup.path})
-
-
-def _state(cri, container):
-    return cri.call("ContainerStatus", container_id=container).status
 
 
 def _pod_state(cri, pod):
@@ -219,8 +215,8 @@ def test_container_out_of_memory(cri, pod_slice):
     limit = {"memory_limit_in_bytes": 32 * _MIB}
     command = ("dd", "if=/dev/zero", "of=/dev/shm/x", "bs=1M", "count=60")
     doomed = cri.run_container(pod, config, *command, resources=limit)
-    wait_until(lambda: _state(cri, doomed).state == _EXITED, "the container's end", 60)
-    assert (_state(cri, doomed).exit_code, _state(cri, doomed).reason) == (137, "OOMKilled")
+    wait_until(lambda: cri.status(doomed).state == _EXITED, "the container's end", 60)
+    assert (cri.status(doomed).exit_code, cri.status(doomed).reason) == (137, "OOMKilled")
     assert pod_slice.memory_kills() == 0
     assert _pod_state(cri, pod) == _READY
     assert cri.output(other, "echo works") == "works\n"
@@ -233,15 +229,15 @@ def _log_of(cri, pod):
 
 @pytest.mark.parametrize("handler", ["cppvm", "pause"])
 def test_pod_out_of_memory(cri, pod_slice, handler):
-    """All of it: by the slice's limit, which ends the machine. The next pod in the slice, as the kubelet makes
-    when the first is gone, is not taken for one that was killed for memory, too."""
+    """All of it: by the slice's limit, which ends the machine. The kubelet makes the next sandbox in the same
+    slice; that one's end is not put down to want of memory as well."""
     pod_slice.limit(_TIGHT)
     pod, config = _run_pod(cri, handler, pod_slice)
     container = cri.run_container(pod, config, "sleep", "1000000")
     cri.run_container(pod, config, "tail", "/dev/zero")
-    wait_until(lambda: _state(cri, container).state == _EXITED, "the container's end", 60)
+    wait_until(lambda: cri.status(container).state == _EXITED, "the container's end", 60)
     assert pod_slice.memory_kills() >= 1
-    assert (_state(cri, container).exit_code, _state(cri, container).reason) == (137, "OOMKilled")
+    assert (cri.status(container).exit_code, cri.status(container).reason) == (137, "OOMKilled")
     wait_until(lambda: _pod_state(cri, pod) != _READY, "the pod's end")
     assert any("killed a process of its cgroup for want of memory" in line for line in _log_of(cri, pod))
     cri.remove_pod(pod)
@@ -250,8 +246,8 @@ def test_pod_out_of_memory(cri, pod_slice, handler):
     pod, config = _run_pod(cri, handler, pod_slice)
     container = cri.run_container(pod, config, "sleep", "1000000")
     _qemu(cri, pod).kill()
-    wait_until(lambda: _state(cri, container).state == _EXITED, "the container's end", 60)
-    assert (_state(cri, container).exit_code, _state(cri, container).reason) == (137, "Error")
+    wait_until(lambda: cri.status(container).state == _EXITED, "the container's end", 60)
+    assert (cri.status(container).exit_code, cri.status(container).reason) == (137, "Error")
     assert any("it ended by itself" in line for line in _log_of(cri, pod))
     _remove(cri, pod, pod_slice)
 

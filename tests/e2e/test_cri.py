@@ -47,10 +47,6 @@ def pod_fixture(cri):
     return cri.run_pod("cppvm", **_POD)
 
 
-def _state(cri, container):
-    return cri.call("ContainerStatus", container_id=container).status
-
-
 def _cgroups(process):
     try:
         return Path(f"/proc/{process.pid}/cgroup").read_text()
@@ -68,7 +64,7 @@ def test_life_of_a_pod(cri, pod):
     (daemon,) = cri.containerd.shims()
     assert f"{CGROUP_PARENT}/cppvm-" in _cgroups(daemon)
     for container in (first, second):
-        assert _state(cri, container).state == _RUNNING
+        assert cri.status(container).state == _RUNNING
         assert cri.output(container, "hostname; cat /etc/hostname") == "web-1\nweb-1\n"
         assert "nameserver 192.0.2.53" in cri.output(container, "cat /etc/resolv.conf")
         assert status.status.network.ip in cri.output(container, "ip address")
@@ -78,9 +74,9 @@ def test_life_of_a_pod(cri, pod):
     assert cri.call("PodSandboxStats", pod_sandbox_id=name).stats.attributes.id == name
 
     cri.call("StopContainer", container_id=first, timeout=0)
-    assert (_state(cri, first).state, _state(cri, first).exit_code) == (_EXITED, 137)
+    assert (cri.status(first).state, cri.status(first).exit_code) == (_EXITED, 137)
     cri.call("RemoveContainer", container_id=first)
-    assert _state(cri, second).state == _RUNNING
+    assert cri.status(second).state == _RUNNING
     cri.call("StopPodSandbox", pod_sandbox_id=name)
     assert cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state != _READY
     # The kubelet kills what is left in there.
@@ -94,8 +90,8 @@ def test_life_of_a_pod(cri, pod):
 def test_container_that_exits(cri, pod):
     name, config = pod
     container = cri.run_container(name, config, "sh", "-c", "exit 3")
-    wait_until(lambda: _state(cri, container).state == _EXITED, "its exit", 20)
-    status = _state(cri, container)
+    wait_until(lambda: cri.status(container).state == _EXITED, "its exit", 20)
+    status = cri.status(container)
     assert (status.exit_code, status.reason) == (3, "Error") and status.finished_at > 0
     again = cri.run_container(name, config, "sleep", "1000000")
     assert cri.output(again, "echo works") == "works\n"
@@ -109,7 +105,7 @@ def test_shared_processes(cri, pod):
     said = cri.output(second, "ps")
     assert "sleep 1000000" in said and "pod-init" in said and "cppvm-agent" not in said
     cri.call("StopContainer", container_id=first, timeout=0)
-    assert _state(cri, second).state == _RUNNING
+    assert cri.status(second).state == _RUNNING
 
 
 def _qemu(pod, cri):
@@ -126,7 +122,7 @@ def _ends(cri, pod, kill):
         lambda: cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state != _READY,
         "CRI to see it", 30,
     )  # fmt: skip
-    wait_until(lambda: _state(cri, container).state == _EXITED, "its exit", 30)
+    wait_until(lambda: cri.status(container).state == _EXITED, "its exit", 30)
     with pytest.raises(grpc.RpcError):
         cri.run_container(name, config, "true")
     cri.remove_pod(name)
@@ -179,10 +175,10 @@ def test_restarted_containerd(cri, handler):
         and cri.call("PodSandboxStatus", pod_sandbox_id=name).status.state == _READY,
         "CRI to find the pod again", 30,
     )  # fmt: skip
-    assert _state(cri, container).state == _RUNNING
+    assert cri.status(container).state == _RUNNING
     assert cri.output(container, "echo works") == "works\n"
     cri.call("StopContainer", container_id=container, timeout=0)
-    assert _state(cri, container).exit_code == 137
+    assert cri.status(container).exit_code == 137
 
 
 def test_streaming(cri):
@@ -194,7 +190,7 @@ def test_streaming(cri):
     assert (answer.stderr, answer.exit_code) == (b"no\n", 4)
     assert len(cri.output(container, "head -c 1000000 /dev/zero")) == 1000000
     cri.call("StopContainer", container_id=container, timeout=0)
-    assert _state(cri, container).exit_code == 137
+    assert cri.status(container).exit_code == 137
 
 
 def test_execs_and_their_deadlines(cri, pod):

@@ -96,6 +96,15 @@ def test_sockets_of_a_directory_and_of_a_server_that_comes_later(configured, tmp
     container.delete()
 
 
+def test_connection_ends_at_once_where_no_server_listens(configured, tmp_path):
+    with EchoServer(tmp_path / "echo.sock") as server:
+        runner = configured(sockets={"host_to_guest": [server.path]})
+        container = runner.start(image=REAL, options=bind(server.path, "/run/echo.sock"))
+    nobody = container.exec(*_client("/run/echo.sock")).check()
+    assert nobody.text.startswith("0 ")  # accepted for it, and closed
+    container.delete()
+
+
 def test_connections_end_with_the_container(configured, server):
     runner = configured(sockets={"host_to_guest": [server.path]})
     container = runner.start(image=REAL, options=bind(server.path, "/run/echo.sock"))

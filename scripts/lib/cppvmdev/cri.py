@@ -100,7 +100,7 @@ class Cri:
     each one's table, among them its `options`. Pods are in `cgroup_parent`, as the kubelet gives each one of
     its own."""
 
-    def __init__(self, world, base, programs, handlers, cgroup_parent, release="2.3"):
+    def __init__(self, world, base, programs, handlers, cgroup_parent, release):
         self.world = world
         self.base = base
         shutil.rmtree(self.base, ignore_errors=True)
@@ -179,6 +179,9 @@ class Cri:
         )
         self.call("StartContainer", container_id=made.container_id)
         return made.container_id
+
+    def status(self, container):
+        return self.call("ContainerStatus", container_id=container).status
 
     def output(self, container, script):
         answer = self.call("ExecSync", container_id=container, cmd=["sh", "-c", script], timeout=30)

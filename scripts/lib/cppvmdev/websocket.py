@@ -7,6 +7,7 @@ import socket
 import struct
 from urllib.parse import urlsplit
 
+_PROTOCOL = "v4.channel.k8s.io"
 STDIN, STDOUT, STDERR, STATUS, SIZE = range(5)
 _BINARY, _CLOSE, _PING = 2, 8, 9
 
@@ -18,7 +19,7 @@ class Closed(Exception):
 class WebSocket:
     """Owns the connection; closes it on exit from the with block. Each wait has the timeout, in seconds."""
 
-    def __init__(self, url, protocol, timeout=30):
+    def __init__(self, url, timeout=30):
         parts = urlsplit(url)
         self._socket = socket.create_connection((parts.hostname, parts.port), timeout)
         self._buffer = b""
@@ -26,7 +27,7 @@ class WebSocket:
         lines = (
             f"GET {target} HTTP/1.1", f"Host: {parts.netloc}", "Upgrade: websocket", "Connection: Upgrade",
             f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}", "Sec-WebSocket-Version: 13",
-            f"Sec-WebSocket-Protocol: {protocol}", "", "",
+            f"Sec-WebSocket-Protocol: {_PROTOCOL}", "", "",
         )  # fmt: skip
         self._socket.sendall("\r\n".join(lines).encode())
         answer = self._until(b"\r\n\r\n")

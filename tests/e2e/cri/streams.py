@@ -10,13 +10,10 @@ from .case import collect
 
 CASES, case = collect()
 
-_PROTOCOL = "v4.channel.k8s.io"
-
-
 @contextmanager
 def _connected(side, method, **fields):
     url = side.call(method, **fields).url
-    with side.cri.world.call(lambda: WebSocket(url, _PROTOCOL)) as connection:
+    with side.cri.world.call(lambda: WebSocket(url)) as connection:
         yield connection
 
 

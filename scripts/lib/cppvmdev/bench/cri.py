@@ -6,7 +6,6 @@ container, a probe, a forwarded port, the end; what an idle pod takes, and sever
 
 import argparse
 import json
-import struct
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from ..websocket import WebSocket
 from . import boots, report
 from .subject import BASE, CPPVM, RUNC, prepared, say
 
+_RELEASE = "2.3"  # the first that has the Sandbox API and takes it from a shim
 _CGROUP_PARENT = "/cppvm-bench-cri"
 _PRODUCT, _RUNC = "cppvm", "runc"
 _TOGETHER = (1, 5, 10)
@@ -49,7 +49,8 @@ class Node:
             _RUNC: {"runtime_type": RUNC, "options": {}},
         }
         self.base = base
-        self.cri = Cri(world, base / "cri", [stage / "bin", stage / "libexec/cppvm"], handlers, _CGROUP_PARENT)
+        programs = [stage / "bin", stage / "libexec/cppvm"]
+        self.cri = Cri(world, base / "cri", programs, handlers, _CGROUP_PARENT, _RELEASE)
         self.samples = {_PRODUCT: {}, _RUNC: {}}
 
     def add(self, handler, figure, value):
@@ -75,11 +76,11 @@ class Node:
 
     def parts(self, pod):
         """The processes that are there for this pod."""
-        short = Identity(self.cri.containerd.address, "k8s.io", pod).short
-        found = [p for p in processes.everything() if short in p.cmdline]
-        found += [p for p in processes.shims(self.cri.containerd.address) if pod in p.cmdline.split()]
-        children = {p.pid for p in found}
-        return found + [p for p in processes.everything() if p.parent in children and p not in found]
+        address = self.cri.containerd.address
+        found = [p for p in processes.shims(address) if pod in p.cmdline.split()]
+        found += processes.helpers(Identity(address, "k8s.io", pod))
+        parents = {p.pid for p in found}
+        return found + [p for p in processes.everything() if p.parent in parents and p not in found]
 
 
 def _life(node, handler):
@@ -107,8 +108,8 @@ def _forward(node, handler, mib):
     node.cri.output(container, f"until netstat -ltn | grep -q :{_PORT}; do sleep 0.1; done")
     url = node.cri.call("PortForward", pod_sandbox_id=pod, port=[_PORT]).url
     begin = time.monotonic()
-    with node.cri.world.call(lambda: WebSocket(url, "v4.channel.k8s.io")) as connection:
-        received = -struct.calcsize("<H")  # the port's number, before all else
+    with node.cri.world.call(lambda: WebSocket(url)) as connection:
+        received = -2  # the port's number comes first
         while received < mib << 20:
             channel, data = connection.receive()
             if channel == 0:
@@ -185,7 +186,7 @@ def main():
     parser.add_argument("--mib", type=int, default=64, help="sent through a forwarded port")
     parser.add_argument("stage", type=Path)
     options = parser.parse_args()
-    releases.get("2.3")  # built now, if it was not
+    releases.get(_RELEASE)  # built now, if it was not
     with prepared([]), _serving(options.stage.resolve()) as node:
         _measure(node, options.runs, options.mib)
     print(report.compared(node.samples))

@@ -88,6 +88,7 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec.oci);
     result.unsupported = unsupported_of(parsed);
     shared_.look_at(parsed.value);
+    shared_.look_at_submounts(spec.submounts);
     ContainerContext context = context_;
     context.logger = context_.logger.with({{"container", id}});
     ContainerSpec parts;

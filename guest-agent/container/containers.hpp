@@ -23,6 +23,7 @@ struct CreateSpec {
     std::string_view bundle; ///< what its hooks are told
     DiskRequest disks;
     std::vector<HostSocketSpec> sockets;
+    std::vector<std::string> submounts; ///< as SharedMounts::look_at_submounts
 };
 
 /// What a container or exec was made as.

@@ -2,11 +2,16 @@
 
 #include "common/base/take_part.hpp"
 #include "common/base/unique_fd.hpp"
+#include "guest-agent/setup/mount_api.hpp"
+#include "guest-agent/setup/mount_options.hpp"
+#include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/rootfs.hpp"
 
 #include <cerrno>
 #include <exception>
 #include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -22,6 +27,12 @@ bool is_still_there(int directory, const std::string& path) {
     return ::linkat(AT_FDCWD, "/proc", directory, path.c_str(), 0) != 0 && errno == EEXIST;
 }
 
+bool is_mount(int fd) {
+    struct statx status{};
+    return ::statx(fd, "", AT_EMPTY_PATH, 0, &status) == 0 &&
+           (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
+}
+
 UniqueFd open_directory(int directory, const std::string& path) {
     return UniqueFd(::openat(directory, path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
     );
@@ -29,9 +40,12 @@ UniqueFd open_directory(int directory, const std::string& path) {
 
 } // namespace
 
-void SharedMounts::look_at(const std::string& source) {
+void SharedMounts::look_at(const std::string& source, bool propagates) {
     try {
         const UniqueFd opened = open_shared(share_, source, "share");
+        if (propagates && is_mount(opened.get())) { // a file of the share's is none
+            set_mount_propagation(opened.get(), MS_SHARED, source);
+        }
     } catch (const std::exception&) {
         return;
     }
@@ -42,10 +56,28 @@ void SharedMounts::look_at(const std::string& source) {
 }
 
 void SharedMounts::look_at(const oci::Spec& spec) {
-    look_at(spec.root.path);
+    look_at(spec.root.path, false);
     for (const oci::Mount& mount : spec.mounts) {
         if (mount.source.starts_with(share_ + "/")) {
-            look_at(mount.source);
+            look_at(mount.source, propagates(mount));
+        }
+    }
+}
+
+void SharedMounts::look_at_submount(const std::string& path) const {
+    const UniqueFd opened = open_shared(share_, path, "mount below a volume");
+    if (kind_of(opened.get(), path) == NodeKind::directory || is_mount(opened.get())) {
+        return;
+    }
+    const UniqueFd mount = clone_mount(opened.get(), "", false, path);
+    attach_mount(mount.get(), opened.get(), path);
+}
+
+void SharedMounts::look_at_submounts(const std::vector<std::string>& paths) const noexcept {
+    for (const std::string& path : paths) {
+        try {
+            look_at_submount(path);
+        } catch (const std::exception&) { // it is as read-only as what is above it
         }
     }
 }

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cppvm::guest {
 
@@ -13,6 +14,9 @@ namespace cppvm::guest {
 ///
 /// So each is looked at here, in the agent's own mount namespace, before a container's is made of
 /// that: all containers that have one source get the same file system, and with it the same inodes.
+/// Where mounts propagate (rshared, rslave) it becomes a peer of those in the containers: what one
+/// of them mounts there, all get.
+///
 /// And the host is asked again when a container has gone: file systems whose mounts the host has
 /// detached go, and the host's server lets go of every file of theirs.
 ///
@@ -24,6 +28,12 @@ class SharedMounts {
     /// Looks at all that the spec names below the share; what fails, fails again with a better
     /// message when the container is set up.
     void look_at(const oci::Spec& spec);
+
+    /// Looks at mounts of the host's below volumes. A file that is one is bound over itself, for
+    /// the host announces directories alone. Each then has flags of its own in every container that
+    /// is made after that, where one that is first looked at later has those of the mount above it
+    /// (fuse_dentry_automount(), finish_automount()). What fails is left as it is.
+    void look_at_submounts(const std::vector<std::string>& paths) const noexcept;
 
     /// Takes from the host what it knows of a file, and of the directories that lead to it: for
     /// what the kernel would believe for a second, or for a day. Links are not followed. What
@@ -38,7 +48,8 @@ class SharedMounts {
     void forget_detached();
 
   private:
-    void look_at(const std::string& source);
+    void look_at(const std::string& source, bool propagates);
+    void look_at_submount(const std::string& path) const;
 
     std::string share_;
     std::set<std::string> known_; ///< paths

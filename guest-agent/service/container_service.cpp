@@ -167,7 +167,11 @@ Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container
     log_.confirm(request.events_seen());
     const CreateResult result = co_await containers_.create(
         request.container_id(),
-        {request.spec(), request.bundle(), to_disks(request), to_sockets(request)},
+        {request.spec(),
+         request.bundle(),
+         to_disks(request),
+         to_sockets(request),
+         {request.submounts().begin(), request.submounts().end()}},
         to_request(request.stdio())
     );
     watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));

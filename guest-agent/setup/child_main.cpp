@@ -196,6 +196,7 @@ void run_init_child(const InitLaunch& launch, int control_fd, UniqueFd lender) {
         } else {
             set_names_and_sysctls(launch.spec);
             DirectSources sources(launch);
+            sources.clone_peers();
             terminal = set_up_root(launch, sources);
         }
         finish(process, terminal, control, &launch);

@@ -47,4 +47,10 @@ MountOptions parse_mount_options(const std::vector<std::string>& options) {
     return result;
 }
 
+bool propagates(const oci::Mount& mount) {
+    const MountOptions options = parse_mount_options(mount.options);
+    return (options.bind || mount.type == "bind") && !options.propagation.empty() &&
+           (options.propagation.back() & (MS_SLAVE | MS_SHARED)) != 0;
+}
+
 } // namespace cppvm::guest

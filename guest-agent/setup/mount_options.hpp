@@ -1,5 +1,7 @@
 #pragma once
 
+#include "common/oci/spec.hpp"
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,5 +30,8 @@ struct MountOptions {
 
 /// Splits the options of an OCI mount. Later ones win. Unknown words are the file system's.
 MountOptions parse_mount_options(const std::vector<std::string>& options);
+
+/// Whether it is a bind mount to which others' mounts propagate, or from which to others.
+bool propagates(const oci::Mount& mount);
 
 } // namespace cppvm::guest

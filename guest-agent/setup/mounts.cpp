@@ -110,8 +110,7 @@ UniqueFd make_detached(
     if (mount.type == wire::device_mount_type) {
         detached = make_device_mount(context, mount);
     } else if (options.bind || mount.type == "bind") {
-        const UniqueFd source = context.sources.open_source(index);
-        detached = clone_mount(source.get(), "", options.recursive_bind, mount.destination);
+        detached = context.sources.clone_source(index);
     } else if (mount.type == "tmpfs") {
         return make_tmpfs(context.root, mount, options);
     } else if (is_of_the_machine(mount.type, context.namespaces)) {

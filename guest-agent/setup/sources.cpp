@@ -5,6 +5,7 @@
 #include "common/os/file.hpp"
 #include "guest-agent/setup/control_channel.hpp"
 #include "guest-agent/setup/file_systems.hpp"
+#include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/rootfs.hpp"
 
 #include <cstring>
@@ -48,7 +49,7 @@ UniqueFd answer(Sources& sources, const std::string& text) {
     case Question::Kind::root:
         return sources.open_root();
     case Question::Kind::source:
-        return sources.open_source(question.mount);
+        return sources.clone_source(question.mount);
     case Question::Kind::file_system:
         return sources.make_file_system(question.mount);
     case Question::Kind::node:
@@ -70,9 +71,25 @@ UniqueFd DirectSources::open_root() {
     return opened;
 }
 
-UniqueFd DirectSources::open_source(std::size_t mount) {
+void DirectSources::clone_peers() {
+    for (std::size_t i = 0; i < launch_.spec.mounts.size(); ++i) {
+        if (propagates(launch_.spec.mounts[i])) {
+            peers_.emplace(i, make_clone(i));
+        }
+    }
+}
+
+UniqueFd DirectSources::clone_source(std::size_t mount) {
+    const auto peer = peers_.find(mount);
+    return peer == peers_.end() ? make_clone(mount) : std::move(peer->second);
+}
+
+UniqueFd DirectSources::make_clone(std::size_t mount) const {
     const oci::Mount& entry = launch_.spec.mounts.at(mount);
-    return open_shared(launch_.share, entry.source, "bind mount " + entry.destination);
+    const UniqueFd source =
+        open_shared(launch_.share, entry.source, "bind mount " + entry.destination);
+    const bool recursive = parse_mount_options(entry.options).recursive_bind;
+    return clone_mount(source.get(), "", recursive, entry.destination);
 }
 
 UniqueFd DirectSources::make_file_system(std::size_t mount) {
@@ -99,7 +116,7 @@ UniqueFd BorrowedSources::open_root() {
     return ask(socket_.get(), {.kind = Question::Kind::root, .node = {}});
 }
 
-UniqueFd BorrowedSources::open_source(std::size_t mount) {
+UniqueFd BorrowedSources::clone_source(std::size_t mount) {
     return ask(socket_.get(), {.kind = Question::Kind::source, .mount = mount, .node = {}});
 }
 

@@ -3,6 +3,7 @@
 #include "guest-agent/setup/device_nodes.hpp"
 #include "guest-agent/setup/launch.hpp"
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -19,8 +20,8 @@ class Sources {
 
     /// root.path on the share (O_PATH), in the container's mount namespace.
     virtual UniqueFd open_root() = 0;
-    /// The source of a bind mount, likewise.
-    virtual UniqueFd open_source(std::size_t mount) = 0;
+    /// A detached copy of a bind mount's source on the share, recursive if the mount is.
+    virtual UniqueFd clone_source(std::size_t mount) = 0;
     /// A detached mount of a file system of the machine (file_systems.hpp).
     virtual UniqueFd make_file_system(std::size_t mount) = 0;
     /// A detached mount of a device node. Once the root is attached at the place of `open_root`.
@@ -35,15 +36,22 @@ class DirectSources : public Sources {
   public:
     explicit DirectSources(const InitLaunch& launch) : launch_(launch) {}
 
+    /// Copies the sources of mounts that get mounts from others, or give them, while they are still
+    /// peers of the agent's (SharedMounts). Before `attach_rootfs`.
+    void clone_peers();
+
     UniqueFd open_root() override;
-    UniqueFd open_source(std::size_t mount) override;
+    UniqueFd clone_source(std::size_t mount) override;
     UniqueFd make_file_system(std::size_t mount) override;
     UniqueFd make_node(const NodeSpec& node, const std::string& name) override;
     void finish() override { nodes_.reset(); }
 
   private:
+    UniqueFd make_clone(std::size_t mount) const;
+
     const InitLaunch& launch_;
-    UniqueFd place_; ///< of the root
+    UniqueFd place_;                        ///< of the root
+    std::map<std::size_t, UniqueFd> peers_; ///< by mount
     std::unique_ptr<DeviceNodes> nodes_;
 };
 
@@ -55,7 +63,7 @@ class BorrowedSources : public Sources {
     explicit BorrowedSources(UniqueFd socket);
 
     UniqueFd open_root() override;
-    UniqueFd open_source(std::size_t mount) override;
+    UniqueFd clone_source(std::size_t mount) override;
     UniqueFd make_file_system(std::size_t mount) override;
     UniqueFd make_node(const NodeSpec& node, const std::string& name) override;
     /// Waits for the helper's end.

@@ -165,6 +165,9 @@ Awaitable<> Task::create_in_guest() {
         request.set_bundle(spec_.bundle.native());
     }
     add_sockets(request);
+    for (const std::string& path : guest_spec_.storage.submounts) {
+        request.add_submounts(path);
+    }
     undo_.add(UndoStep::delete_in_guest);
     const auto response = co_await agent->call(
         &agent::v2::AgentClient::create_container,

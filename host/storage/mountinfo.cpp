@@ -5,6 +5,7 @@
 #include "common/os/file.hpp"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <functional>
 #include <optional>
 
@@ -75,8 +76,16 @@ boost::system::result<std::vector<MountPoint>> parse_mountinfo(std::string_view 
 }
 
 std::vector<MountPoint> read_mountinfo() {
+    return read_mountinfo(open_file("/proc", O_PATH | O_DIRECTORY).get());
+}
+
+std::vector<MountPoint> read_mountinfo(int proc) {
     const char* const path = "/proc/thread-self/mountinfo";
-    auto mounts = parse_mountinfo(read_file(path, max_mountinfo_bytes));
+    const UniqueFd file(::openat(proc, "thread-self/mountinfo", O_RDONLY | O_CLOEXEC));
+    if (!file) {
+        throw_errno("open", path);
+    }
+    auto mounts = parse_mountinfo(read_all(file.get(), path, max_mountinfo_bytes));
     if (!mounts) {
         throw Error(Code::internal, std::string("parse ") + path + ": a line of unknown form");
     }

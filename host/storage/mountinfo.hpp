@@ -23,6 +23,8 @@ boost::system::result<std::vector<MountPoint>> parse_mountinfo(std::string_view 
 
 /// Of this process's mount namespace. Blocks. Throws: Error.
 std::vector<MountPoint> read_mountinfo();
+/// The same where /proc is not to be seen; `proc` is a descriptor of it.
+std::vector<MountPoint> read_mountinfo(int proc);
 
 /// The mounts at `path` and below it, deepest first. `path` is absolute and free of symbolic links.
 std::vector<MountPoint>

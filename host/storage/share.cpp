@@ -17,6 +17,9 @@ namespace cppvm::storage {
 namespace {
 
 constexpr std::chrono::seconds undo_timeout{5};
+constexpr std::chrono::seconds submounts_timeout{3};
+// Each is a file system of the guest's.
+constexpr std::size_t max_submounts = 1024;
 
 const char* kind_of(mode_t mode) {
     switch (mode & S_IFMT) {
@@ -96,7 +99,7 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     const std::filesystem::path watched_root = co_await child.receive(deadline);
     review_special_files(storage, sources);
 
-    const Turn::Held turn = co_await turn_.take();
+    Turn::Held turn = co_await turn_.take();
     if (table_.contains(id)) {
         throw Error(Code::already_exists, what + ": it already has storage");
     }
@@ -110,13 +113,39 @@ Awaitable<SharedNames> Share::add_container(ContainerStorage storage, Deadline d
     const auto attach = [&]() -> Awaitable<> {
         child.send(to_message<std::uint64_t>(std::array{rootfs}));
         child.send(to_message<VolumePlan>(plans));
-        co_await child.finish(deadline);
+        co_await child.receive(deadline);
     };
     co_await with_undo(attach(), [&]() -> Awaitable<> {
         child.kill();
         co_await undo_add(id);
     });
+    turn.reset(); // a mount that hangs is waited for without the others
+    names.submounts = co_await receive_submounts(child);
     co_return names;
+}
+
+// A container starts without them, as it would with runc if nobody looks at them.
+Awaitable<std::vector<std::string>> Share::receive_submounts(ForkedChild& child) {
+    std::vector<std::string> submounts;
+    const char* const warning =
+        "File systems mounted below a volume may get the volume's flags, such as read-only";
+    const Deadline deadline = deadline_in(submounts_timeout);
+    try {
+        for (;;) {
+            std::string path = co_await child.receive(deadline);
+            if (path.empty()) {
+                break;
+            }
+            if (submounts.size() == max_submounts) {
+                logger_.warn(warning, {{"error", "more than " + std::to_string(max_submounts)}});
+                break;
+            }
+            submounts.push_back(std::move(path));
+        }
+    } catch (const Error& error) {
+        logger_.warn(warning, {{"error", error.message()}});
+    }
+    co_return submounts;
 }
 
 Awaitable<> Share::undo_add(const std::string& id) {

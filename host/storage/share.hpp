@@ -20,6 +20,9 @@ struct SharedNames {
     std::vector<std::string> volumes; ///< below that of the volumes, in the order of the request
     /// The root file system's path on the host, if it is watched (ContainerStorage::root_watch).
     std::filesystem::path watched_root = {};
+    /// What is mounted below volumes that are mounted in another way (VolumeSpec::differs_below),
+    /// outer mounts first; below the place of the volumes, too.
+    std::vector<std::string> submounts = {};
 };
 
 /// What the pod's virtiofs servers export (docs/adr, "The share has mount namespaces of its own").
@@ -54,7 +57,9 @@ class Share {
     /// Error.
     void open(const ShareServers& servers);
 
-    /// Mounts a container's root file system and volumes. On failure nothing of it is left.
+    /// Mounts a container's root file system and volumes. On failure nothing of it is left. Mounts
+    /// below volumes that do not answer soon, or are too many, are left out of the names, with a
+    /// warning.
     /// Throws: Error naming the container and the volume: a source that does not exist or does not
     /// answer by the deadline, a mount that the kernel refuses, an id that is in use.
     /// Cancels: not to be cancelled.
@@ -78,6 +83,7 @@ class Share {
     void close() noexcept;
 
   private:
+    Awaitable<std::vector<std::string>> receive_submounts(ForkedChild& child);
     Awaitable<> undo_add(const std::string& id);
     Awaitable<> detach(const std::string& id, Deadline deadline);
     ShareNamespaces namespaces() const noexcept { return {roots_.get(), volumes_.get()}; }

@@ -1,10 +1,14 @@
 #include "host/storage/share_namespace.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/file.hpp"
 #include "common/os/mount_namespace.hpp"
+#include "host/storage/mountinfo.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -89,6 +93,28 @@ void ShareNamespace::set_read_only(std::uint64_t number, bool is_file, bool read
         ) != 0) {
         throw_errno(read_only ? "make read-only" : "make writable", "share" + path);
     }
+}
+
+std::vector<std::string> ShareNamespace::submounts(std::uint64_t number, int proc) {
+    const std::string top = "/" + shared_name(number, false);
+    std::vector<std::string> paths;
+    for (const MountPoint& mount : mounts_below(read_mountinfo(proc), top)) {
+        if (mount.path != top) {
+            paths.push_back(mount.path.substr(1));
+        }
+    }
+    std::ranges::sort(paths);
+    paths.erase(std::ranges::unique(paths).begin(), paths.end()); // mounts over mounts
+    return paths;
+}
+
+bool ShareNamespace::reach_submount(const std::string& path) {
+    const UniqueFd root = open_file("/", O_PATH | O_DIRECTORY);
+    const UniqueFd mount =
+        open_resolved(root.get(), path, O_PATH | O_NOFOLLOW, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+    struct statx status{};
+    return mount && ::statx(mount.get(), "", AT_EMPTY_PATH, STATX_BASIC_STATS, &status) == 0 &&
+           (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 void ShareNamespace::detach(std::uint64_t number) {

@@ -3,6 +3,9 @@
 #include "host/storage/detached_mount.hpp"
 
 #include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace cppvm::storage {
 
@@ -12,7 +15,7 @@ namespace cppvm::storage {
 ///
 /// Only for a forked child (common/os/forked_child.hpp): it moves the whole process into that
 /// namespace, where no path of the host leads anywhere.
-/// Blocks: every call, but none for a file system of the host. Throws: Error.
+/// Blocks: every call, but only `reach_submount` for a file system of the host. Throws: Error.
 class ShareNamespace {
   public:
     /// Enters it. `name_space` is a descriptor of the mount namespace.
@@ -29,6 +32,16 @@ class ShareNamespace {
 
     /// A clone of what is shown as `name` (shared_name), for another namespace.
     static DetachedMount clone(const std::string& name) { return {"/" + name, true}; }
+
+    /// The paths of what is mounted below an attached directory, outer mounts first. They come from
+    /// the host's names: whoever follows one must expect anything there. `proc` is a descriptor of
+    /// the host's /proc, opened before.
+    static std::vector<std::string> submounts(std::uint64_t number, int proc);
+
+    /// Asks the file system that is mounted at such a path, as the server will: blocks for as long
+    /// as that does not answer. False if the path leads to no mount any more, or never did because
+    /// another mount hides it.
+    static bool reach_submount(const std::string& path);
 
     /// Undoes attach. What is not there is not an error.
     void detach(std::uint64_t number);

@@ -1,11 +1,15 @@
 #include "host/storage/share_work.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/file.hpp"
 #include "host/storage/root_watch.hpp"
 #include "host/storage/share_namespace.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <sched.h>
+#include <set>
 #include <sys/mount.h>
 
 namespace cppvm::storage {
@@ -52,6 +56,29 @@ void attach_volumes(
     }
 }
 
+/// In the namespace of the volumes.
+void send_submounts(
+    ParentLink& parent,
+    const std::vector<VolumeSpec>& volumes,
+    std::span<const VolumePlan> plans,
+    int proc
+) {
+    std::set<std::uint64_t> seen;
+    for (std::size_t i = 0; i < plans.size(); ++i) {
+        const VolumePlan& plan = plans[i];
+        if (plan.is_file || !volumes[i].differs_below || !seen.insert(plan.number).second) {
+            continue;
+        }
+        for (const std::string& path : ShareNamespace::submounts(plan.number, proc)) {
+            const std::string below = path.substr(shared_name(plan.number, false).size());
+            parent.begin("look at " + volumes[i].source.native() + below);
+            if (ShareNamespace::reach_submount(path)) {
+                parent.send(path);
+            }
+        }
+    }
+}
+
 } // namespace
 
 void add_in_child(
@@ -60,6 +87,7 @@ void add_in_child(
     const std::filesystem::path& scratch,
     ShareNamespaces namespaces
 ) {
+    const UniqueFd proc = open_file("/proc", O_PATH | O_DIRECTORY); // there is none in a share
     std::vector<VolumeSource> sources;
     std::vector<SourceInfo> infos;
     for (const VolumeSpec& volume : storage.volumes) {
@@ -80,6 +108,12 @@ void add_in_child(
         attach_volumes(namespaces.volumes, sources, plans);
     }
     ShareNamespace(namespaces.roots).attach_directory(number, rootfs);
+    parent.send("attached");
+    if (std::ranges::any_of(storage.volumes, &VolumeSpec::differs_below)) {
+        const ShareNamespace share(namespaces.volumes);
+        send_submounts(parent, storage.volumes, plans, proc.get());
+    }
+    parent.send("");
 }
 
 void remove_in_child(const Removal& removal, ShareNamespaces namespaces) {

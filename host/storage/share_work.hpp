@@ -30,8 +30,10 @@ struct ShareNamespaces {
 /// The part of Share that runs in a forked child. First it opens everything, for as long as that
 /// takes, and sends what the volumes are (SourceInfo), and the path of the root that is watched, if
 /// it is (begin_watch). Then it receives the number of the root file
-/// system and what to do with each volume (VolumePlan), and attaches, for which no file system of
-/// the host is asked. `scratch` is an empty directory.
+/// system and what to do with each volume (VolumePlan), attaches, for which no file system of the
+/// host is asked, and says that it has. At last it looks at what is mounted below volumes that
+/// differ from it (VolumeSpec::differs_below), as the guest will, sends the path of each mount
+/// below the share, and then an empty one. `scratch` is an empty directory.
 void add_in_child(
     ParentLink& parent,
     const ContainerStorage& storage,

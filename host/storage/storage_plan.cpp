@@ -260,12 +260,16 @@ VolumeSpec
 to_volume(const oci::Mount& mount, const std::filesystem::path& bundle, oci::IdMap id_map) {
     const MountOptions options = parse_mount_options(mount.options);
     const std::uint64_t set = (options.set & ~options.recursive_clear) | options.recursive_set;
+    const std::uint64_t own = options.set & ~options.recursive_set & ~options.recursive_clear;
+    const bool propagate = (options.propagation & (MS_SLAVE | MS_SHARED)) != 0;
     return {
         .source = bundle / mount.source, // an absolute source stays what it is
         .recursive = options.recursive_bind,
         .read_only = (set & MOUNT_ATTR_RDONLY) != 0,
         .recursive_read_only = (options.recursive_set & MOUNT_ATTR_RDONLY) != 0,
-        .propagate = (options.propagation & (MS_SLAVE | MS_SHARED)) != 0,
+        .propagate = propagate,
+        // The guest would keep busy what the host mounts and unmounts there.
+        .differs_below = options.recursive_bind && own != 0 && !propagate,
         .id_map = std::move(id_map),
         .recursive_id_map = has(mount, "ridmap"),
         .destination = mount.destination
@@ -385,6 +389,9 @@ void set_sources(oci::Spec& spec, StoragePlan& plan, const SharedNames& names) {
         plan.root_disk->layers.push_back(
             std::string(wire::guest_volumes_path) + "/" + names.volumes.at(i)
         );
+    }
+    for (const std::string& path : names.submounts) {
+        plan.submounts.push_back(std::string(wire::guest_volumes_path) + "/" + path);
     }
 }
 

@@ -45,6 +45,8 @@ struct StoragePlan {
     std::vector<oci::Mount> mounts;
     /// For each volume that is a bind mount, which of `mounts` it is.
     std::vector<std::size_t> volume_mounts;
+    /// Paths in the guest of mounts below volumes that have other flags than the volume.
+    std::vector<std::string> submounts;
     /// Sockets of the host's that are mounted, or in a directory that is, and which of `mounts`
     /// each is. Their sources are `set_socket_source`'s.
     std::vector<HostSocket> sockets;
@@ -84,7 +86,7 @@ StoragePlan plan_storage(
 void set_socket_source(StoragePlan& plan, std::size_t index, std::uint64_t number);
 
 /// Points the root and the mounts of `spec`, whose storage was planned, at their places in the
-/// guest, and the plan's root disk at its layers.
+/// guest, and the plan's root disk at its layers; names the mounts below volumes.
 void set_sources(oci::Spec& spec, StoragePlan& plan, const SharedNames& names);
 
 } // namespace cppvm::storage

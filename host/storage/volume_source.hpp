@@ -17,6 +17,7 @@ struct VolumeSpec {
     bool read_only = false;                 ///< the mount itself
     bool recursive_read_only = false;       ///< and what is mounted below it
     bool propagate = false;                 ///< what the host mounts there later shows in the guest
+    bool differs_below = false;             ///< the guest mounts what is below it in another way
     oci::IdMap id_map{};                    ///< how owners are shown
     bool recursive_id_map = false;          ///< and those of what is mounted below it
     std::filesystem::path destination = {}; ///< in the container

@@ -1,6 +1,8 @@
 """The same specs and the same commands under runc and under the runtime of this project: a probe inside
 reports what it sees, and each difference is accepted by a line of docs/differences.md, or a fault."""
 
+import subprocess
+
 import pytest
 
 from conftest import both_versions
@@ -56,6 +58,65 @@ def test_specs_that_run(sides, volume):
 
 def test_specs_that_fail(sides, volume):
     assert_alike(sides, failures.failures(volume))
+
+
+@pytest.fixture(name="tree")
+def tree_fixture(tmp_path):
+    """A file system with others below it: in one another, hidden by another, read-only, on a file."""
+    top, file = tmp_path / "tree", tmp_path / "tree/mounted"
+    mounted = []
+
+    def mount(path, *words):
+        subprocess.run(["mount", *words, path], check=True)
+        mounted.append(path)
+
+    try:
+        for name in (".", "a", "a/deep", "hidden", "hidden/below", "hidden", "read-only", "bound"):
+            (top / name).mkdir(exist_ok=True)
+            mount(top / name, "-t", "tmpfs", "-o", "mode=777", "none")
+        for directory in (top, top / "a", top / "read-only", top / "bound"):
+            (directory / "program").write_text("#!/bin/sh\necho runs\n")
+            (directory / "program").chmod(0o755)
+        for path in (file, tmp_path / "file"):
+            path.write_text("")
+            path.chmod(0o666)
+        mount(file, "--bind", tmp_path / "file")
+        for name in ("read-only", "bound"):
+            kind = "remount,ro" if name == "read-only" else "remount,bind,ro"
+            subprocess.run(["mount", "-o", kind, top / name], check=True)
+        yield top
+    finally:
+        for path in reversed(mounted):
+            subprocess.run(["umount", "-l", path], check=True)
+
+
+_BINDS = (
+    "rbind:rw", "rbind:ro", "rbind:ro:rprivate", "rbind:rro", "rbind:ro:noexec", "rbind:ro:rnoexec",
+    "rbind:noexec", "rbind:ro:rw", "rbind:ro:rrw", "rbind:nosuid:nodev", "bind:ro", "bind:rw",
+)  # fmt: skip
+
+_TRY_BELOW = """
+for mount; do
+  for place in . a a/deep hidden read-only bound; do
+    touch $mount/$place/new 2>/dev/null && echo $mount $place is written to
+    test -e $mount/$place/program && $mount/$place/program 2>/dev/null && echo ... in $mount $place
+  done
+  sh -c "echo x >>$mount/mounted" 2>/dev/null && echo $mount has a file that is written to
+done
+"""
+
+
+@pytest.mark.parametrize("mapped", [False, True], ids=["plain", "user namespace"])
+def test_what_is_mounted_below_a_volume(runner, plain, runc_options, tree, mapped):
+    options = ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536") if mapped else ()
+    for index, words in enumerate(_BINDS):
+        options += ("--mount", f"type=bind,src={tree},dst=/v{index},options={words}")
+    script = ("sh", "-c", _TRY_BELOW, "sh", *(f"/v{index}" for index in range(len(_BINDS))))
+    expected = plain.run(*script, options=(*runc_options, *options)).check().text
+    # What it is about: the flag is the volume's alone.
+    read_only = f"/v{_BINDS.index('rbind:ro')} "
+    assert f"{read_only}a/deep is" in expected and f"{read_only}. is" not in expected
+    assert runner.run(*script, options=options).check().text == expected
 
 
 @both_versions

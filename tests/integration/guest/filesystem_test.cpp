@@ -115,6 +115,29 @@ TEST_F(AgentFilesystemTest, MakesSubmountsReadOnlyWhereAsked) {
     });
 }
 
+TEST_F(AgentFilesystemTest, LeavesTheFlagsOfAVolumeToItAlone) {
+    write_file(volume() / "file", "");
+    write_file(volume() / "of-the-volume", "");
+    fs::create_directory_symlink("/", volume() / "link");
+    run_test([this](HostSide& host) -> Awaitable<> {
+        const char* const script = "echo x > /x/file; echo y >> /x/file; cat /x/file; "
+                                   "for f in new of-the-volume link/tmp/y; do "
+                                   "echo y 2>/dev/null > /x/$f || echo no $f; done";
+        agent::v2::CreateContainerRequest request;
+        // Twice, and what is gone, leads elsewhere, or is not on the share: left as it is.
+        const std::string outside = agent.share().parent_path();
+        const std::string top = volume().native() + "/";
+        for (const std::string& path :
+             {top + "file", top + "file", top + "gone", top + "link/etc", outside, top + "../.."}) {
+            request.add_submounts(path);
+        }
+        Json spec = make_script_spec(agent, "c1", script);
+        spec["mounts"].push_back(bind("/x", "ro"));
+        const RunResult result = co_await host.run("c1", std::move(spec), "", std::move(request));
+        EXPECT_EQ(result.output, "x\ny\nno new\nno of-the-volume\nno link/tmp/y\n");
+    });
+}
+
 TEST_F(AgentFilesystemTest, MakesTheRootReadOnly) {
     run_test([this](HostSide& host) -> Awaitable<> {
         Json spec = make_script_spec(agent, "c1", "touch /file; touch /dev/shm-like && echo ok");

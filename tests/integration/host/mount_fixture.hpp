@@ -57,6 +57,10 @@ class MountTest : public ::testing::Test {
         ASSERT_EQ(::mount("tmpfs", path.c_str(), "tmpfs", 0, nullptr), 0) << path;
     }
 
+    static void bind(const std::filesystem::path& source, const std::filesystem::path& target) {
+        ASSERT_EQ(::mount(source.c_str(), target.c_str(), nullptr, MS_BIND, nullptr), 0) << target;
+    }
+
     static std::string content(const std::filesystem::path& path) { return read_file(path, 4096); }
 
     /// 0, or the errno of creating a file there.

@@ -16,6 +16,7 @@ namespace {
 
 using cppvm::testing::failure_of;
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 Deadline soon() {
@@ -127,7 +128,6 @@ TEST_F(ShareTest, TellsWhatOthersThanTheGuestWriteToAnOverlay) {
         EXPECT_EQ(try_write(seen / "etc/by-the-guest"), 0);
         EXPECT_EQ(try_write(merged / "etc/by-the-host"), 0);
         EXPECT_EQ(try_write(merged / "etc/file"), 0);
-        using ::testing::ElementsAre;
         const auto next = [&]() { return watch.next(names.watched_root); };
         EXPECT_THAT(co_await next(), ElementsAre("etc/by-the-host", "etc/file"));
         EXPECT_EQ(try_write(seen / "etc/by-the-guest"), 0);
@@ -314,6 +314,80 @@ TEST_F(ShareTest, MakesVolumesReadOnlyAsDeepAsAsked) {
         EXPECT_EQ(try_write(view(1, "/below/other")), EROFS);
         EXPECT_EQ(try_write(view(2, "/new")), 0);
         EXPECT_FALSE(std::filesystem::exists(view(2, "/below/new")));
+    });
+}
+
+TEST_F(ShareTest, NamesMountsBelowAVolumeThatDiffer) {
+    mount_tmpfs(dir / "volume");
+    mount_tmpfs(dir / "volume/b");
+    mount_tmpfs(dir / "volume/b/deep");
+    mount_tmpfs(dir / "volume/a b\n\\\xff");
+    mount_tmpfs(dir / "volume/hidden");
+    mount_tmpfs(dir / "volume/hidden/below");
+    mount_tmpfs(dir / "volume/hidden"); // over both
+    dir.write("volume/file", "text");
+    bind(dir / "resolv.conf", dir / "volume/file");
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        // The same source again, one that has nothing below, a file, and one that does not differ.
+        storage.volumes = {
+            {dir / "volume"}, {dir / "volume"}, {dir / "image"}, {dir / "resolv.conf"}
+        };
+        for (VolumeSpec& volume : storage.volumes) {
+            volume.read_only = true;
+            volume.differs_below = true;
+        }
+        storage.volumes.push_back({.source = dir / "volume", .propagate = true});
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        const std::string top = names.volumes.at(0) + "/";
+        EXPECT_THAT(
+            names.submounts,
+            ElementsAre(
+                top + "a b\n\\\xff", top + "b", top + "b/deep", top + "file", top + "hidden"
+            )
+        );
+        EXPECT_EQ(log.text(), "");
+        // Also to a container that comes later and finds the volume attached.
+        storage.container_id = "other";
+        EXPECT_EQ((co_await s.share.add_container(storage, soon())).submounts, names.submounts);
+    });
+}
+
+TEST_F(ShareTest, GoesOnWithoutAMountBelowAVolumeThatHangs) {
+    mount_tmpfs(dir / "volume");
+    mount_tmpfs(dir / "volume/a");
+    make_dir("volume/b");
+    const HungFileSystem hung(dir / "volume/b");
+    with_share([this, &hung](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{.source = dir / "volume", .read_only = true, .differs_below = true}};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_THAT(names.submounts, ElementsAre(names.volumes.at(0) + "/a"));
+        EXPECT_THAT(
+            log.text(),
+            AllOf(
+                HasSubstr("mounted below a volume may get the volume's flags"),
+                HasSubstr("look at " + hung.path()),
+                HasSubstr("timed out")
+            )
+        );
+        co_await s.share.remove_container("box", soon());
+    });
+}
+
+TEST_F(ShareTest, NamesNoMoreMountsBelowVolumesThanTheGuestCanHave) {
+    mount_tmpfs(dir / "volume");
+    for (int i = 0; i < 1025; ++i) {
+        const auto place = dir / ("volume/" + std::to_string(i));
+        dir.write("volume/" + std::to_string(i), "");
+        bind(dir / "resolv.conf", place);
+    }
+    with_share([this](OpenShare& s) -> Awaitable<> {
+        ContainerStorage storage = container("box");
+        storage.volumes = {{.source = dir / "volume", .read_only = true, .differs_below = true}};
+        const SharedNames names = co_await s.share.add_container(storage, soon());
+        EXPECT_EQ(names.submounts.size(), 1024u);
+        EXPECT_THAT(log.text(), HasSubstr("more than 1024"));
     });
 }
 

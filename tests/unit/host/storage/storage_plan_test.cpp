@@ -109,6 +109,32 @@ TEST(StoragePlanTest, TakesTheLastOfOptionsThatContradict) {
     EXPECT_FALSE(made.volumes.at(3).propagate);
 }
 
+TEST(StoragePlanTest, KnowsWhereMountsBelowAVolumeHaveOtherFlags) {
+    const StoragePlan made = plan(spec_with(
+        {{"/0", "bind", "/a", {"rbind", "ro"}},
+         {"/1", "bind", "/a", {"rbind", "rprivate", "noexec", "rro"}},
+         {"/2", "bind", "/a", {"rbind", "rw"}},
+         {"/3", "bind", "/a", {"bind", "ro"}},
+         {"/4", "bind", "/a", {"rbind", "ro", "rro"}},
+         {"/5", "bind", "/a", {"rbind", "ro", "rrw"}},
+         {"/6", "bind", "/a", {"rbind", "ro", "rslave"}},
+         {"/7", "bind", "/a", {"rbind", "ro", "rshared"}}}
+    ));
+    std::string differing;
+    for (const VolumeSpec& volume : made.volumes) {
+        differing += volume.differs_below ? volume.destination : "";
+    }
+    EXPECT_EQ(differing, "/0/1");
+}
+
+TEST(StoragePlanTest, NamesMountsBelowVolumesAsTheGuestFindsThem) {
+    oci::Spec spec = spec_with({{"/a", "bind", "/a", {"rbind", "ro"}}});
+    StoragePlan made = plan(spec);
+    set_sources(spec, made, {.rootfs = "1", .volumes = {"2"}, .submounts = {"2/b", "2/b/c"}});
+    const std::string top = "/run/cppvm/share/volumes/2/";
+    EXPECT_THAT(made.submounts, ElementsAre(top + "b", top + "b/c"));
+}
+
 TEST(StoragePlanTest, ReportsThatMountsOfTheGuestDoNotShowOnTheHost) {
     const StoragePlan made = plan(spec_with({{"/a", "bind", "/x", {"rbind", "rshared"}}}));
     EXPECT_TRUE(made.volumes.at(0).propagate);

@@ -92,7 +92,7 @@ def tree_fixture(tmp_path):
 
 _BINDS = (
     "rbind:rw", "rbind:ro", "rbind:ro:rprivate", "rbind:rro", "rbind:ro:noexec", "rbind:ro:rnoexec",
-    "rbind:noexec", "rbind:ro:rw", "rbind:ro:rrw", "rbind:nosuid:nodev", "bind:ro", "bind:rw",
+    "rbind:noexec", "rbind:ro:rw", "rbind:nosuid:nodev", "bind:ro", "bind:rw",
 )  # fmt: skip
 
 _TRY_BELOW = """

@@ -72,6 +72,7 @@ def test_directories_and_files_of_the_host(cluster, directory):
             assert "Read-only file system" in cluster.fails(name, f"touch {path}")
         cluster.sh(name, "touch /all/below/x")
         wait_until(lambda: cluster.sh(name, "ls /once/below") == "of-the-mount\nx\n", "the file", 10)
+        cluster.sh(name, "touch /once/below/y")
         # What the host mounts later, and unmounts again. In between a listing may name what is gone.
         listing = "ls /all/deep/er 2>/dev/null || :"
         assert cluster.sh(name, listing) == "file\n"

@@ -8,6 +8,7 @@
 #include "guest-agent/boot/limits.hpp"
 #include "guest-agent/boot/modules.hpp"
 #include "guest-agent/disks/find_disk.hpp"
+#include "guest-agent/disks/find_pci_device.hpp"
 #include "guest-agent/network/configure.hpp"
 #include "guest-agent/network/loopback.hpp"
 #include "guest-agent/setup/sysctl.hpp"
@@ -261,6 +262,10 @@ Awaitable<std::vector<std::string>> Machine::set_network(network::State wanted, 
 Awaitable<Disk> Machine::find_disk(std::string serial, Deadline deadline) {
     load_modules(disk_modules_list);
     co_return co_await guest::find_disk(std::move(serial), deadline);
+}
+
+Awaitable<> Machine::find_pci_device(std::string port, Deadline deadline) {
+    co_await guest::find_pci_device(std::move(port), deadline);
 }
 
 Awaitable<std::set<network::ListeningPort>> Machine::next_listeners() {

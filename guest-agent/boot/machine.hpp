@@ -31,6 +31,7 @@ class Machine : public Environment {
     Awaitable<std::vector<std::string>>
     set_network(network::State wanted, Deadline deadline) override;
     Awaitable<Disk> find_disk(std::string serial, Deadline deadline) override;
+    Awaitable<> find_pci_device(std::string port, Deadline deadline) override;
     Awaitable<std::set<network::ListeningPort>> next_listeners() override;
     /// Does not return.
     Awaitable<> wait_end(asio::any_io_executor executor) override;

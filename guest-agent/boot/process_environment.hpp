@@ -30,6 +30,7 @@ class ProcessEnvironment : public Environment {
         co_return std::vector<std::string>();
     }
     Awaitable<Disk> find_disk(std::string serial, Deadline deadline) override;
+    Awaitable<> find_pci_device(std::string, Deadline) override { co_return; }
     Awaitable<std::set<network::ListeningPort>> next_listeners() override;
     /// SIGTERM or SIGINT.
     Awaitable<> wait_end(asio::any_io_executor executor) override;

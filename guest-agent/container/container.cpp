@@ -28,8 +28,8 @@ namespace {
 
 // Generous: the machine may be emulated, and the share's server busy.
 constexpr auto set_up_limit = std::chrono::seconds(60);
-// The host gives a disk before it asks for the container.
-constexpr auto disk_limit = std::chrono::seconds(15);
+// The host gives a device before it asks for the container.
+constexpr auto device_limit = std::chrono::seconds(15);
 // What was written last goes to the disk.
 constexpr auto unmount_limit = std::chrono::seconds(7);
 // A process that does not die of SIGKILL hangs in the kernel, in I/O as a rule.
@@ -42,9 +42,10 @@ constexpr auto kill_report_interval = std::chrono::seconds(1);
 
 Container::Container(const ContainerContext& context, ContainerSpec spec)
     : context_(context), id_(std::move(spec.id)), spec_(std::move(spec.oci)),
-      disks_(std::move(spec.disks)), socket_specs_(std::move(spec.sockets)),
-      bundle_(std::move(spec.bundle)), joined_(std::move(spec.joined)),
-      pod_init_(std::move(spec.pod_init)), namespaces_(namespace_flags(spec_.linux_part)),
+      disks_(std::move(spec.disks)), pci_ports_(std::move(spec.pci_ports)),
+      socket_specs_(std::move(spec.sockets)), bundle_(std::move(spec.bundle)),
+      joined_(std::move(spec.joined)), pod_init_(std::move(spec.pod_init)),
+      namespaces_(namespace_flags(spec_.linux_part)),
       owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
       execs_ended_(context_.executor), state_(id_), watches_(context_.executor, context_.logger),
@@ -83,12 +84,13 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
 Awaitable<> Container::set_up_disks() {
     std::vector<DiskNumbers> numbers;
     for (const auto& [serial, host_device] : disks_.devices) {
-        const Disk disk = co_await context_.find_disk(serial, deadline_in(disk_limit));
+        const Disk disk = co_await context_.find_disk(serial, deadline_in(device_limit));
         numbers.push_back({host_device, disk.device});
     }
     use_guest_numbers(spec_.linux_part, numbers);
     if (disks_.root) {
-        const Disk disk = co_await context_.find_disk(disks_.root->serial, deadline_in(disk_limit));
+        const Disk disk =
+            co_await context_.find_disk(disks_.root->serial, deadline_in(device_limit));
         root_disk_.emplace(
             *disks_.root,
             disk,
@@ -97,8 +99,15 @@ Awaitable<> Container::set_up_disks() {
     }
 }
 
+Awaitable<> Container::wait_for_pci_devices() {
+    for (const std::string& port : pci_ports_) {
+        co_await context_.find_pci_device(port, deadline_in(device_limit));
+    }
+}
+
 Awaitable<> Container::set_up(StdioRequest request) {
     co_await set_up_disks();
+    co_await wait_for_pci_devices();
     const oci::Resources& resources = spec_.linux_part.resources;
     const std::vector<CgroupWrite> limits = cgroup_writes(resources);
     DeviceProgram device_rules = load_device_rules(resources.devices);

@@ -37,6 +37,8 @@ struct ContainerContext {
     std::function<void(const std::string& container_id)> on_out_of_memory;
     /// Until the machine has that disk. Throws: Error.
     std::function<Awaitable<Disk>(std::string serial, Deadline)> find_disk;
+    /// Until the machine has a PCI device below that port. Throws: Error.
+    std::function<Awaitable<>(std::string port, Deadline)> find_pci_device;
     Logger logger;
 };
 
@@ -46,6 +48,7 @@ struct ContainerSpec {
     oci::Spec oci;
     DiskRequest disks;
     std::vector<HostSocketSpec> sockets; ///< of the host's, that its spec mounts
+    std::vector<std::string> pci_ports;  ///< with devices that it waits for
     std::string bundle;                  ///< as the host calls it, for hooks
     std::vector<JoinedNamespace> joined; ///< other containers' that it lives in
     std::shared_ptr<PodInit> pod_init;   ///< if it lives in the pod's pid namespace
@@ -126,6 +129,7 @@ class Container : public std::enable_shared_from_this<Container> {
   private:
     Awaitable<> set_up(StdioRequest stdio);
     Awaitable<> set_up_disks();
+    Awaitable<> wait_for_pci_devices();
     Awaitable<> close_root_disk();
     ProcessSpec make_process_spec(const oci::Process& process, const StdioRequest& request) const;
     void keep_socket_mounts();
@@ -146,6 +150,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::string id_;
     oci::Spec spec_;
     DiskRequest disks_;
+    std::vector<std::string> pci_ports_;
     std::vector<HostSocketSpec> socket_specs_;
     std::optional<RootDisk> root_disk_;
     std::string bundle_;

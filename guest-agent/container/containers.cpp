@@ -97,6 +97,7 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     parts.oci = std::move(parsed.value);
     parts.disks = std::move(spec.disks);
     parts.sockets = std::move(spec.sockets);
+    parts.pci_ports = std::move(spec.pci_ports);
     parts.bundle = spec.bundle;
     const auto container = std::make_shared<Container>(context, std::move(parts));
     containers_.emplace(id, container); // from now on the id is taken

@@ -24,6 +24,7 @@ struct CreateSpec {
     DiskRequest disks;
     std::vector<HostSocketSpec> sockets;
     std::vector<std::string> submounts; ///< as SharedMounts::look_at_submounts
+    std::vector<std::string> pci_ports; ///< with PCI devices that it waits for
 };
 
 /// What a container or exec was made as.

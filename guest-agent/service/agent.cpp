@@ -96,6 +96,9 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
            .find_disk = [&environment](
                             std::string serial, Deadline deadline
                         ) { return environment.find_disk(std::move(serial), deadline); },
+           .find_pci_device = [&environment](
+                                  std::string port, Deadline deadline
+                              ) { return environment.find_pci_device(std::move(port), deadline); },
            .logger = logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),

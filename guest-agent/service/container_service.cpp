@@ -171,7 +171,8 @@ Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container
          request.bundle(),
          to_disks(request),
          to_sockets(request),
-         {request.submounts().begin(), request.submounts().end()}},
+         {request.submounts().begin(), request.submounts().end()},
+         {request.pci_ports().begin(), request.pci_ports().end()}},
         to_request(request.stdio())
     );
     watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));

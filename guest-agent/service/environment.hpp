@@ -66,6 +66,11 @@ class Environment {
     /// block device of that name. Throws: Error; deadline_exceeded.
     virtual Awaitable<Disk> find_disk(std::string serial, Deadline deadline) = 0;
 
+    /// Until the machine has a PCI device below that port (its address) of the root bus, and the
+    /// kernel has tried its drivers; where there is no machine, nothing happens. Throws: Error;
+    /// deadline_exceeded.
+    virtual Awaitable<> find_pci_device(std::string port, Deadline deadline) = 0;
+
     /// The TCP ports that somebody listens on: the first time at once, then when they have changed.
     /// Where there is no machine: never. Throws: Error where this cannot be known. Cancels: nothing
     /// is lost.

@@ -229,7 +229,7 @@ GuestSpec make_guest_spec(
     oci::Spec& spec = parsed.value;
     add_files(spec.mounts, host.files);
     result.storage = storage::plan_storage(
-        spec, std::move(rootfs), bundle, storage::host_device_at, host.sockets_at
+        spec, std::move(rootfs), bundle, storage::host_device_at, host.sockets_at, host.vfio_name_at
     );
     result.unsupported.insert(
         result.unsupported.end(),
@@ -240,6 +240,7 @@ GuestSpec make_guest_spec(
     spec.root.path.clear();
     spec.mounts.clear();
     spec.linux_part.devices = result.storage.devices;
+    storage::drop_vfio_rules(spec.linux_part.resources.devices, result.storage);
     translate_hooks(spec, result);
     // Where the sandbox's cgroup is on the host (host/cgroup); the guest has its own tree.
     spec.linux_part.cgroups_path.clear();

@@ -45,6 +45,8 @@ struct HostView {
     std::function<int(const std::filesystem::path&)> namespace_type{};
     /// The sockets of the host's that the container may connect to.
     storage::SocketsAt sockets_at = storage::no_sockets;
+    /// What VFIO calls a character device of the host.
+    storage::VfioNameAt vfio_name_at = storage::no_vfio;
     /// Read-only bind mounts in the places where the spec has none.
     std::vector<PodFile> files{};
 };

@@ -20,7 +20,7 @@ constexpr std::chrono::seconds agent_connect_timeout{10};
 constexpr std::chrono::seconds set_clock_timeout{5};
 constexpr std::chrono::seconds configure_timeout{5};
 constexpr std::chrono::seconds network_timeout{20};
-constexpr std::chrono::seconds attach_disk_timeout{20};
+constexpr std::chrono::seconds attach_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
 constexpr std::chrono::seconds socket_dial_timeout{10};
 constexpr const char* lack_of_memory =
@@ -48,10 +48,10 @@ Sandbox::Sandbox(
     : executor_(executor), logger_(std::move(logger)), spec_(std::move(spec)),
       hypervisor_(hypervisor), events_(events),
       network_(executor, logger_, "cv" + spec_.identity.short_id().substr(0, 9), spec_.config),
-      disks_(executor), sockets_(executor, logger_), state_(spec_.identity.sandbox_id()),
-      share_ready_(executor), booted_(executor), machine_gone_(executor), creates_ended_(executor),
-      work_finished_(executor), halted_(executor), stopped_(executor),
-      coroutines_(executor, logger_) {
+      devices_(executor, spec_.host), sockets_(executor, logger_),
+      state_(spec_.identity.sandbox_id()), share_ready_(executor), booted_(executor),
+      machine_gone_(executor), creates_ended_(executor), work_finished_(executor),
+      halted_(executor), stopped_(executor), coroutines_(executor, logger_) {
     creates_ended_.set();
 }
 
@@ -125,6 +125,8 @@ Awaitable<> Sandbox::start_machine() {
     machine.nics = co_await network_.boot_nics();
     machine.user_nic = network_.user_nic();
     machine.hotplug_slots = network_.later_nics() + max_disks;
+    pci_ports_ = storage::has_vfio_groups(spec_.host) ? vm::max_pci_ports : 0;
+    machine.pci_ports = pci_ports_;
     const std::vector<vm::Nic> nics = machine.nics;
     // A host that needs more time for the boot needs more time for this too.
     const auto start_timeout = std::max(machine_start_timeout, spec_.config.vm.boot_timeout);
@@ -343,27 +345,36 @@ Awaitable<AgentHandle> Sandbox::wait_agent() {
 Awaitable<std::string> Sandbox::attach_disk(std::string container_id, storage::DiskSpec disk) {
     const AgentHandle agent = co_await wait_agent(); // or the guest would not take notice of it
     const auto machine = machine_;
-    co_return co_await disks_.add(
-        *machine, std::move(container_id), std::move(disk), deadline_in(attach_disk_timeout)
+    co_return co_await devices_.add_disk(
+        *machine, std::move(container_id), std::move(disk), deadline_in(attach_timeout)
+    );
+}
+
+Awaitable<std::vector<std::string>>
+Sandbox::attach_group(std::string container_id, unsigned group) {
+    const AgentHandle agent = co_await wait_agent();
+    const auto machine = machine_;
+    co_return co_await devices_.add_group(
+        *machine, std::move(container_id), group, pci_ports_, deadline_in(attach_timeout)
     );
 }
 
 // What the guest does not give back, it loses with its machine: it may soon be another's.
-Awaitable<> Sandbox::detach_disks(std::string container_id) {
+Awaitable<> Sandbox::detach_devices(std::string container_id) {
     const auto machine = machine_;
     std::string failure;
     if (machine && !machine_gone_.is_set()) {
         try {
-            co_await disks_.remove(
-                *machine, container_id, deadline_in(spec_.timeouts.detach_disks)
+            co_await devices_.remove(
+                *machine, container_id, deadline_in(spec_.timeouts.detach_devices)
             );
             co_return;
         } catch (const Error& error) {
             failure = error.message();
         }
-        co_await end_machine("container " + container_id + " keeps a disk: " + failure);
+        co_await end_machine("container " + container_id + " keeps a device: " + failure);
     }
-    disks_.forget(container_id);
+    devices_.forget(container_id);
 }
 
 TaskEnvironment Sandbox::task_environment() {
@@ -384,13 +395,15 @@ TaskEnvironment Sandbox::task_environment() {
         [this](std::string id, storage::DiskSpec disk) {
             return attach_disk(std::move(id), std::move(disk));
         },
-        [this](std::string id) { return detach_disks(std::move(id)); },
+        [this](std::string id, unsigned group) { return attach_group(std::move(id), group); },
+        [this](std::string id) { return detach_devices(std::move(id)); },
         [this](std::string reason) { return end_machine(std::move(reason)); },
         [this] { return machine_gone_.wait(); },
         [this] { return size_.memory_mib; },
         spec_.timeouts,
         sockets_,
         spec_.config.sockets.host_to_guest,
+        spec_.host,
     };
 }
 

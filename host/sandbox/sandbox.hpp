@@ -5,7 +5,7 @@
 #include "host/pod/sizing.hpp"
 #include "host/rundir/identity.hpp"
 #include "host/sandbox/clock_keeper.hpp"
-#include "host/sandbox/disk_keeper.hpp"
+#include "host/sandbox/device_keeper.hpp"
 #include "host/sandbox/network_keeper.hpp"
 #include "host/sandbox/pod_memory.hpp"
 #include "host/sandbox/report.hpp"
@@ -33,6 +33,7 @@ struct SandboxSpec {
     std::filesystem::path stand_in_program;
     Timeouts timeouts = {};
     PodMemory memory = {};
+    storage::DeviceTree host = {}; ///< where its hardware is found
 };
 
 /// One virtual machine and the containers in it: the owner of everything that exists for a pod.
@@ -132,7 +133,8 @@ class Sandbox {
     Awaitable<> sync_network(std::filesystem::path resolv_conf);
     Awaitable<AgentHandle> wait_agent();
     Awaitable<std::string> attach_disk(std::string container_id, storage::DiskSpec disk);
-    Awaitable<> detach_disks(std::string container_id);
+    Awaitable<std::vector<std::string>> attach_group(std::string container_id, unsigned group);
+    Awaitable<> detach_devices(std::string container_id);
     TaskEnvironment task_environment();
     std::string find_container(pid_t stand_in) const;
     void note_boot(const vm::AgentHello& hello);
@@ -147,7 +149,8 @@ class Sandbox {
     std::vector<BootPhase> boot_phases_;
     pod::MachineSize size_; ///< once it boots
     NetworkKeeper network_;
-    DiskKeeper disks_;
+    DeviceKeeper devices_;
+    unsigned pci_ports_ = 0; ///< of the machine
     sockets::SocketOffers sockets_;
     SandboxState state_;
     Event share_ready_; ///< share_ is open, or state_ says why not

@@ -53,6 +53,7 @@ Awaitable<> Task::prepare() {
          [this](const std::filesystem::path& source) {
              return sockets::find_offered(environment_.opened_sockets, source);
          },
+         [this](dev_t number) { return storage::vfio_name(environment_.host, number); },
          environment_.files}
     );
     const storage::SharedNames names = co_await prepare_storage();
@@ -122,12 +123,12 @@ Awaitable<> Task::run_poststop_hooks() {
     hooks::clear_poststop_due(spec_.bundle);
 }
 
-Awaitable<> Task::attach_disks(agent::v2::CreateContainerRequest& request) {
+Awaitable<> Task::attach_devices(agent::v2::CreateContainerRequest& request) {
     const storage::StoragePlan& plan = guest_spec_.storage;
-    if (!plan.root_disk && plan.disks.empty()) {
+    if (!plan.root_disk && plan.disks.empty() && plan.vfio_groups.empty()) {
         co_return;
     }
-    undo_.add(UndoStep::detach_disks);
+    undo_.add(UndoStep::detach_devices);
     if (plan.root_disk) {
         const std::string serial =
             co_await environment_.attach_disk(spec_.id, plan.root_disk->disk);
@@ -149,13 +150,18 @@ Awaitable<> Task::attach_disks(agent::v2::CreateContainerRequest& request) {
         entry->set_host_major(major(disk.device));
         entry->set_host_minor(minor(disk.device));
     }
+    for (const storage::VfioGroup& group : plan.vfio_groups) {
+        for (std::string& port : co_await environment_.attach_group(spec_.id, group.number)) {
+            request.add_pci_ports(std::move(port));
+        }
+    }
 }
 
 Awaitable<> Task::create_in_guest() {
     const AgentHandle agent = co_await environment_.agent();
     agent::v2::CreateContainerRequest request;
     request.set_container_id(spec_.id);
-    co_await attach_disks(request);
+    co_await attach_devices(request);
     request.set_spec(oci::write_spec(guest_spec_.spec));
     *request.mutable_stdio() = co_await open_stdio(init_, agent);
     init_->in_guest = agent->new_process();
@@ -320,8 +326,8 @@ Awaitable<> Task::undo(UndoStep step) {
     case UndoStep::delete_in_guest:
         co_await delete_in_guest(init_);
         break;
-    case UndoStep::detach_disks:
-        co_await environment_.detach_disks(spec_.id);
+    case UndoStep::detach_devices:
+        co_await environment_.detach_devices(spec_.id);
         break;
     case UndoStep::run_poststop_hooks:
         co_await run_poststop_hooks();

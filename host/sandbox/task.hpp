@@ -10,6 +10,7 @@
 #include "host/sandbox/timeouts.hpp"
 #include "host/sandbox/undo_steps.hpp"
 #include "host/sockets/socket_offers.hpp"
+#include "host/storage/iommu_group.hpp"
 #include "host/storage/root_watch.hpp"
 #include "host/storage/share.hpp"
 
@@ -54,8 +55,10 @@ struct TaskEnvironment {
     std::function<Awaitable<AgentHandle>()> agent;
     /// Gives the guest a disk for a container; its serial number. Throws: Error.
     std::function<Awaitable<std::string>(std::string id, storage::DiskSpec disk)> attach_disk;
-    /// Takes a container's disks away, and the machine with them if need be.
-    std::function<Awaitable<>(std::string id)> detach_disks;
+    /// Gives it the devices of an IOMMU group; its addresses of their ports. Throws: Error.
+    std::function<Awaitable<std::vector<std::string>>(std::string id, unsigned group)> attach_group;
+    /// Takes a container's devices away, and the machine with them if need be.
+    std::function<Awaitable<>(std::string id)> detach_devices;
     /// Destroys the VM, the last resort against its guest. Returns when nothing runs in it.
     std::function<Awaitable<>(std::string reason)> end_machine;
     /// Until nothing runs in the VM, which the sandbox ensures if the connection to it is lost.
@@ -64,6 +67,7 @@ struct TaskEnvironment {
     Timeouts timeouts;
     sockets::SocketOffers& sockets;
     std::vector<std::filesystem::path> opened_sockets; ///< [sockets] host_to_guest
+    storage::DeviceTree host;                          ///< where its hardware is found
 };
 
 /// One process as `Task::processes` lists it.
@@ -159,7 +163,7 @@ class Task {
     Awaitable<> withdraw_sockets();
     Awaitable<> run_create_hooks();
     Awaitable<> run_poststop_hooks();
-    Awaitable<> attach_disks(agent::v2::CreateContainerRequest& request);
+    Awaitable<> attach_devices(agent::v2::CreateContainerRequest& request);
     Awaitable<> create_in_guest();
     Awaitable<> open_view(storage::SharedNames names);
     std::unique_ptr<storage::RootWatch> make_root_watch() const;

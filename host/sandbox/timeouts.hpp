@@ -26,8 +26,8 @@ struct Timeouts {
     Duration delete_in_guest{2'000};
     /// As much again where a root file system is to be unmounted, which writes what is left of it.
     Duration unmount{5'000};
-    /// The guest's kernel lets go of disks that nothing uses.
-    Duration detach_disks{5'000};
+    /// The guest's kernel lets go of devices that nothing uses.
+    Duration detach_devices{5'000};
     /// From SIGKILL until the host stops to wait for the guest. By configuration.
     Duration kill{10'000};
     /// For the answer to a start once the guest has reported the exit.

@@ -16,8 +16,8 @@ std::string_view to_text(UndoStep step) noexcept {
         return "detach storage";
     case UndoStep::delete_in_guest:
         return "delete in guest";
-    case UndoStep::detach_disks:
-        return "detach disks";
+    case UndoStep::detach_devices:
+        return "detach devices";
     case UndoStep::run_poststop_hooks:
         return "run poststop hooks";
     }

@@ -13,7 +13,7 @@ enum class UndoStep : unsigned {
     withdraw_sockets,
     detach_storage,
     delete_in_guest, ///< after it: the guest asks then whether it is gone, and lets go of it
-    detach_disks,    ///< once the guest has unmounted them
+    detach_devices,  ///< once the guest has unmounted them
     run_poststop_hooks,
 };
 

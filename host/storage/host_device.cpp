@@ -14,11 +14,16 @@ namespace {
 
 constexpr std::size_t max_uevent_bytes = 64UL * 1024;
 
-/// As the kernel named it (devtmpfs); empty if it has no such device.
-std::string kernels_name(const std::string& number) {
+std::string to_text(dev_t number) {
+    return std::to_string(major(number)) + ":" + std::to_string(minor(number));
+}
+
+} // namespace
+
+std::string kernels_name(const std::filesystem::path& sys, std::string_view kind, dev_t number) {
     std::string text;
     try {
-        text = read_file("/sys/dev/block/" + number + "/uevent", max_uevent_bytes);
+        text = read_file(sys / "dev" / kind / to_text(number) / "uevent", max_uevent_bytes);
     } catch (const Error&) {
         return {};
     }
@@ -31,8 +36,6 @@ std::string kernels_name(const std::string& number) {
     return text.substr(begin, text.find('\n', begin) - begin);
 }
 
-} // namespace
-
 std::optional<HostDevice> host_device_at(const std::filesystem::path& path) noexcept {
     struct stat status{};
     if (!path.native().starts_with("/dev/") || ::stat(path.c_str(), &status) != 0 ||
@@ -43,12 +46,11 @@ std::optional<HostDevice> host_device_at(const std::filesystem::path& path) noex
 }
 
 std::filesystem::path find_block_device(dev_t number) {
-    const std::string text = std::to_string(major(number)) + ":" + std::to_string(minor(number));
-    const std::string name = kernels_name(text);
+    const std::string name = kernels_name("/sys", "block", number);
     const std::filesystem::path path = "/dev/" + name;
     const auto found = name.empty() ? std::nullopt : host_device_at(path);
     if (!found || found->number != number || !S_ISBLK(found->mode)) {
-        throw Error(Code::failed_precondition, "the host has no block device " + text);
+        throw Error(Code::failed_precondition, "the host has no block device " + to_text(number));
     }
     return path;
 }

@@ -2,6 +2,8 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <sys/types.h>
 
 namespace cppvm::storage {
@@ -18,6 +20,10 @@ struct HostDevice {
 /// which shows when it is mounted. Looks only below /dev: anywhere else a stat could wait for a
 /// server that does not answer.
 std::optional<HostDevice> host_device_at(const std::filesystem::path& path) noexcept;
+
+/// What the kernel calls a device of that number below /dev ("vfio/17"); empty: it has none. `sys`:
+/// where sysfs is. `kind`: "block" or "char".
+std::string kernels_name(const std::filesystem::path& sys, std::string_view kind, dev_t number);
 
 /// Where the kernel has put the node of a block device. Throws: Error (failed_precondition) if
 /// there is none.

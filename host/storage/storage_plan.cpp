@@ -1,7 +1,9 @@
 #include "host/storage/storage_plan.hpp"
 
 #include "common/base/error.hpp"
+#include "common/base/number.hpp"
 #include "common/oci/device_access.hpp"
+#include "common/oci/device_match.hpp"
 #include "common/oci/refuse.hpp"
 #include "common/wire/ports.hpp"
 #include "host/storage/layered_root.hpp"
@@ -32,6 +34,9 @@ constexpr std::array<std::string_view, 8> guest_types = {
 // File systems on disks that every kernel of the guest has built in (vmimage/kernel/config, and
 // Debian's cloud kernel, which has ext4 alone). Others are mounted on the host.
 constexpr std::array<std::string_view, 1> disk_types = {"ext4"};
+
+// The node that goes with those of groups, /dev/vfio/vfio (linux/miscdevice.h).
+const dev_t vfio_itself = makedev(10, 196);
 
 // Each is a mount on the host, a file descriptor of virtiofsd and an inode in the guest.
 constexpr std::size_t max_volumes = 1024;
@@ -140,6 +145,45 @@ bool plan_block_device(const oci::Linux& spec, dev_t number, StoragePlan& plan) 
     return true;
 }
 
+/// Whether it stands for hardware that the machine gets, and so is no device of the container's.
+bool plan_vfio_group(
+    const oci::Linux& spec,
+    const oci::Device& device,
+    const std::string& path,
+    const VfioNameAt& vfio_name_at,
+    StoragePlan& plan
+) {
+    const dev_t number = number_of(device);
+    const DeviceAccess access = device_access(spec.resources.devices, "c", number);
+    if (device.type == "p" || is_allotted(number) || !access.by_number) {
+        return false;
+    }
+    const auto name = vfio_name_at(number);
+    if (!name) {
+        return false;
+    }
+    const auto group = to_number<unsigned>(*name);
+    if (!group) {
+        throw Error(
+            Code::failed_precondition,
+            path + ": /dev/vfio/" + *name +
+                " is not that of an IOMMU group, and nothing else of "
+                "VFIO can be given to a machine"
+        );
+    }
+    if (!access.read || !access.write) {
+        throw Error(
+            Code::failed_precondition,
+            path + ": /dev/vfio/" + *name + " can only be given away to be read and written"
+        );
+    }
+    const VfioGroup entry{*group, number};
+    if (std::ranges::find(plan.vfio_groups, entry) == plan.vfio_groups.end()) {
+        plan.vfio_groups.push_back(entry);
+    }
+    return true;
+}
+
 /// Of what device plugins and CDI ask for. A number that is handed out at run time is another
 /// device's in the guest, or none's.
 void require_guests_own(
@@ -154,13 +198,13 @@ void require_guests_own(
     throw Error(
         Code::failed_precondition,
         path + ": the character device " + device.path + " (" + to_text(number) + ") " +
-            (vfio ? "stands for hardware of the host, and no VFIO device is given to the machine; "
-                    "run what needs it with another runtime"
+            (vfio ? "stands for no IOMMU group of this host; bind the hardware to vfio-pci, which "
+                    "makes its node"
                   : "belongs to this host alone; the guest has none like it")
     );
 }
 
-void plan_devices(const oci::Linux& spec, StoragePlan& plan) {
+void plan_devices(const oci::Linux& spec, const VfioNameAt& vfio_name_at, StoragePlan& plan) {
     for (std::size_t i = 0; i < spec.devices.size(); ++i) {
         const oci::Device& device = spec.devices[i];
         const std::string path = "linux.devices[" + std::to_string(i) + "]";
@@ -169,9 +213,17 @@ void plan_devices(const oci::Linux& spec, StoragePlan& plan) {
             continue;
         }
         if (device.type != "b") {
+            if (plan_vfio_group(spec, device, path, vfio_name_at, plan)) {
+                continue;
+            }
             require_guests_own(spec, device, path);
         }
         plan.devices.push_back(device);
+    }
+    if (!plan.vfio_groups.empty()) {
+        std::erase_if(plan.devices, [](const oci::Device& device) {
+            return device.type != "b" && device.type != "p" && number_of(device) == vfio_itself;
+        });
     }
 }
 
@@ -322,7 +374,8 @@ StoragePlan plan_storage(
     std::vector<MountSpec> rootfs,
     const std::filesystem::path& bundle,
     const DeviceAt& device_at,
-    const SocketsAt& sockets_at
+    const SocketsAt& sockets_at,
+    const VfioNameAt& vfio_name_at
 ) {
     StoragePlan plan;
     plan.rootfs_source = bundle / spec.root.path;
@@ -334,7 +387,7 @@ StoragePlan plan_storage(
         plan.root_disk = plan_root_disk(rootfs, device_at);
     }
     plan.rootfs_mounts = plan.root_disk ? std::vector{empty_rootfs()} : std::move(rootfs);
-    plan_devices(spec.linux_part, plan);
+    plan_devices(spec.linux_part, vfio_name_at, plan);
     for (std::size_t i = 0; i < spec.mounts.size(); ++i) {
         oci::Mount mount = spec.mounts[i];
         const std::string path = "mounts[" + std::to_string(i) + "]";
@@ -376,6 +429,16 @@ StoragePlan plan_storage(
     }
     std::ranges::move(layers, std::back_inserter(plan.volumes));
     return plan;
+}
+
+void drop_vfio_rules(std::vector<oci::DeviceRule>& rules, const StoragePlan& plan) {
+    std::erase_if(rules, [&plan](const oci::DeviceRule& rule) {
+        return rule.type == "c" && !oci::is_any(rule.major) && !oci::is_any(rule.minor) &&
+               std::ranges::any_of(plan.vfio_groups, [&rule](const VfioGroup& group) {
+                   return oci::matches(rule.major, major(group.node)) &&
+                          oci::matches(rule.minor, minor(group.node));
+               });
+    });
 }
 
 void set_sources(oci::Spec& spec, StoragePlan& plan, const SharedNames& names) {

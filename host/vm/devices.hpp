@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <sys/types.h>
 #include <variant>
@@ -20,6 +21,27 @@ struct Disk {
 /// Of a virtio disk's serial number (VIRTIO_BLK_ID_BYTES).
 inline constexpr std::size_t max_disk_name = 20;
 
+/// A PCI device of the host that vfio-pci has, for the guest's own driver. QEMU opens it by the
+/// node of its IOMMU group; from then on all of the guest's memory stays where it is, for the
+/// device reaches it by itself.
+struct PciDevice {
+    std::string name;
+    std::string address;              ///< on the host: "0000:01:00.0"
+    std::filesystem::path group_node; ///< "/dev/vfio/17"
+    unsigned port = 0;                ///< of `VmSpec::pci_ports`, and no other device's
+};
+
+/// As many ports as a slot of a PCI bus has functions.
+inline constexpr unsigned max_pci_ports = 8;
+
+/// The slot of the root bus that has them.
+inline constexpr const char* pci_ports_slot = "12";
+
+/// What the guest calls a port; the device is the one below it.
+inline std::string guest_address_of_port(unsigned port) {
+    return std::string("0000:00:") + pci_ports_slot + "." + std::to_string(port);
+}
+
 /// A virtio network card on a tap of the host, which is made with it and goes with it; its user
 /// may move the tap into another network namespace.
 struct Nic {
@@ -34,7 +56,7 @@ struct UserNic {
     std::string mac;
 };
 
-using Device = std::variant<Disk, Nic>;
+using Device = std::variant<Disk, Nic, PciDevice>;
 
 inline const std::string& name_of(const Device& device) {
     return std::visit([](const auto& one) -> const std::string& { return one.name; }, device);

@@ -43,6 +43,10 @@ uid_t draw(const config::Isolation& isolation) {
     return isolation.first_uid + number % (isolation.uid_count / users_each) * users_each;
 }
 
+HelperUsers users_from(uid_t first) {
+    return {first, first + 1, first + 2};
+}
+
 } // namespace
 
 HelperUsers claim_users(const std::filesystem::path& run_dir, const config::Isolation& isolation) {
@@ -52,7 +56,7 @@ HelperUsers claim_users(const std::filesystem::path& run_dir, const config::Isol
         // other, or both do.
         write_file_atomically(run_dir / users_file, std::to_string(first) + "\n", 0600);
         if (!is_taken(first, run_dir)) {
-            return {first, first + 1, first + 2};
+            return users_from(first);
         }
     }
     throw Error(
@@ -61,6 +65,11 @@ HelperUsers claim_users(const std::filesystem::path& run_dir, const config::Isol
             std::to_string(isolation.uid_count) +
             " tried are in use; raise uid_count in [isolation]"
     );
+}
+
+std::optional<HelperUsers> read_users(const std::filesystem::path& run_dir) {
+    const auto first = read_claim(run_dir / users_file);
+    return first ? std::optional(users_from(*first)) : std::nullopt;
 }
 
 gid_t qemu_group(std::string_view acceleration, uid_t user) noexcept {

@@ -3,6 +3,7 @@
 #include "host/config/config.hpp"
 
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <sys/types.h>
 
@@ -25,6 +26,9 @@ inline constexpr const char* users_file = "users";
 /// when that is gone. Two machines whose run directories have the same parent never get the same
 /// ones; no lock is needed. Throws: Error (resource_exhausted where none is free).
 HelperUsers claim_users(const std::filesystem::path& run_dir, const config::Isolation& isolation);
+
+/// Those that the machine of a run directory has; nothing where it has none.
+std::optional<HelperUsers> read_users(const std::filesystem::path& run_dir);
 
 /// The group that QEMU runs in: that of /dev/kvm where it needs the device and its group lets it
 /// in, else none that anybody has, numbered as `user`.

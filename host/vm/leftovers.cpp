@@ -12,6 +12,7 @@
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/share/share_server.hpp"
 #include "host/vm/user_network.hpp"
+#include "host/vm/vfio_node.hpp"
 #include "host/vm/vsock/vsock.hpp"
 
 #include <unistd.h>
@@ -77,6 +78,9 @@ undo_leftovers(MachineNames machine, config::Config config, Logger logger, Deadl
 
 void remove_machine_files(const std::string& name, const std::filesystem::path& run_dir) noexcept {
     try {
+        if (const auto users = read_users(run_dir)) { // before they are free for another machine
+            take_back_vfio_nodes(users->qemu);
+        }
         for (const auto& path : share_server_files(run_dir)) {
             ::unlink(path.c_str());
         }

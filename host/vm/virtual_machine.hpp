@@ -25,6 +25,7 @@ struct VmSpec {
     std::vector<Nic> nics;      ///< that it boots with
     std::optional<UserNic> user_nic;
     unsigned hotplug_slots = 0; ///< for devices that come while it runs; each costs boot time
+    unsigned pci_ports = 0;     ///< for PciDevices besides; at most `max_pci_ports`
     std::filesystem::path kernel;
     std::filesystem::path initramfs;
     std::string command_line;        ///< without what the hypervisor adds (console, boot port)
@@ -74,7 +75,8 @@ class VirtualMachine {
     /// Throws: Error (unavailable, deadline_exceeded). Cancels: the attempt.
     virtual Awaitable<StreamSocket> dial(std::uint32_t port, Deadline deadline) = 0;
 
-    /// Gives the running guest a device, in one of `VmSpec::hotplug_slots`.
+    /// Gives the running guest a device, in one of `VmSpec::hotplug_slots` or the port that
+    /// it names.
     /// Throws: Error (already_exists: the name is in use; deadline_exceeded). Cancels: it may still
     /// come.
     virtual Awaitable<> attach(Device device, Deadline deadline) = 0;

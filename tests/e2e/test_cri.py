@@ -267,5 +267,5 @@ def test_devices_that_others_name(cri, pod, tmp_path):
     assert cri.output(container, "head -c 3 $MINE | od -An -tx1") == " 00 00 00\n"
     os.mknod(tmp_path / "17", stat.S_IFCHR | 0o600, os.makedev(243, 17))
     vfio = {"host_path": str(tmp_path / "17"), "container_path": "/dev/vfio/17", "permissions": "rw"}
-    with pytest.raises(grpc.RpcError, match=r"/dev/vfio/17 \(243:17\) stands for hardware of the host"):
+    with pytest.raises(grpc.RpcError, match=r"/dev/vfio/17 \(243:17\) stands for no IOMMU group"):
         cri.run_container(*pod, "true", config={"devices": [vfio]})

@@ -16,6 +16,9 @@ std::string to_nic_xml(const Nic& nic);
 /// device of the domain.
 std::string
 to_disk_xml(const Disk& disk, const std::filesystem::path& block_device, unsigned index);
+/// `bus`: of its port, in the domain's XML. Throws: Error (invalid_argument) for an address that is
+/// none.
+std::string to_pci_device_xml(const PciDevice& device, unsigned bus);
 /// As much of a device as is needed for it to go.
 std::string to_alias_xml(const std::string& device_name);
 

@@ -87,9 +87,10 @@ void add_processor_count(pugi::xml_node domain, const DomainSpec& spec) {
 
 // On the root bus: libvirt would make a PCI bridge for each device, which costs the guest's kernel
 // 5% of its boot. `slot`: q35 has devices of its own at 0x00 and 0x1f.
-void put_on_root_bus(pugi::xml_node device, const char* slot) {
+pugi::xml_node put_on_root_bus(pugi::xml_node device, const char* slot, unsigned function = 0) {
     auto address = set(set(add(device, "address"), "type", "pci"), "domain", "0x0000");
-    set(set(set(address, "bus", "0x00"), "slot", slot), "function", "0x0");
+    set(set(address, "bus", "0x00"), "slot", slot);
+    return set(address, "function", "0x" + std::to_string(function));
 }
 
 void add_share(
@@ -111,18 +112,38 @@ void add_balloon(pugi::xml_node devices) {
     put_on_root_bus(balloon, "0x04");
 }
 
+pugi::xml_node add_port(pugi::xml_node devices, std::size_t index) {
+    auto port = set(set(add(devices, "controller"), "type", "pci"), "model", "pcie-root-port");
+    return set(port, "index", std::to_string(index));
+}
+
 // Devices that come later, or may go, sit behind ports of q35's, one each; libvirt finds a free
 // one.
 void add_ports(pugi::xml_node devices, std::size_t count) {
     for (std::size_t i = 1; i <= count; ++i) {
-        auto port = set(set(add(devices, "controller"), "type", "pci"), "model", "pcie-root-port");
-        set(port, "index", std::to_string(i));
+        add_port(devices, i);
+    }
+}
+
+// Those of the host's PCI devices come after them, where libvirt, which takes the first that is
+// free, never puts another device, and in a place of their own, by which the guest knows them.
+void add_pci_ports(pugi::xml_node devices, const VmSpec& machine) {
+    for (unsigned port = 0; port < machine.pci_ports; ++port) {
+        auto address = put_on_root_bus(
+            add_port(devices, bus_of_pci_port(machine, port)),
+            (std::string("0x") + pci_ports_slot).c_str(),
+            port
+        );
+        if (port == 0) {
+            set(address, "multifunction", "on");
+        }
     }
 }
 
 void add_devices(pugi::xml_node domain, const DomainSpec& spec) {
     auto devices = add(domain, "devices");
     add_ports(devices, spec.machine.nics.size() + spec.machine.hotplug_slots);
+    add_pci_ports(devices, spec.machine);
     add_text(devices, "emulator", spec.emulator);
     set(set(add(devices, "controller"), "type", "usb"), "model", "none");
     add_balloon(devices);
@@ -197,6 +218,10 @@ void ask_for_features_at_once(pugi::xml_node domain) {
 }
 
 } // namespace
+
+unsigned bus_of_pci_port(const VmSpec& machine, unsigned port) noexcept {
+    return static_cast<unsigned>(machine.nics.size()) + machine.hotplug_slots + 1 + port;
+}
 
 std::string to_domain_xml(const DomainSpec& spec) {
     pugi::xml_document document;

@@ -28,6 +28,9 @@ struct DomainSpec {
 /// The domain as libvirt wants it (https://libvirt.org/formatdomain.html). Pure.
 std::string to_domain_xml(const DomainSpec& spec);
 
+/// The number that the domain's XML has for the bus below a port of `machine.pci_ports`.
+unsigned bus_of_pci_port(const VmSpec& machine, unsigned port) noexcept;
+
 /// The kernel's command line: what a quick and quiet boot needs, then the machine's own parameters,
 /// so that these win. `boot_port`: where the agent says hello.
 std::string kernel_command_line(const VmSpec& machine, std::uint32_t boot_port);

@@ -20,6 +20,7 @@
 #include "host/vm/qemu_process.hpp"
 #include "host/vm/share/share_server.hpp"
 #include "host/vm/user_network.hpp"
+#include "host/vm/vfio_node.hpp"
 #include "host/vm/vsock/hello.hpp"
 
 #include <algorithm>
@@ -92,6 +93,7 @@ struct LibvirtMachine::Parts {
     Awaitable<> kill_and_let_libvirt_notice();
     Awaitable<> attach(const Disk& disk, unsigned index, Deadline deadline);
     Awaitable<> attach(const Nic& nic, unsigned index, Deadline deadline);
+    Awaitable<> attach(const PciDevice& device, unsigned index, Deadline deadline);
     Awaitable<> detach_quietly(const std::string& name);
     std::string console_tail() const;
 
@@ -418,6 +420,19 @@ Awaitable<> LibvirtMachine::Parts::attach(const Disk& disk, unsigned index, Dead
 
 Awaitable<> LibvirtMachine::Parts::attach(const Nic& nic, unsigned /*index*/, Deadline deadline) {
     co_await client.attach(spec.uuid, to_nic_xml(nic), deadline);
+}
+
+Awaitable<>
+LibvirtMachine::Parts::attach(const PciDevice& device, unsigned /*index*/, Deadline deadline) {
+    if (device.port >= spec.pci_ports) {
+        throw Error(
+            Code::failed_precondition, "the machine has no port for PCI device " + device.address
+        );
+    }
+    const gid_t group = qemu_group(config.hypervisor.acceleration, users.qemu);
+    const VfioNode node(device.group_node, users.qemu, group);
+    const std::string xml = to_pci_device_xml(device, bus_of_pci_port(spec, device.port));
+    co_await client.attach(spec.uuid, xml, deadline);
 }
 
 // libvirt may have gone on with what nobody waited for any more; as a rule there is no such device.

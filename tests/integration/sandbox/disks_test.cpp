@@ -209,7 +209,7 @@ TEST_F(DisksTest, EndsAMachineThatKeepsADisk) {
         EXPECT_EQ(bench.hypervisor.machines, 0);
         EXPECT_THAT(loops_of(image_), IsEmpty());
         EXPECT_THAT(
-            bench.sandbox.report().reason, HasSubstr("c1 keeps a disk: the guest holds on")
+            bench.sandbox.report().reason, HasSubstr("c1 keeps a device: the guest holds on")
         );
     });
 }

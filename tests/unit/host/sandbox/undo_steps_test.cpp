@@ -19,7 +19,7 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
     UndoSteps steps;
     EXPECT_TRUE(take_all(steps).empty());
     steps.add(UndoStep::run_poststop_hooks);
-    steps.add(UndoStep::detach_disks);
+    steps.add(UndoStep::detach_devices);
     steps.add(UndoStep::delete_in_guest);
     steps.add(UndoStep::detach_storage);
     steps.add(UndoStep::withdraw_sockets);
@@ -33,7 +33,7 @@ TEST(UndoStepsTest, GivesThemInTheirOrder) {
             UndoStep::withdraw_sockets,
             UndoStep::detach_storage,
             UndoStep::delete_in_guest,
-            UndoStep::detach_disks,
+            UndoStep::detach_devices,
             UndoStep::run_poststop_hooks
         })
     );

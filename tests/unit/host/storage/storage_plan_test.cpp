@@ -35,13 +35,14 @@ DeviceAt always(mode_t mode, dev_t number) {
 StoragePlan plan(
     const oci::Spec& spec,
     const DeviceAt& device_at = no_device,
-    const SocketsAt& sockets_at = no_sockets
+    const SocketsAt& sockets_at = no_sockets,
+    const VfioNameAt& vfio_name_at = no_vfio
 ) {
-    return plan_storage(spec, {}, "/bundle", device_at, sockets_at);
+    return plan_storage(spec, {}, "/bundle", device_at, sockets_at, vfio_name_at);
 }
 
 StoragePlan plan_root(const MountSpec& rootfs, const DeviceAt& device_at = no_device) {
-    return plan_storage(spec_with({}), {rootfs}, "/bundle", device_at, no_sockets);
+    return plan_storage(spec_with({}), {rootfs}, "/bundle", device_at, no_sockets, no_vfio);
 }
 
 Status failure_of(const oci::Spec& spec, const DeviceAt& device_at = no_device) {
@@ -345,8 +346,8 @@ TEST(StoragePlanTest, RefusesCharacterDevicesThatAreThisHostsAlone) {
     EXPECT_EQ(failure("/dev/vfio/17", 243, 0).code, Code::failed_precondition);
     EXPECT_EQ(
         failure("/dev/vfio/17", 243, 0).message,
-        "linux.devices[1]: the character device /dev/vfio/17 (243:0) stands for hardware of the "
-        "host, and no VFIO device is given to the machine; run what needs it with another runtime"
+        "linux.devices[1]: the character device /dev/vfio/17 (243:0) stands for no IOMMU group of "
+        "this host; bind the hardware to vfio-pci, which makes its node"
     );
     EXPECT_EQ(
         failure("/dev/rtc0", 252, 0).message,
@@ -358,6 +359,80 @@ TEST(StoragePlanTest, RefusesCharacterDevicesThatAreThisHostsAlone) {
     const oci::Spec privileged =
         spec_with_devices({device("/dev/vfio/17", "c", 243, 0)}, {{true, "a", {}, {}, "rwm"}});
     EXPECT_THAT(plan(privileged).devices, SizeIs(1));
+}
+
+/// A host whose group 17 is 243:0, and that has other nodes of VFIO's.
+std::optional<std::string> vfio_names(dev_t number) {
+    if (number == makedev(243, 0)) {
+        return "17";
+    }
+    return number == makedev(243, 1) ? std::optional<std::string>("noiommu-0") : std::nullopt;
+}
+
+TEST(StoragePlanTest, GivesIommuGroupsThatRulesNameToTheMachine) {
+    const std::vector<DeviceRule> rules = {
+        {false, "a", {}, {}, "rwm"},
+        {true, "c", 243, 0, "rwm"},
+        {true, "c", 10, 196, "rwm"},
+        {true, "c", 243, 7, "rw"}
+    };
+    const StoragePlan made = plan(
+        spec_with_devices(
+            {device("/dev/vfio/vfio", "c", 10, 196),
+             device("/dev/vfio/17", "c", 243, 0),
+             device("/dev/again", "u", 243, 0),
+             device("/dev/null", "c", 1, 3)},
+            rules
+        ),
+        no_device,
+        no_sockets,
+        vfio_names
+    );
+    EXPECT_THAT(made.vfio_groups, ElementsAre(VfioGroup{17, makedev(243, 0)}));
+    ASSERT_THAT(made.devices, SizeIs(1));
+    EXPECT_EQ(made.devices[0].path, "/dev/null");
+    std::vector<DeviceRule> left = rules;
+    drop_vfio_rules(left, made);
+    ASSERT_THAT(left, SizeIs(3));
+    EXPECT_EQ(left[1].major, 10);
+    EXPECT_EQ(left[2].minor, 7);
+}
+
+TEST(StoragePlanTest, GivesNoIommuGroupAwayThatNoRuleNames) {
+    const oci::Spec spec = spec_with_devices(
+        {device("/dev/vfio/17", "c", 243, 0), device("/dev/vfio/vfio", "c", 10, 196)},
+        {{true, "a", {}, {}, "rwm"}, {true, "c", 243, {}, "rwm"}}
+    );
+    const StoragePlan made = plan(spec, no_device, no_sockets, vfio_names);
+    EXPECT_THAT(made.vfio_groups, IsEmpty());
+    EXPECT_THAT(made.devices, SizeIs(2));
+}
+
+TEST(StoragePlanTest, RefusesWhatIsNoWholeIommuGroup) {
+    const auto failure = [](int minor, const std::string& access) -> std::string {
+        try {
+            plan(
+                spec_with_devices(
+                    {device("/dev/x", "c", 243, minor)}, {{true, "c", 243, minor, access}}
+                ),
+                no_device,
+                no_sockets,
+                vfio_names
+            );
+        } catch (const Error& error) {
+            return error.message();
+        }
+        return "";
+    };
+    EXPECT_EQ(
+        failure(1, "rw"),
+        "linux.devices[0]: /dev/vfio/noiommu-0 is not that of an IOMMU group, and nothing else of "
+        "VFIO can be given to a machine"
+    );
+    EXPECT_EQ(
+        failure(0, "r"),
+        "linux.devices[0]: /dev/vfio/17 can only be given away to be read and written"
+    );
 }
 
 TEST(StoragePlanTest, MakesADeviceOfABlockDeviceThatIsBound) {
@@ -456,7 +531,7 @@ std::vector<MountSpec> layered(std::size_t layers) {
 
 StoragePlan plan_layered(std::vector<MountSpec> mounts, std::vector<oci::Mount> volumes = {}) {
     return plan_storage(
-        spec_with(std::move(volumes)), std::move(mounts), "/bundle", no_device, no_sockets
+        spec_with(std::move(volumes)), std::move(mounts), "/bundle", no_device, no_sockets, no_vfio
     );
 }
 

@@ -1,3 +1,4 @@
+#include "common/base/error.hpp"
 #include "host/config/firmware.hpp"
 #include "host/vm/libvirt/device_xml.hpp"
 #include "host/vm/libvirt/domain_xml.hpp"
@@ -225,11 +226,48 @@ TEST(DomainXmlTest, HasAPortForEachDeviceThatMayComeOrGo) {
     EXPECT_EQ(domain.at("//controller[@model='pcie-root-port'][2]/@index"), "2");
 }
 
+TEST(DomainXmlTest, HasPortsForPciDevicesAfterAllOthers) {
+    DomainSpec spec = domain_spec();
+    spec.machine.hotplug_slots = 2;
+    spec.machine.nics = {{"nic0", "cvtap0", "02:00:00:00:00:01"}};
+    spec.machine.pci_ports = 2;
+    const ParsedDomain domain(spec);
+    EXPECT_FALSE(domain.has("//controller[@index='3']/address")) << "libvirt finds it a place";
+    EXPECT_EQ(bus_of_pci_port(spec.machine, 0), 4U);
+    EXPECT_EQ(domain.at("//controller[@index='4']/address/@slot"), "0x12");
+    EXPECT_EQ(domain.at("//controller[@index='4']/address/@function"), "0x0");
+    EXPECT_EQ(domain.at("//controller[@index='4']/address/@multifunction"), "on");
+    EXPECT_EQ(domain.at("//controller[@index='5']/address/@slot"), "0x12");
+    EXPECT_EQ(domain.at("//controller[@index='5']/address/@function"), "0x1");
+    EXPECT_FALSE(domain.has("//controller[@index='6']"));
+    EXPECT_EQ(guest_address_of_port(1), "0000:00:12.1");
+}
+
 std::string at(const std::string& xml, const char* path) {
     pugi::xml_document document;
     EXPECT_TRUE(document.load_string(xml.c_str())) << xml;
     const auto node = document.select_node(path);
     return node.attribute() ? node.attribute().value() : node.node().text().as_string();
+}
+
+TEST(DeviceXmlTest, DescribesAPciDeviceOfTheHost) {
+    const std::string xml = to_pci_device_xml({"pci-1", "0000:3b:1f.7", "/dev/vfio/17", 2}, 19);
+    EXPECT_EQ(at(xml, "/hostdev/@mode"), "subsystem");
+    EXPECT_EQ(at(xml, "/hostdev/@type"), "pci");
+    EXPECT_EQ(at(xml, "/hostdev/@managed"), "no") << "its driver is not libvirt's to change";
+    EXPECT_EQ(at(xml, "/hostdev/driver/@name"), "vfio");
+    EXPECT_EQ(at(xml, "/hostdev/source/address/@domain"), "0x0000");
+    EXPECT_EQ(at(xml, "/hostdev/source/address/@bus"), "0x3b");
+    EXPECT_EQ(at(xml, "/hostdev/source/address/@slot"), "0x1f");
+    EXPECT_EQ(at(xml, "/hostdev/source/address/@function"), "0x7");
+    EXPECT_EQ(at(xml, "/hostdev/alias/@name"), "ua-pci-1");
+    EXPECT_EQ(at(xml, "/hostdev/address/@bus"), "0x13");
+    EXPECT_EQ(at(xml, "/hostdev/address/@type"), "pci");
+}
+
+TEST(DeviceXmlTest, RefusesWhatIsNoPciAddress) {
+    EXPECT_THROW(to_pci_device_xml({"pci-1", "vfio-platform.0", "/dev/vfio/17", 0}, 19), Error);
+    EXPECT_THROW(to_pci_device_xml({"pci-1", "", "/dev/vfio/17", 0}, 19), Error);
 }
 
 TEST(DeviceXmlTest, DescribesADisk) {

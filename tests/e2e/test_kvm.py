@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from cppvmdev import config, libvirt, processes, shell
+from cppvmdev.ctr import unique_id
+from cppvmdev.identity import Identity
 from cppvmdev.namespaces import Pair
+from cppvmdev.nested import SPARE_DEVICES
 from harness import settings
 from harness.runner import in_network
 
@@ -76,6 +79,92 @@ def test_two_at_once(runner):
     containers[0].delete()
     assert containers[1].sh("echo still") == "still\n"
     containers[1].delete()
+
+
+_PCI = Path("/sys/bus/pci")
+
+
+def _bind(address, driver):
+    """Takes the host's device from its driver and gives it to another; "": to none."""
+    device = _PCI / "devices" / address
+    if (device / "driver").exists():
+        (device / "driver/unbind").write_text(address)
+    (device / "driver_override").write_text(f"{driver}\n")
+    if driver:
+        (_PCI / "drivers_probe").write_text(address)
+        assert os.path.basename(os.readlink(device / "driver")) == driver
+
+
+@pytest.fixture(name="group")
+def group_fixture():
+    """The node of the IOMMU group of the spare devices, of which vfio-pci has all."""
+    if not all((_PCI / "devices" / address / "iommu_group").exists() for address in SPARE_DEVICES):
+        pytest.skip("the machine has no spare devices behind an IOMMU")
+    shell.run("modprobe", "vfio-pci").check()
+    groups = {os.readlink(_PCI / "devices" / address / "iommu_group") for address in SPARE_DEVICES}
+    assert len(groups) == 1
+    for address in SPARE_DEVICES:
+        _bind(address, "vfio-pci")
+    yield Path("/dev/vfio") / os.path.basename(groups.pop())
+    for address in SPARE_DEVICES:
+        _bind(address, "")
+
+
+def _hardware(container):
+    """Ids of PCI devices that only hardware of the host has in a guest."""
+    ids = container.sh("cd /sys/bus/pci/devices; for i in *; do cat $i/vendor $i/device; done").split()
+    return sorted(set(zip(ids[::2], ids[1::2])) & {("0x1af4", "0x1044"), ("0x8086", "0x10d3")})
+
+
+def _group_is_open(identity, group):
+    (qemu,) = processes.helpers(identity, "qemu-system")
+    return str(group) in _open_files(qemu)
+
+
+def test_hardware(runner, group):
+    """The guest's driver has it, and reaches its memory through the IOMMU."""
+    options = ("--device", str(group), "--device", "/dev/hwrng")
+    container = runner.start(options=options)
+    assert len(_hardware(container)) == 2
+    assert _group_is_open(container.identity, group)
+    assert container.sh("cat /sys/class/misc/hw_random/rng_current").startswith("virtio_rng")
+    assert container.sh("head -c 64 /dev/hwrng | wc -c").strip() == "64"
+    assert container.sh("ls /dev/vfio 2>/dev/null || echo none") == "none\n"
+    assert os.stat(group).st_uid == 0
+    second = runner.run("true", options=("--device", str(group)))
+    assert second.code != 0
+    assert f"IOMMU group {group.name} is in use, by another machine or program" in second.error
+    container.delete()
+    # It is free again.
+    again = runner.run("true", options=("--device", str(group)))
+    assert again.code == 0, again.error
+
+
+def test_hardware_of_a_pod(runner, group):
+    """It stays with the last container that has it, and goes while the machine runs on."""
+    name = unique_id("pod")
+    pod = ("--annotation", f"io.containerd.runc.v2.group={name}")
+    identity = Identity(runner.containerd.address, runner.ctr.namespace, name)
+    first = runner.start(options=pod)
+    assert _hardware(first) == []
+    owners = [runner.start(options=(*pod, "--device", str(group))) for _ in range(2)]
+    assert len(_hardware(first)) == 2
+    assert _group_is_open(identity, group)
+    owners[0].delete()
+    assert len(_hardware(first)) == 2
+    owners[1].delete()
+    assert _hardware(first) == []
+    assert not _group_is_open(identity, group)
+    assert os.stat(group).st_uid == 0
+    first.delete()
+
+
+def test_hardware_that_another_driver_has(runner, group):
+    address = list(SPARE_DEVICES)[1]
+    _bind(address, "e1000e")
+    result = runner.run("true", options=("--device", str(group)))
+    assert result.code != 0
+    assert f"the driver e1000e has its device {address}; bind that to vfio-pci" in result.error
 
 
 @pytest.mark.skipif(settings.RELEASE != "system", reason="not a machine of its own")

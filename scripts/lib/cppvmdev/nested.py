@@ -58,6 +58,12 @@ ExecStopPost=systemctl poweroff --force --force
 WantedBy=multi-user.target
 """
 
+# Two functions of one slot are one IOMMU group. The first does its DMA by the IOMMU, as hardware does.
+SPARE_DEVICES = {
+    "0000:00:10.0": "virtio-rng-pci,iommu_platform=on,disable-legacy=on",
+    "0000:00:10.1": "e1000e",
+}
+
 _INSTALL_TIMEOUT = 1500
 _IMAGE_MIB = 6144  # sparse
 
@@ -171,6 +177,13 @@ def _processors(monitor):
     return "; ".join(line.strip() for line in lines if line.startswith(("CPU#", "RIP", "CR3")))
 
 
+def _spare_devices():
+    """Their options."""
+    for address, device in SPARE_DEVICES.items():
+        slot = address.rpartition(":")[2].removesuffix(".0")
+        yield from ("-device", f"{device},bus=pcie.0,addr={slot},multifunction=on")
+
+
 def boot(exchange, timeout):
     """Boots the machine, which runs `exchange`/run, and waits for its end. The outer console is
     written to `exchange`/console.log. Raises NestedError when the machine does not end in time."""
@@ -180,16 +193,21 @@ def boot(exchange, timeout):
         # It ends with this process, whatever ends this one.
         "setpriv", "--pdeathsig", "KILL", "--",
         "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none",
-        "-machine", "q35,sata=off,smbus=off", "-accel", "tcg,thread=multi,tb-size=1024",
+        "-machine", "q35,sata=off,smbus=off,kernel-irqchip=split",
+        # Before all that it stands in front of.
+        "-device", "intel-iommu,intremap=on,caching-mode=on",
+        "-accel", "tcg,thread=multi,tb-size=1024",
         # No erms and fsrm, as the product has it: they are slow where emulated.
         "-cpu", "max,-erms,-fsrm,-la57",
         "-smp", "2", "-m", "6144",
         "-kernel", files / "vmlinuz", "-initrd", files / "initrd.img",
-        "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet systemd.show_status=no",
+        "-append", "root=/dev/vda rw console=ttyS0 panic=-1 quiet systemd.show_status=no "
+        "intel_iommu=on iommu=pt",
         "-drive", f"file={files}/root.img,format=raw,if=none,id=root,snapshot=on,cache=unsafe",
         "-device", "virtio-blk-pci,drive=root",
         "-virtfs", f"local,path={exchange},mount_tag=exchange,security_model=none,multidevs=remap",
         "-device", "virtio-rng-pci",
+        *_spare_devices(),
         "-serial", f"file:{console}", "-monitor", f"unix:{exchange}/monitor,server=on,wait=off",
     ]  # fmt: skip
     begin = time.monotonic()

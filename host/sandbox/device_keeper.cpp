@@ -2,13 +2,19 @@
 
 #include "common/base/error.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+
 #include <algorithm>
+#include <chrono>
 #include <sys/sysmacros.h>
 #include <utility>
 
 namespace cppvm::sandbox {
 
 namespace {
+
+// Nothing tells when a group is closed.
+constexpr std::chrono::milliseconds close_check_interval{20};
 
 std::string name_of(const storage::DiskSpec& spec) {
     return spec.device == 0 ? spec.image.native()
@@ -155,6 +161,22 @@ Awaitable<> DeviceKeeper::attach_group(
     group.complete = true;
 }
 
+// QEMU closes it a moment after libvirt says that the device is gone, when the last of its threads
+// has taken note.
+Awaitable<> DeviceKeeper::wait_closed(unsigned group, Deadline deadline) {
+    asio::steady_timer timer(executor_);
+    while (storage::is_group_open(host_, group)) {
+        if (std::chrono::steady_clock::now() >= deadline) {
+            throw Error(
+                Code::deadline_exceeded,
+                "QEMU has IOMMU group " + std::to_string(group) + " open still"
+            );
+        }
+        timer.expires_after(close_check_interval);
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+}
+
 Awaitable<>
 DeviceKeeper::remove(vm::VirtualMachine& machine, std::string container_id, Deadline deadline) {
     const Turn::Held turn = co_await turn_.take();
@@ -174,6 +196,7 @@ DeviceKeeper::remove(vm::VirtualMachine& machine, std::string container_id, Dead
                 co_await machine.detach(group->devices.back().name, deadline);
                 group->devices.pop_back();
             }
+            co_await wait_closed(group->number, deadline);
             group = groups_.erase(group);
         } else {
             group->users.erase(container_id);

@@ -74,6 +74,7 @@ class DeviceKeeper {
     Group* find_group(unsigned number) noexcept;
     void require_room() const;
     unsigned take_port(unsigned ports) const;
+    Awaitable<> wait_closed(unsigned group, Deadline deadline);
     Awaitable<>
     attach_group(vm::VirtualMachine& machine, Group& group, unsigned ports, Deadline deadline);
 

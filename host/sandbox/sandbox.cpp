@@ -354,8 +354,10 @@ Awaitable<std::vector<std::string>>
 Sandbox::attach_group(std::string container_id, unsigned group) {
     const AgentHandle agent = co_await wait_agent();
     const auto machine = machine_;
+    // All of the guest's memory is made and locked with the first.
+    const auto timeout = attach_timeout + std::chrono::seconds(size_.memory_mib / 1024);
     co_return co_await devices_.add_group(
-        *machine, std::move(container_id), group, pci_ports_, deadline_in(attach_timeout)
+        *machine, std::move(container_id), group, pci_ports_, deadline_in(timeout)
     );
 }
 

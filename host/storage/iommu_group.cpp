@@ -59,18 +59,6 @@ bool goes_to_machine(const fs::path& device, const std::string& group_name) {
     return true;
 }
 
-// One descriptor at a time is all that VFIO gives out of a group.
-void require_free(const fs::path& node, const std::string& group_name) {
-    const UniqueFd fd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
-    if (fd) {
-        return;
-    }
-    if (errno == EBUSY) {
-        refuse(group_name + " is in use, by another machine or program");
-    }
-    throw_errno("open", node.native());
-}
-
 } // namespace
 
 std::optional<std::string> vfio_name(const DeviceTree& host, dev_t number) {
@@ -88,6 +76,18 @@ bool has_vfio_groups(const DeviceTree& host) noexcept {
 
 std::filesystem::path node_of_group(const DeviceTree& host, unsigned group) {
     return host.dev / "vfio" / std::to_string(group);
+}
+
+bool is_group_open(const DeviceTree& host, unsigned group) {
+    const fs::path node = node_of_group(host, group);
+    const UniqueFd fd(::open(node.c_str(), O_RDWR | O_CLOEXEC));
+    if (fd || errno == ENOENT || errno == ENODEV) { // gone when its last device was unbound
+        return false;
+    }
+    if (errno != EBUSY) {
+        throw_errno("open", node.native());
+    }
+    return true;
 }
 
 std::vector<std::string> devices_of_group(const DeviceTree& host, unsigned group) {
@@ -112,7 +112,9 @@ std::vector<std::string> devices_of_group(const DeviceTree& host, unsigned group
     if (addresses.empty()) {
         refuse("no device of " + name + " is bound to vfio-pci");
     }
-    require_free(node_of_group(host, group), name);
+    if (is_group_open(host, group)) {
+        refuse(name + " is in use, by another machine or program");
+    }
     std::ranges::sort(addresses);
     return addresses;
 }

@@ -24,6 +24,9 @@ bool has_vfio_groups(const DeviceTree& host) noexcept;
 /// The node by which VFIO gives a group away.
 std::filesystem::path node_of_group(const DeviceTree& host, unsigned group);
 
+/// Whether somebody has opened the group, of which VFIO gives out one descriptor at a time.
+bool is_group_open(const DeviceTree& host, unsigned group);
+
 /// The PCI addresses ("0000:01:00.0") of what of a group goes to a machine, sorted: all but
 /// bridges, and devices without a driver, which nobody uses. An IOMMU cannot tell those of a group
 /// apart, so they go together. Throws: Error (failed_precondition) that names what is in the way

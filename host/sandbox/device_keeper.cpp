@@ -24,6 +24,7 @@ std::string name_of(const storage::DiskSpec& spec) {
 
 std::vector<std::string> guest_addresses(const std::vector<vm::PciDevice>& devices) {
     std::vector<std::string> addresses;
+    addresses.reserve(devices.size());
     for (const vm::PciDevice& device : devices) {
         addresses.push_back(vm::guest_address_of_port(device.port));
     }

@@ -111,9 +111,8 @@ def group_fixture():
 
 
 def _hardware(container):
-    """Ids of PCI devices that only hardware of the host has in a guest."""
-    ids = container.sh("cd /sys/bus/pci/devices; for i in *; do cat $i/vendor $i/device; done").split()
-    return sorted(set(zip(ids[::2], ids[1::2])) & {("0x1af4", "0x1044"), ("0x8086", "0x10d3")})
+    """How many devices it sees that are like the spare ones: no machine has one of its own."""
+    return container.sh("cat /sys/bus/pci/devices/*/device").split().count("0x1044")
 
 
 def _group_is_open(identity, group):
@@ -125,7 +124,7 @@ def test_hardware(runner, group):
     """The guest's driver has it, and reaches its memory through the IOMMU."""
     options = ("--device", str(group), "--device", "/dev/hwrng")
     container = runner.start(options=options)
-    assert len(_hardware(container)) == 2
+    assert _hardware(container) == 2
     assert _group_is_open(container.identity, group)
     assert container.sh("cat /sys/class/misc/hw_random/rng_current").startswith("virtio_rng")
     assert container.sh("head -c 64 /dev/hwrng | wc -c").strip() == "64"
@@ -146,25 +145,25 @@ def test_hardware_of_a_pod(runner, group):
     pod = ("--annotation", f"io.containerd.runc.v2.group={name}")
     identity = Identity(runner.containerd.address, runner.ctr.namespace, name)
     first = runner.start(options=pod)
-    assert _hardware(first) == []
+    assert _hardware(first) == 0
     owners = [runner.start(options=(*pod, "--device", str(group))) for _ in range(2)]
-    assert len(_hardware(first)) == 2
+    assert _hardware(first) == 2
     assert _group_is_open(identity, group)
     owners[0].delete()
-    assert len(_hardware(first)) == 2
+    assert _hardware(first) == 2
     owners[1].delete()
-    assert _hardware(first) == []
+    assert _hardware(first) == 0
     assert not _group_is_open(identity, group)
     assert os.stat(group).st_uid == 0
     first.delete()
 
 
 def test_hardware_that_another_driver_has(runner, group):
-    address = list(SPARE_DEVICES)[1]
-    _bind(address, "e1000e")
+    address = SPARE_DEVICES[1]
+    _bind(address, "virtio-pci")
     result = runner.run("true", options=("--device", str(group)))
     assert result.code != 0
-    assert f"the driver e1000e has its device {address}; bind that to vfio-pci" in result.error
+    assert f"the driver virtio-pci has its device {address}; bind that to vfio-pci" in result.error
 
 
 @pytest.mark.skipif(settings.RELEASE != "system", reason="not a machine of its own")

@@ -58,11 +58,9 @@ ExecStopPost=systemctl poweroff --force --force
 WantedBy=multi-user.target
 """
 
-# Two functions of one slot are one IOMMU group. The first does its DMA by the IOMMU, as hardware does.
-SPARE_DEVICES = {
-    "0000:00:10.0": "virtio-rng-pci,iommu_platform=on,disable-legacy=on",
-    "0000:00:10.1": "e1000e",
-}
+# Two functions of one slot, so one IOMMU group. They do their DMA by the IOMMU, as hardware does.
+SPARE_DEVICES = ("0000:00:10.0", "0000:00:10.1")
+_SPARE_DEVICE = "virtio-rng-pci,iommu_platform=on,disable-legacy=on,multifunction=on,bus=pcie.0"
 
 _INSTALL_TIMEOUT = 1500
 _IMAGE_MIB = 6144  # sparse
@@ -179,9 +177,8 @@ def _processors(monitor):
 
 def _spare_devices():
     """Their options."""
-    for address, device in SPARE_DEVICES.items():
-        slot = address.rpartition(":")[2].removesuffix(".0")
-        yield from ("-device", f"{device},bus=pcie.0,addr={slot},multifunction=on")
+    for address in SPARE_DEVICES:
+        yield from ("-device", f"{_SPARE_DEVICE},addr={address.rpartition(':')[2]}")
 
 
 def boot(exchange, timeout):

@@ -14,7 +14,7 @@ inline constexpr std::uint32_t host_cid = 2;
 /// Version of everything between host and agent (this folder, proto/cppvm/agent.proto): the two
 /// work together if and only if it is the same. Raised by every change that the other side could
 /// misread.
-inline constexpr std::uint32_t protocol_version = 7;
+inline constexpr std::uint32_t protocol_version = 8;
 
 /// Where the guest mounts the pod's two virtiofs exports, with their tags: root file systems, of
 /// which only the guest changes anything, and volumes, which the host changes too. Both hold what
@@ -24,6 +24,8 @@ inline constexpr const char* roots_tag = "cppvm-roots";
 inline constexpr const char* guest_roots_path = "/run/cppvm/share/roots";
 inline constexpr const char* volumes_tag = "cppvm-volumes";
 inline constexpr const char* guest_volumes_path = "/run/cppvm/share/volumes";
+/// The same below the place of the share.
+inline constexpr const char* volumes_directory = "volumes";
 
 /// Where the guest mounts root file systems that are disks of its own, each under its disk's serial
 /// number.

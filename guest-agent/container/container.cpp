@@ -38,6 +38,24 @@ constexpr auto kill_limit = std::chrono::seconds(10);
 constexpr auto freeze_limit = std::chrono::seconds(10);
 constexpr auto kill_report_interval = std::chrono::seconds(1);
 
+/// What somebody may want to watch, by paths below the share; empty if there is no directory among
+/// it: nearly every container has the files by which it is told of its network, and for them alone
+/// no container is to have a seccomp filter that runc would not give it.
+std::vector<std::string> watched_volumes(const oci::Spec& spec, const std::string& share) {
+    const std::string volumes = share + "/" + wire::volumes_directory + "/";
+    std::vector<std::string> watched;
+    bool has_directory = false;
+    for (const oci::Mount& mount : spec.mounts) {
+        if (mount.source.starts_with(volumes)) {
+            watched.push_back(mount.source.substr(share.size() + 1));
+            // A file is in a directory of its own.
+            const bool is_file = mount.source.find('/', volumes.size()) != std::string::npos;
+            has_directory = has_directory || (!is_file && mount.destination != "/dev/shm");
+        }
+    }
+    return has_directory ? watched : std::vector<std::string>();
+}
+
 } // namespace
 
 Container::Container(const ContainerContext& context, ContainerSpec spec)
@@ -46,6 +64,7 @@ Container::Container(const ContainerContext& context, ContainerSpec spec)
       socket_specs_(std::move(spec.sockets)), bundle_(std::move(spec.bundle)),
       joined_(std::move(spec.joined)), pod_init_(std::move(spec.pod_init)),
       namespaces_(namespace_flags(spec_.linux_part)),
+      volumes_(watched_volumes(spec_, context_.share)),
       owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
       execs_ended_(context_.executor), state_(id_), watches_(context_.executor, context_.logger),
@@ -72,6 +91,7 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
         .personality = spec_.linux_part.personality,
         .capabilities = to_sets(process.capabilities, unknown)
     };
+    spec.has_volumes = !volumes_.empty();
     spec.console_width = request.console_width;
     spec.console_height = request.console_height;
     if (spec.console_width == 0 && spec.console_height == 0 && process.console_size) {
@@ -79,6 +99,12 @@ Container::make_process_spec(const oci::Process& process, const StdioRequest& re
         spec.console_height = process.console_size->height;
     }
     return spec;
+}
+
+std::function<void(UniqueFd)> Container::watch_listener() const {
+    return [&watches = context_.watches, volumes = volumes_](UniqueFd listener) {
+        watches.listen(std::move(listener), volumes);
+    };
 }
 
 Awaitable<> Container::set_up_disks() {
@@ -136,11 +162,16 @@ Awaitable<> Container::set_up(StdioRequest request) {
         .cgroup = cgroup_->fd(),
     };
     stdio.describe(launch.process);
-    init_->adopt(launch_init(launch), context_.reaper, [weak = weak_from_this()] {
-        if (const auto self = weak.lock()) {
-            self->on_init_reaped();
-        }
-    });
+    init_->adopt(
+        launch_init(launch),
+        context_.reaper,
+        [weak = weak_from_this()] {
+            if (const auto self = weak.lock()) {
+                self->on_init_reaped();
+            }
+        },
+        watch_listener()
+    );
     joined_.clear();
     try {
         co_await init_->prepare(
@@ -298,16 +329,21 @@ Container::start_exec(std::shared_ptr<Process> exec, oci::Process process, Stdio
     StdioSetup stdio(context_.stdio, request, process.terminal);
     ProcessSpec spec = make_process_spec(process, request);
     stdio.describe(spec);
-    exec->adopt(clone_exec(spec), context_.reaper, [exec, weak = weak_from_this()] {
-        const auto self = weak.lock();
-        if (self) {
-            self->report_kills();
-        }
-        exec->publish_exit();
-        if (self) {
-            self->on_exec_reaped();
-        }
-    });
+    exec->adopt(
+        clone_exec(spec),
+        context_.reaper,
+        [exec, weak = weak_from_this()] {
+            const auto self = weak.lock();
+            if (self) {
+                self->report_kills();
+            }
+            exec->publish_exit();
+            if (self) {
+                self->on_exec_reaped();
+            }
+        },
+        watch_listener()
+    );
     co_await exec->run(stdio, process.terminal, deadline_in(set_up_limit));
 }
 

@@ -11,6 +11,7 @@
 #include "guest-agent/container/process.hpp"
 #include "guest-agent/disks/root_disk.hpp"
 #include "guest-agent/sockets/host_sockets.hpp"
+#include "guest-agent/watches/watches.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -29,6 +30,7 @@ struct ContainerContext {
     Reaper& reaper;
     StdioTable& stdio;
     HostSockets& sockets;
+    Watches& watches;
     Pod& pod;
     std::string share;                 ///< where the host's files are
     std::filesystem::path cgroup_root; ///< cgroup v2
@@ -127,6 +129,7 @@ class Container : public std::enable_shared_from_this<Container> {
     Awaitable<> undo();
 
   private:
+    std::function<void(UniqueFd)> watch_listener() const;
     Awaitable<> set_up(StdioRequest stdio);
     Awaitable<> set_up_disks();
     Awaitable<> wait_for_pci_devices();
@@ -157,6 +160,7 @@ class Container : public std::enable_shared_from_this<Container> {
     std::vector<JoinedNamespace> joined_; ///< until it has been made
     std::shared_ptr<PodInit> pod_init_;   ///< keeps the pod's pid namespace
     std::uint64_t namespaces_ = 0;        ///< those that its init does not share with the agent
+    std::vector<std::string> volumes_;    ///< that its processes may watch, below the share
     bool owns_pid_namespace_ = false;
     std::vector<std::string> unsupported_;
     SeccompFilter seccomp_;

@@ -13,8 +13,14 @@ Process::Process(const asio::any_io_executor& executor, Logger logger)
     : executor_(executor), reaped_(executor), published_(executor),
       io_(executor, std::move(logger)) {}
 
-void Process::adopt(Launched child, Reaper& reaper, std::function<void()> on_reaped) {
+void Process::adopt(
+    Launched child,
+    Reaper& reaper,
+    std::function<void()> on_reaped,
+    std::function<void(UniqueFd)> on_watches
+) {
     pid_ = child.pid;
+    on_watches_ = std::move(on_watches);
     state_ = Preparing{std::move(child.pidfd)};
     control_ = std::make_shared<AgentControl>(executor_, std::move(child.control));
     reaper.watch(pid_, [self = shared_from_this(), on_reaped = std::move(on_reaped)](int status) {
@@ -24,9 +30,19 @@ void Process::adopt(Launched child, Reaper& reaper, std::function<void()> on_rea
     });
 }
 
-Awaitable<ControlMessage> Process::expect(ControlKind kind) {
+Awaitable<std::optional<ControlMessage>> Process::receive() {
     const auto control = control_; // `close` may drop it meanwhile
-    std::optional<ControlMessage> message = co_await control->receive();
+    for (;;) {
+        std::optional<ControlMessage> message = co_await control->receive();
+        if (!message || message->kind != ControlKind::watches) {
+            co_return message;
+        }
+        on_watches_(std::move(message->descriptor));
+    }
+}
+
+Awaitable<ControlMessage> Process::expect(ControlKind kind) {
+    std::optional<ControlMessage> message = co_await receive();
     if (message && message->kind == ControlKind::failed) {
         throw Error(message->code, message->text);
     }
@@ -78,9 +94,8 @@ Awaitable<> Process::run(StdioSetup& stdio, bool terminal, Deadline deadline) {
 }
 
 Awaitable<> Process::finish_start(Deadline deadline) {
-    const auto control = control_; // `close` may drop it meanwhile
     const std::optional<ControlMessage> failure =
-        co_await with_timeout(control->receive(), deadline, "execute program");
+        co_await with_timeout(receive(), deadline, "execute program");
     if (failure) {
         throw Error(failure->code, failure->text);
     }

@@ -25,7 +25,13 @@ class Process : public std::enable_shared_from_this<Process> {
 
     /// Takes a new child over; in the turn of the loop that made it. `on_reaped` is called when it
     /// has ended, and decides when `publish_exit` tells others.
-    void adopt(Launched child, Reaper& reaper, std::function<void()> on_reaped);
+    /// `on_watches` is called with the descriptor of install_watch_filter(), if the child has one.
+    void adopt(
+        Launched child,
+        Reaper& reaper,
+        std::function<void()> on_reaped,
+        std::function<void(UniqueFd)> on_watches
+    );
 
     /// Until the child is ready to execute its program; then its streams run.
     /// Throws: Error with the child's own words for what failed; the child ends by itself.
@@ -82,6 +88,7 @@ class Process : public std::enable_shared_from_this<Process> {
         unsigned status = 0;
     };
 
+    Awaitable<std::optional<ControlMessage>> receive();
     Awaitable<ControlMessage> expect(ControlKind kind);
     /// Waits until the child says that it is ready, with its terminal's master if it has one.
     Awaitable<> receive_console(Deadline deadline);
@@ -91,6 +98,7 @@ class Process : public std::enable_shared_from_this<Process> {
     asio::any_io_executor executor_;
     pid_t pid_ = -1;
     std::variant<Empty, Preparing, Waiting, Running, Ended> state_;
+    std::function<void(UniqueFd)> on_watches_;
     std::shared_ptr<AgentControl> control_; // until it has executed its program
     UniqueFd console_;
     Event reaped_;

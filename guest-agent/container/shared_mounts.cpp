@@ -1,18 +1,16 @@
 #include "guest-agent/container/shared_mounts.hpp"
 
-#include "common/base/take_part.hpp"
 #include "common/base/unique_fd.hpp"
+#include "guest-agent/setup/look_again.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/mount_options.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/rootfs.hpp"
 
-#include <cerrno>
 #include <exception>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 namespace cppvm::guest {
 
@@ -20,22 +18,10 @@ namespace {
 
 constexpr std::string_view file_in_share = "/file"; // host/storage/share_namespace.hpp
 
-/// Makes the kernel ask the host for `path` whatever it remembers, as it does for every name that
-/// is to be created (LOOKUP_EXCL, fuse_dentry_revalidate()). Nothing can come of it: a link to
-/// another file system is refused after that. Says whether it is there.
-bool is_still_there(int directory, const std::string& path) {
-    return ::linkat(AT_FDCWD, "/proc", directory, path.c_str(), 0) != 0 && errno == EEXIST;
-}
-
 bool is_mount(int fd) {
     struct statx status{};
     return ::statx(fd, "", AT_EMPTY_PATH, 0, &status) == 0 &&
            (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
-}
-
-UniqueFd open_directory(int directory, const std::string& path) {
-    return UniqueFd(::openat(directory, path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
-    );
 }
 
 } // namespace
@@ -87,28 +73,20 @@ void SharedMounts::look_again(std::string_view path) const noexcept {
         return;
     }
     path.remove_prefix(share_.size() + 1);
-    UniqueFd directory = open_directory(AT_FDCWD, share_);
-    // Each name before what is below it: another directory may have its place now. A name that is
-    // a link, or "..", leads nowhere.
-    while (directory && !path.empty()) {
-        const std::string name(take_part(path, '/'));
-        if (name == ".." || !is_still_there(directory.get(), name)) {
-            return;
-        }
-        directory = open_directory(directory.get(), name);
-    }
+    const UniqueFd share(::open(share_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    guest::look_again(share.get(), path);
 }
 
 void SharedMounts::look_again_at_files(const oci::Spec& spec) const noexcept {
     for (const oci::Mount& mount : spec.mounts) {
         if (mount.source.starts_with(share_ + "/") && mount.source.ends_with(file_in_share)) {
-            static_cast<void>(is_still_there(AT_FDCWD, mount.source));
+            static_cast<void>(look_again_at(AT_FDCWD, mount.source));
         }
     }
 }
 
 void SharedMounts::forget_detached() {
-    std::erase_if(known_, [](const std::string& path) { return !is_still_there(AT_FDCWD, path); });
+    std::erase_if(known_, [](const std::string& path) { return !look_again_at(AT_FDCWD, path); });
 }
 
 } // namespace cppvm::guest

@@ -83,12 +83,14 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
       sockets_(
           executor, logger, std::filesystem::path(environment.share()) / wire::sockets_directory
       ),
+      watches_(executor, logger, environment.share()),
       pod_(reaper_, environment.share(), environment.cgroup_root()),
       containers_(
           {.executor = executor,
            .reaper = reaper_,
            .stdio = stdio_,
            .sockets = sockets_,
+           .watches = watches_,
            .pod = pod_,
            .share = environment.share(),
            .cgroup_root = environment.cgroup_root(),
@@ -102,7 +104,7 @@ Agent::Agent(const asio::any_io_executor& executor, Environment& environment, Lo
            .logger = logger}
       ),
       clock_([&environment](const ClockChange& change) { environment.change_clock(change); }),
-      service_(executor, containers_, sockets_, pod_, clock_, environment, logger),
+      service_(executor, containers_, sockets_, watches_, pod_, clock_, environment, logger),
       server_(executor, logger), reaping_(executor, logger), tasks_(executor, std::move(logger)) {
     server_.add(service_);
 }
@@ -123,6 +125,7 @@ Awaitable<> Agent::stop() {
     pod_.stop();
     co_await service_.stop();
     co_await sockets_.stop();
+    co_await watches_.stop();
     co_await stdio_.stop();
     co_await reaping_.stop();
 }

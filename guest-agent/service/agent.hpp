@@ -7,6 +7,7 @@
 #include "guest-agent/service/container_service.hpp"
 #include "guest-agent/service/environment.hpp"
 #include "guest-agent/sockets/host_sockets.hpp"
+#include "guest-agent/watches/watches.hpp"
 
 namespace cppvm::guest {
 
@@ -39,6 +40,7 @@ class Agent {
     Reaper reaper_;
     StdioTable stdio_;
     HostSockets sockets_;
+    Watches watches_;
     Pod pod_;
     Containers containers_;
     Clock clock_;

@@ -102,14 +102,17 @@ ContainerService::ContainerService(
     const asio::any_io_executor& executor,
     Containers& containers,
     HostSockets& sockets,
+    Watches& watches,
     Pod& pod,
     Clock& clock,
     Environment& environment,
     Logger logger
 )
-    : containers_(containers), sockets_(sockets), pod_(pod), clock_(clock),
-      environment_(environment), logger_(logger), watches_(executor, std::move(logger)) {
+    : containers_(containers), sockets_(sockets), watched_volumes_(watches), pod_(pod),
+      clock_(clock), environment_(environment), logger_(logger),
+      watches_(executor, std::move(logger)) {
     watches_.spawn("watch listeners", watch_listeners());
+    watched_volumes_.set_on_event([this](agent::v2::Event event) { append(std::move(event)); });
     sockets_.set_on_waiting([this] {
         if (subscription_) {
             subscription_->wake();
@@ -280,6 +283,12 @@ ContainerService::look_again(ttrpc::CallContext&, const agent::v2::LookAgainRequ
         containers_.look_again(path);
         co_await asio::post(asio::use_awaitable); // it is others' turn
     }
+    co_return agent::v2::Empty();
+}
+
+Awaitable<agent::v2::Empty>
+ContainerService::replay(ttrpc::CallContext&, const agent::v2::ReplayRequest& request) {
+    co_await watched_volumes_.replay(request);
     co_return agent::v2::Empty();
 }
 

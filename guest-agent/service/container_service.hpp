@@ -21,6 +21,7 @@ class ContainerService : public agent::v2::AgentService {
         const asio::any_io_executor& executor,
         Containers& containers,
         HostSockets& sockets,
+        Watches& watches,
         Pod& pod,
         Clock& clock,
         Environment& environment,
@@ -61,6 +62,8 @@ class ContainerService : public agent::v2::AgentService {
     freeze(ttrpc::CallContext& context, const agent::v2::FreezeRequest& request) override;
     Awaitable<agent::v2::Empty>
     look_again(ttrpc::CallContext& context, const agent::v2::LookAgainRequest& request) override;
+    Awaitable<agent::v2::Empty>
+    replay(ttrpc::CallContext& context, const agent::v2::ReplayRequest& request) override;
     Awaitable<agent::v2::UpdateContainerResponse> update_container(
         ttrpc::CallContext& context, const agent::v2::UpdateContainerRequest& request
     ) override;
@@ -85,6 +88,7 @@ class ContainerService : public agent::v2::AgentService {
 
     Containers& containers_;
     HostSockets& sockets_;
+    Watches& watched_volumes_;
     Pod& pod_;
     Clock& clock_;
     Environment& environment_;

@@ -18,7 +18,8 @@ enum class ControlKind : char {
     mapped = 'M', ///< agent: the user namespace's mappings are written
     ready = 'R',  ///< child: everything is prepared; carries the terminal's master, if there is one
     go = 'G',     ///< agent, to an init that said it is ready: execute; child, to its helper: begin
-    failed = 'F', ///< child: code and text of what went wrong; it exits
+    watches = 'W', ///< child, before it is ready: carries what install_watch_filter() gave it
+    failed = 'F',  ///< child: code and text of what went wrong; it exits
     // Between a child in a user namespace and its helper (sources.hpp):
     ask = 'A',  ///< child: the text says for what
     lent = 'L', ///< helper: carries the descriptor; or else it answers `failed`

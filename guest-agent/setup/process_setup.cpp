@@ -5,6 +5,7 @@
 #include "guest-agent/setup/rlimits.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/scheduling.hpp"
+#include "guest-agent/setup/watch_filter.hpp"
 
 #include <algorithm>
 #include <array>
@@ -164,9 +165,7 @@ void isolate_child(std::vector<int> keep) {
     }
 }
 
-void apply_process_attributes(
-    const ProcessSpec& spec, Terminal& terminal, const ChildControl& control
-) {
+void apply_process_attributes(const ProcessSpec& spec, Terminal& terminal, ChildControl& control) {
     const oci::Process& process = spec.process;
     join_session_keyring(spec.container_id);
     if (::setsid() < 0) {
@@ -192,6 +191,9 @@ void apply_process_attributes(
         set_personality(*spec.personality);
     }
     const bool inside = enter_directory(process.cwd);
+    if (spec.has_volumes) {
+        control.send({ControlKind::watches, Code::ok, {}, install_watch_filter()});
+    }
     if (!process.no_new_privileges) {
         install_seccomp(spec.seccomp); // which takes a capability that may go now
     }

@@ -20,6 +20,8 @@ struct ProcessSpec {
     const SeccompFilter& seccomp;
     const std::optional<oci::Personality>& personality;
     CapabilitySets capabilities;
+    /// It has volumes: its watches go through the agent (watch_filter.hpp).
+    bool has_volumes = false;
     /// Ends of pipes, or /dev/null; not used with a terminal.
     int standard_input = -1;
     int standard_output = -1;
@@ -48,9 +50,7 @@ void isolate_child(std::vector<int> keep);
 /// working directory, user, capabilities, and the seccomp filter, unless no_new_privs lets it wait
 /// until the last moment. What fails is thrown as Error.
 /// Closes everything but 0 to 2, the control channel and the terminal's master.
-void apply_process_attributes(
-    const ProcessSpec& spec, Terminal& terminal, const ChildControl& control
-);
+void apply_process_attributes(const ProcessSpec& spec, Terminal& terminal, ChildControl& control);
 
 /// The program's environment: the spec's, in which the last value of a name counts, in the place of
 /// that; and HOME from /etc/passwd where it is missing or empty, unless there are no variables at

@@ -23,6 +23,7 @@ constexpr std::chrono::seconds network_timeout{20};
 constexpr std::chrono::seconds attach_timeout{20};
 constexpr std::chrono::seconds stop_timeout{10};
 constexpr std::chrono::seconds socket_dial_timeout{10};
+constexpr std::chrono::seconds replay_timeout{40}; // more than the agent takes for it
 constexpr const char* lack_of_memory =
     "the kernel has killed a process of its cgroup for want of memory; raise the pod's limits, or "
     "overhead.podFixed.memory of its RuntimeClass";
@@ -49,6 +50,12 @@ Sandbox::Sandbox(
       hypervisor_(hypervisor), events_(events),
       network_(executor, logger_, "cv" + spec_.identity.short_id().substr(0, 9), spec_.config),
       devices_(executor, spec_.host), sockets_(executor, logger_),
+      watches_(
+          executor,
+          logger_,
+          [this] { return share_ ? share_->volumes_namespace() : -1; },
+          [this](agent::v2::ReplayRequest request) { return tell_changes(std::move(request)); }
+      ),
       state_(spec_.identity.sandbox_id()), share_ready_(executor), booted_(executor),
       machine_gone_(executor), creates_ended_(executor), work_finished_(executor),
       halted_(executor), stopped_(executor), coroutines_(executor, logger_) {
@@ -186,11 +193,25 @@ void Sandbox::hear(const agent::v2::Event& event) {
         network_.set_listening(event.listening());
     } else if (event.has_socket_connection()) {
         join_socket(event.socket_connection());
+    } else if (event.has_watch_wanted()) {
+        watches_.want(event.watch_wanted());
+    } else if (event.has_watch_unwanted()) {
+        watches_.drop(event.watch_unwanted());
     } else if (event.has_out_of_memory()) {
         if (const auto task = find_task(event.out_of_memory().container_id())) {
             task->report_out_of_memory();
         }
     }
+}
+
+Awaitable<> Sandbox::tell_changes(agent::v2::ReplayRequest request) {
+    const AgentHandle agent = co_await wait_agent();
+    co_await agent->call(
+        &agent::v2::AgentClient::replay,
+        std::move(request),
+        deadline_in(replay_timeout),
+        agent::Repeat::yes
+    );
 }
 
 void Sandbox::join_socket(const agent::v2::Event::SocketConnection& connection) {
@@ -533,6 +554,7 @@ Awaitable<> Sandbox::finish_work() {
     share_ready_.set();
     booted_.set();
     co_await destroy_machine();
+    co_await watches_.stop();
     // Creates that are under way fail now and undo themselves, for which they need the share.
     co_await creates_ended_.wait();
 }

@@ -13,6 +13,7 @@
 #include "host/sandbox/task.hpp"
 #include "host/sockets/socket_offers.hpp"
 #include "host/vm/virtual_machine.hpp"
+#include "host/watches/volume_watches.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -118,6 +119,7 @@ class Sandbox {
     void check_protocol(const vm::AgentHello& hello) const;
     Awaitable<> connect_agent();
     void hear(const agent::v2::Event& event);
+    Awaitable<> tell_changes(agent::v2::ReplayRequest request);
     void join_socket(const agent::v2::Event::SocketConnection& connection);
     Awaitable<> set_clock(AgentHandle agent);
     Awaitable<> watch_machine();
@@ -152,6 +154,7 @@ class Sandbox {
     DeviceKeeper devices_;
     unsigned pci_ports_ = 0; ///< of the machine
     sockets::SocketOffers sockets_;
+    watches::VolumeWatches watches_;
     SandboxState state_;
     Event share_ready_; ///< share_ is open, or state_ says why not
     Event booted_;      ///< state_ is no longer booting

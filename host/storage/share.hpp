@@ -75,6 +75,9 @@ class Share {
     Awaitable<UniqueFd>
     open_view(std::string container_id, ContainerView view, Deadline deadline) const;
 
+    /// The mount namespace of the volumes, for as long as the share is open; else -1.
+    int volumes_namespace() const noexcept { return volumes_.get(); }
+
     /// Gives up what `add_container` is waiting for: it throws at once.
     void stop() noexcept;
 

@@ -28,6 +28,13 @@ constexpr std::uint64_t closed_attributes =
     MOUNT_ATTR_NOSYMFOLLOW | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 DetachedMount enter(int name_space) {
+    enter_share(name_space);
+    return DetachedMount("/", false);
+}
+
+} // namespace
+
+void enter_share(int name_space) {
     if (enter_mount_namespace(name_space) != 0) {
         throw_errno("enter", "the share");
     }
@@ -44,10 +51,7 @@ DetachedMount enter(int name_space) {
             "runs in a chroot(2), use pivot_root(2) for it"
         );
     }
-    return DetachedMount("/", false);
 }
-
-} // namespace
 
 std::string shared_name(std::uint64_t number, bool is_file) {
     return std::to_string(number) + (is_file ? "/file" : "");

@@ -50,6 +50,10 @@ class ShareNamespace {
     DetachedMount writable_; // the tmpfs, through a mount that nobody else sees
 };
 
+/// Only that: moves the process into the namespace, with the share as its root and working
+/// directory. Throws: Error.
+void enter_share(int name_space);
+
 /// The name that the guest finds an attached mount by, below the share.
 std::string shared_name(std::uint64_t number, bool is_file);
 

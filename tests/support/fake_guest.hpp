@@ -184,6 +184,11 @@ class FakeAgent : public agent::v2::AgentService {
     }
 
     Awaitable<agent::v2::Empty>
+    replay(ttrpc::CallContext&, const agent::v2::ReplayRequest&) override {
+        co_await enter("replay");
+        co_return agent::v2::Empty();
+    }
+    Awaitable<agent::v2::Empty>
     look_again(ttrpc::CallContext&, const agent::v2::LookAgainRequest& request) override {
         co_await enter("look_again");
         looked_at.insert(looked_at.end(), request.paths().begin(), request.paths().end());

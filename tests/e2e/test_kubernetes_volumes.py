@@ -1,11 +1,13 @@
 """Volumes of pods of a real Kubernetes."""
 
+import shutil
 from contextlib import contextmanager
 
 import pytest
 
 from cppvmdev.ctr import unique_id
 from cppvmdev.waiting import wait_until
+from harness import settings
 from harness.cluster import container, local_volume, name_of, pod, settings_of, shell
 from harness.disks import MIB, loop_device, make_image
 
@@ -140,7 +142,7 @@ done
 @pytest.mark.any_sandboxer
 @pytest.mark.old_containerd
 def test_settings_that_change(cluster):
-    def settings(version):
+    def objects(version):
         return [
             settings_of("ConfigMap", "words", first=f"{version}\n", second=f"{version}\n"),
             settings_of("Secret", "hidden", third=f"{version}\n"),
@@ -159,7 +161,7 @@ def test_settings_that_change(cluster):
     ]
     mounts = [_mount(f"/{volume['name']}", name=volume["name"], readOnly=True) for volume in volumes]
     mounts.append(_mount("/fixed", name="words", subPath="first"))
-    cluster.apply(*settings("one"))
+    cluster.apply(*objects("one"))
     name = cluster.ready(
         pod(
             shell(volumeMounts=mounts),
@@ -176,7 +178,7 @@ def test_settings_that_change(cluster):
     assert read() == ["one"] * 5
     assert cluster.sh(name, "stat -L -c %a /hidden/third; cat /all/labels", "-c", "c") == '400\ncolor="red"'
     for version in ("two", "three"):
-        cluster.apply(*settings(version))
+        cluster.apply(*objects(version))
 
         def changed(version=version):
             _sync(cluster, name)
@@ -186,7 +188,27 @@ def test_settings_that_change(cluster):
     assert cluster.sh(name, "cat /fixed", "-c", "c") == "one\n"  # as Kubernetes says of a subPath
     assert cluster.logs(name, "-c", "reader") == ""
     cluster.delete(name)
-    cluster.remove(*settings(""))
+    cluster.remove(*objects(""))
+
+
+def test_update_of_a_config_map_wakes_a_reloader(cluster, directory):
+    shutil.copy(settings.STAGE.parent / "tests/watcher/watcher", directory)
+    cluster.apply(settings_of("ConfigMap", "reloaded", word="one\n"))
+    mounts = [_mount("/tools"), _mount("/words", name="words", readOnly=True)]
+    volumes = [_host(directory), {"name": "words", "configMap": {"name": "reloaded"}}]
+    script = "sleep 1000000 | /tools/watcher fce /words"  # to the end of its input
+    name = cluster.ready(pod(shell(script, volumeMounts=mounts), volumes=volumes))
+    wait_until(lambda: cluster.logs(name) == "ready\n", "the watcher", 30)
+    cluster.apply(settings_of("ConfigMap", "reloaded", word="two\n"))
+
+    def is_told():
+        _sync(cluster, name)
+        return "/words moved_to ..data #1\n" in cluster.logs(name)
+
+    wait_until(is_told, "the update", 90)
+    assert cluster.sh(name, "cat /words/word") == "two\n"
+    cluster.delete(name)
+    cluster.remove(settings_of("ConfigMap", "reloaded"))
 
 
 def test_volumes_of_a_user_namespace(cluster, directory):

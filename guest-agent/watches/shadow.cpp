@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace cppvm::guest {
@@ -232,6 +233,9 @@ void Shadow::replay(const agent::v2::ReplayRequest& request) {
             }
         }
         emit(change, other_half);
+        if ((change.mask() & (IN_DELETE | IN_MOVED_FROM)) != 0) {
+            emptied_.insert(change.watch());
+        }
         if ((change.mask() & ends) != 0) {
             watched_.erase(change.watch());
         }
@@ -297,6 +301,11 @@ std::set<std::uint64_t> Shadow::sweep() {
     struct stat status{};
     if (::fstat(root_.get(), &status) != 0) {
         throw_errno("look at", "the shadow of volumes");
+    }
+    for (const std::uint64_t watch : std::exchange(emptied_, {})) {
+        if (const auto found = watched_.find(watch); found != watched_.end()) {
+            guest::look_again(volumes_.get(), found->second.path);
+        }
     }
     const std::set<std::uint64_t> alive = watches_on(status.st_dev);
     std::set<std::uint64_t> dead;

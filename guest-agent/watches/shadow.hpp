@@ -48,7 +48,8 @@ class Shadow {
     /// remembers of the file: whoever hears of it finds the new one.
     void replay(const agent::v2::ReplayRequest& request);
 
-    /// Forgets what nobody watches any more, and gives that.
+    /// Forgets what nobody watches any more, and gives that. Looks again at directories that the
+    /// host may have removed: while this machine remembers one, the host cannot tell of its end.
     std::set<std::uint64_t> sweep();
 
   private:
@@ -70,6 +71,7 @@ class Shadow {
     UniqueFd root_;
     ShadowStage* stage_ = nullptr;
     std::map<std::uint64_t, Watched> watched_;
+    std::set<std::uint64_t> emptied_; ///< something was taken away there, and they may go next
 };
 
 /// The process with a Shadow: answers the messages below until its parent has gone.

@@ -75,9 +75,12 @@ void add_watches(ParentLink& parent, int name_space, int inotify, const Confinem
         const auto order =
             from_message<WatchOrder>(std::string_view(message).substr(0, sizeof(WatchOrder)));
         const int watch =
-            order.empty() || ::fchdir(top.get()) != 0
-                ? -EINVAL
-                : add_watch(message.substr(sizeof(WatchOrder)), order[0].inode, inotify);
+            order.empty() ? -EINVAL
+                          : add_watch(message.substr(sizeof(WatchOrder)), order[0].inode, inotify);
+        // Out of there again: a directory that somebody is in has no end that could be told.
+        if (::fchdir(top.get()) != 0) {
+            throw_errno("leave", "a volume");
+        }
         parent.send(to_message<int>({&watch, 1}));
     }
 }

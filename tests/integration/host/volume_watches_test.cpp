@@ -176,6 +176,15 @@ TEST_F(VolumeWatchesTest, TellsWhatHappensInItsOrder) {
     });
 }
 
+TEST_F(VolumeWatchesTest, HoldsNoDirectoryThatItWatches) {
+    with_guest([this](Guest& guest) -> Awaitable<> {
+        EXPECT_EQ(co_await guest.watch(1, "2/sub", volume() / "sub"), 0);
+        fs::remove_all(volume() / "sub");
+        co_await guest.until([&] { return guest.changes.size() == 3; });
+        EXPECT_THAT(texts(guest.changes), ElementsAre("1 200 file", "1 400 ", "1 8000 "));
+    });
+}
+
 TEST_F(VolumeWatchesTest, HasNothingWhileNothingIsWatched) {
     with_guest([this](Guest& guest) -> Awaitable<> {
         EXPECT_EQ(inotify_instances(), 0U);

@@ -22,7 +22,7 @@ constexpr unsigned architecture = AUDIT_ARCH_AARCH64;
 
 } // namespace
 
-// By hand: it is five instructions, which each process of the container runs for each system call.
+// By hand: it is six instructions, which each process of the container runs for each system call.
 UniqueFd install_watch_filter() {
     std::array<sock_filter, 6> program = {{
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, arch)),

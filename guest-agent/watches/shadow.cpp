@@ -240,6 +240,7 @@ void Shadow::replay(const agent::v2::ReplayRequest& request) {
             watched_.erase(change.watch());
         }
     }
+    require_server(); // or nobody has heard of them
 }
 
 // What fails has no event: whoever watches has gone meanwhile.
@@ -297,17 +298,23 @@ void Shadow::emit_self(const std::string& own, std::uint64_t node, std::uint32_t
     }
 }
 
-std::set<std::uint64_t> Shadow::sweep() {
+// What the root is said to be is valid for no time, so its server is asked.
+dev_t Shadow::require_server() const {
     struct stat status{};
     if (::fstat(root_.get(), &status) != 0) {
-        throw_errno("look at", "the shadow of volumes");
+        throw_errno("ask", "the server of the shadow of volumes");
     }
+    return status.st_dev;
+}
+
+std::set<std::uint64_t> Shadow::sweep() {
+    const dev_t device = require_server();
     for (const std::uint64_t watch : std::exchange(emptied_, {})) {
         if (const auto found = watched_.find(watch); found != watched_.end()) {
             guest::look_again(volumes_.get(), found->second.path);
         }
     }
-    const std::set<std::uint64_t> alive = watches_on(status.st_dev);
+    const std::set<std::uint64_t> alive = watches_on(device);
     std::set<std::uint64_t> dead;
     for (const auto& [watch, watched] : watched_) {
         if (!alive.contains(watch)) {

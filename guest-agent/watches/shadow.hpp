@@ -60,6 +60,7 @@ class Shadow {
     };
 
     void start_server(UniqueFd fuse);
+    dev_t require_server() const;
     void look_again_at(const Watched& watched, const Change& change);
     void emit(const Change& change, const Change* other_half);
     void emit_self(const std::string& own, std::uint64_t node, std::uint32_t mask);

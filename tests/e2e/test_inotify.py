@@ -11,6 +11,7 @@ import pytest
 from cppvmdev.ctr import unique_id
 from cppvmdev.waiting import wait_until
 from harness import settings
+from harness.hung_volume import HungVolume
 from harness.runner import LineReader, bind
 
 _WATCHER = settings.STAGE.parent / "tests/watcher/watcher"
@@ -224,3 +225,19 @@ def test_who_adds_watches_is_confined(runner, volume, tools):
     assert all(name.isdigit() for name in root)
     watcher.end()
     container.delete()
+
+
+@pytest.mark.vm
+def test_hung_volume_holds_up_no_other_watch(pod, volume, tmp_path, tools):
+    keeper = pod.start(options=(*bind(volume, "/v"), *tools))
+    with HungVolume(tmp_path / "hung", answers_of_root=True) as hung:
+        container = pod.start(options=(*bind(hung.path, "/hung"), *tools))
+        stuck = container.popen_exec("/tools/watcher", _CHANGES, "/hung/file")
+        watcher = _Watcher(keeper, "/v")
+        (volume / "heard").mkdir()
+        watcher.wait("/v create,isdir heard")
+        assert stuck.poll() is None
+        watcher.end()
+        container.delete()
+        stuck.communicate(timeout=30)
+        keeper.delete()

@@ -223,7 +223,7 @@ std::map<int, std::string> AgentProcess::open_descriptors() const {
     return targets;
 }
 
-std::size_t AgentProcess::processes() const {
+std::map<pid_t, pid_t> AgentProcess::descendants() const {
     std::map<pid_t, pid_t> parents;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
         const pid_t pid = std::atoi(entry.path().filename().c_str());
@@ -236,16 +236,18 @@ std::size_t AgentProcess::processes() const {
         }
     }
     // Orphans fall to their namespace's PID 1, so all are descendants of the agent.
-    std::size_t count = 0;
+    std::map<pid_t, pid_t> found;
     for (const auto& [pid, parent] : parents) {
         pid_t ancestor = parent;
         while (ancestor > 0 && ancestor != pid_) {
-            const auto found = parents.find(ancestor);
-            ancestor = found == parents.end() ? 0 : found->second;
+            const auto next = parents.find(ancestor);
+            ancestor = next == parents.end() ? 0 : next->second;
         }
-        count += ancestor == pid_ ? 1 : 0;
+        if (ancestor == pid_) {
+            found.emplace(pid, parent);
+        }
     }
-    return count;
+    return found;
 }
 
 std::size_t AgentProcess::mounts() const {

@@ -43,8 +43,9 @@ class AgentProcess {
     bool is_idle() const;
     /// Descriptors that the agent has open, with what they refer to.
     std::map<int, std::string> open_descriptors() const;
-    /// Its descendants, zombies too.
-    std::size_t processes() const;
+    /// Its descendants, zombies too, each with its parent.
+    std::map<pid_t, pid_t> descendants() const;
+    std::size_t processes() const { return descendants().size(); }
     /// Mounts of the agent's namespace below its own directory. Others come and go: a mount
     /// vanishes everywhere when its directory is removed by somebody who does not see it.
     std::size_t mounts() const;

@@ -79,7 +79,7 @@ class Watcher {
             const std::size_t end = text_.find('\n');
             if (end == std::string::npos) {
                 text_ += co_await with_timeout(
-                    read_frame(*output_), deadline_in(std::chrono::seconds(10)), "read a line"
+                    read_frame(*output_), deadline_in(std::chrono::seconds(20)), "read a line"
                 );
                 continue;
             }
@@ -107,6 +107,15 @@ class Watcher {
     std::uint64_t last_replay_ = 0;
 };
 
+Change change(std::uint64_t watch, std::uint32_t mask, const char* name, std::uint32_t cookie = 0) {
+    Change change;
+    change.set_watch(watch);
+    change.set_mask(mask);
+    change.set_name(name);
+    change.set_cookie(cookie);
+    return change;
+}
+
 class AgentWatchTest : public AgentTest {
   protected:
     AgentWatchTest() {
@@ -116,6 +125,39 @@ class AgentWatchTest : public AgentTest {
     }
 
     fs::path volume() const { return agent.share() / "volumes/1"; }
+
+    /// The process that serves the shadow's file system, and its parent, which has that mounted.
+    std::pair<pid_t, pid_t> shadow() const {
+        for (const auto& [pid, parent] : agent.descendants()) {
+            std::error_code gone;
+            for (fs::directory_iterator fd("/proc/" + std::to_string(pid) + "/fd", gone), end;
+                 !gone && fd != end;
+                 fd.increment(gone)) {
+                std::error_code closed;
+                if (fs::read_symlink(fd->path(), closed) == "/dev/fuse") {
+                    return {pid, parent};
+                }
+            }
+        }
+        return {};
+    }
+
+    /// Kills a process of the shadow's: whoever watches hears that, and can watch again.
+    void expect_to_hear_of_its_end(std::function<pid_t()> victim) {
+        with_watcher({"fff", "/v"}, [this, &victim](Watcher& w, HostSide&) -> Awaitable<> {
+            const Wanted lost = co_await w.begin();
+            EXPECT_THAT(co_await w.lines(1), ElementsAre("ready"));
+            EXPECT_EQ(::kill(victim(), SIGKILL), 0);
+            EXPECT_THAT(co_await w.lines(2), ElementsAre("/v unmount", "/v ignored"));
+            const auto event = co_await w.next_event();
+            EXPECT_THAT(event.watch_unwanted().watches(), ElementsAre(lost.watch()));
+            co_await w.write("add /v/sub");
+            const Wanted next = co_await w.begin();
+            EXPECT_THAT(co_await w.lines(1), ElementsAre("added"));
+            co_await w.replay({change(next.watch(), IN_CREATE, "x")});
+            EXPECT_THAT(co_await w.lines(1), ElementsAre("/v/sub create x"));
+        });
+    }
 
     Json spec(std::vector<std::string> args) const {
         Json spec = make_spec(agent, "c1", std::move(args));
@@ -140,15 +182,6 @@ class AgentWatchTest : public AgentTest {
         });
     }
 };
-
-Change change(std::uint64_t watch, std::uint32_t mask, const char* name, std::uint32_t cookie = 0) {
-    Change change;
-    change.set_watch(watch);
-    change.set_mask(mask);
-    change.set_name(name);
-    change.set_cookie(cookie);
-    return change;
-}
 
 TEST_F(AgentWatchTest, TellsWhatTheHostTells) {
     with_watcher({"fff", "/v"}, [this](Watcher& watcher, HostSide&) -> Awaitable<> {
@@ -251,6 +284,14 @@ TEST_F(AgentWatchTest, TellsTheHostWhenNobodyWatchesAnyMore) {
         const auto last = co_await watcher.next_event();
         EXPECT_THAT(last.watch_unwanted().watches(), ElementsAre(1));
     });
+}
+
+TEST_F(AgentWatchTest, TellsWhoWatchesThatTheShadowHasGone) {
+    expect_to_hear_of_its_end([this] { return shadow().second; });
+}
+
+TEST_F(AgentWatchTest, TellsWhoWatchesThatTheShadowsServerHasGone) {
+    expect_to_hear_of_its_end([this] { return shadow().first; });
 }
 
 TEST_F(AgentWatchTest, LeavesTheCallToTheKernelWhereTheHostCannotWatch) {

@@ -1,15 +1,18 @@
 """Pods through CRI, of the product (with the Sandbox API) and of runc in turns: until a pod is ready, a further
-container, a probe, a forwarded port, the end; what an idle pod takes, and several that start together.
+container, a probe, a forwarded port, the host's change of a volume, the end; what an idle pod takes, and several
+that start together.
 
-    python3 -m cppvmdev.bench.cri [--runs N] [--mib N] STAGE
+    python3 -m cppvmdev.bench.cri [--runs N] [--mib N] --watcher PROGRAM STAGE
 """
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from .. import config, libvirt, memory, processes, releases
@@ -17,7 +20,7 @@ from ..cri import Cri
 from ..identity import Identity
 from ..namespaces import Namespace
 from ..shell import CommandFailed
-from ..websocket import WebSocket
+from ..websocket import STDIN, WebSocket
 from . import boots, report
 from .subject import BASE, CPPVM, RUNC, prepared, say
 
@@ -118,6 +121,51 @@ def _forward(node, handler, mib):
     node.cri.remove_pod(pod)
 
 
+class _Lines:
+    """Lines of the stdout of an exec."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._text = b""
+
+    def wait(self, wanted):
+        while wanted.encode() + b"\n" not in self._text:
+            self._text += self._connection.receive()[1]
+        self._text = b""
+
+
+def _watch(node, handler, watcher):
+    """From a change of the host's in a volume to the line of who watches it; and what a line takes alone."""
+    volume = node.base / "volume"
+    volume.mkdir()
+    mounts = [
+        {"host_path": str(volume), "container_path": "/v"},
+        {"host_path": str(watcher), "container_path": "/watcher", "readonly": True},
+    ]
+    pod, configuration = node.cri.run_pod(handler)
+    container = node.cri.run_container(pod, configuration, *_FOREVER, config={"mounts": mounts})
+    command = ["/watcher", "100", "/v"]  # IN_CREATE
+    url = node.cri.call("Exec", container_id=container, cmd=command, stdin=True, stdout=True).url
+    with node.cri.world.call(lambda: WebSocket(url)) as connection:
+        lines = _Lines(connection)
+        lines.wait("ready")
+
+        def change(name):
+            (volume / name).touch()
+            lines.wait(f"/v create {name}")
+
+        def add():
+            connection.send(STDIN, b"add /v\n")
+            lines.wait("added")
+
+        for number in range(10):
+            node.timed(handler, "change of a volume heard, ms", partial(change, str(number)))
+        for _ in range(10):
+            node.timed(handler, "watch added, ms", add)
+    node.cri.remove_pod(pod)
+    shutil.rmtree(volume)
+
+
 def _idle(node, handler):
     pod, _ = node.pod(handler)
     parts = node.parts(pod)
@@ -149,7 +197,7 @@ def _together(node, handler, count):
         node.cri.remove_pod(pod)
 
 
-def _measure(node, runs, mib):
+def _measure(node, runs, mib, watcher):
     # Once outside the count: caches of the host, libvirt's knowledge of QEMU.
     for handler in node.samples:
         _life(node, handler)
@@ -159,6 +207,7 @@ def _measure(node, runs, mib):
         for handler in node.samples:
             _life(node, handler)
             _forward(node, handler, mib)
+            _watch(node, handler, watcher)
             _idle(node, handler)
             for count in _TOGETHER:
                 _together(node, handler, count)
@@ -184,11 +233,12 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/bench --cri")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--mib", type=int, default=64, help="sent through a forwarded port")
+    parser.add_argument("--watcher", type=Path, required=True, help="tests/watcher")
     parser.add_argument("stage", type=Path)
     options = parser.parse_args()
     releases.get(_RELEASE)  # built now, if it was not
     with prepared([]), _serving(options.stage.resolve()) as node:
-        _measure(node, options.runs, options.mib)
+        _measure(node, options.runs, options.mib, options.watcher)
     print(report.compared(node.samples))
     print(json.dumps(report.rounded(node.samples)))
 

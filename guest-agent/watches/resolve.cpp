@@ -20,7 +20,7 @@ namespace cppvm::guest {
 
 namespace {
 
-constexpr std::uint32_t changes = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVE | IN_CREATE |
+constexpr std::uint32_t all_changes = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVE | IN_CREATE |
                                   IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr std::uint32_t readers = IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE;
 // A name may lead elsewhere while it is looked up, and again.
@@ -147,7 +147,7 @@ std::string name_of(int descriptors, int fd) {
 } // namespace
 
 bool hears_of_changes(std::uint32_t mask) noexcept {
-    return (mask & changes) != 0;
+    return (mask & all_changes) != 0;
 }
 
 std::uint32_t mask_of_changes(std::uint32_t mask) noexcept {

@@ -1,12 +1,12 @@
 #include "host/sandbox/device_keeper.hpp"
 
 #include "common/base/error.hpp"
+#include "host/storage/host_device.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <sys/sysmacros.h>
 #include <utility>
 
 namespace cppvm::sandbox {
@@ -18,8 +18,7 @@ constexpr std::chrono::milliseconds close_check_interval{20};
 
 std::string name_of(const storage::DiskSpec& spec) {
     return spec.device == 0 ? spec.image.native()
-                            : "block device " + std::to_string(major(spec.device)) + ":" +
-                                  std::to_string(minor(spec.device));
+                            : "block device " + storage::device_text(spec.device);
 }
 
 std::vector<std::string> guest_addresses(const std::vector<vm::PciDevice>& devices) {

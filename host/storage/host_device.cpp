@@ -14,16 +14,16 @@ namespace {
 
 constexpr std::size_t max_uevent_bytes = 64UL * 1024;
 
-std::string to_text(dev_t number) {
+} // namespace
+
+std::string device_text(dev_t number) {
     return std::to_string(major(number)) + ":" + std::to_string(minor(number));
 }
-
-} // namespace
 
 std::string kernels_name(const std::filesystem::path& sys, std::string_view kind, dev_t number) {
     std::string text;
     try {
-        text = read_file(sys / "dev" / kind / to_text(number) / "uevent", max_uevent_bytes);
+        text = read_file(sys / "dev" / kind / device_text(number) / "uevent", max_uevent_bytes);
     } catch (const Error&) {
         return {};
     }
@@ -50,7 +50,7 @@ std::filesystem::path find_block_device(dev_t number) {
     const std::filesystem::path path = "/dev/" + name;
     const auto found = name.empty() ? std::nullopt : host_device_at(path);
     if (!found || found->number != number || !S_ISBLK(found->mode)) {
-        throw Error(Code::failed_precondition, "the host has no block device " + to_text(number));
+        throw Error(Code::failed_precondition, "the host has no block device " + device_text(number));
     }
     return path;
 }

@@ -54,10 +54,6 @@ dev_t number_of(const oci::Device& device) {
     return makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
 }
 
-std::string to_text(dev_t number) {
-    return std::to_string(major(number)) + ":" + std::to_string(minor(number));
-}
-
 bool has(const auto& mount, std::string_view option) {
     return std::ranges::find(mount.options, option) != mount.options.end();
 }
@@ -197,7 +193,7 @@ void require_guests_own(
     const bool vfio = device.path.starts_with("/dev/vfio/");
     throw Error(
         Code::failed_precondition,
-        path + ": the character device " + device.path + " (" + to_text(number) + ") " +
+        path + ": the character device " + device.path + " (" + device_text(number) + ") " +
             (vfio ? "stands for no IOMMU group of this host; bind the hardware to vfio-pci, which "
                     "makes its node"
                   : "belongs to this host alone; the guest has none like it")
@@ -295,13 +291,13 @@ oci::Mount bind_device(oci::Mount mount, dev_t number, const std::string& path) 
     if (!is_allotted(number)) {
         throw Error(
             Code::failed_precondition,
-            path + ".source: the device " + mount.source + " (" + to_text(number) +
+            path + ".source: the device " + mount.source + " (" + device_text(number) +
                 ") belongs to this host alone; the guest has none like it"
         );
     }
     require_no_id_map(mount, path, "a device has no owners to map");
     mount.type = wire::device_mount_type;
-    mount.source = to_text(number);
+    mount.source = device_text(number);
     std::erase_if(mount.options, [](const std::string& option) {
         return option == "bind" || option == "rbind";
     });

@@ -109,12 +109,14 @@ done
 @pytest.mark.parametrize("mapped", [False, True], ids=["plain", "user namespace"])
 def test_what_is_mounted_below_a_volume(runner, plain, runc_options, tree, mapped):
     options = ("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536") if mapped else ()
-    for index, words in enumerate(_BINDS):
+    # runc's kernel refuses to uncover, in a user namespace, what mounts hide.
+    binds = [words for words in _BINDS if words.startswith("rbind") or not mapped]
+    for index, words in enumerate(binds):
         options += ("--mount", f"type=bind,src={tree},dst=/v{index},options={words}")
-    script = ("sh", "-c", _TRY_BELOW, "sh", *(f"/v{index}" for index in range(len(_BINDS))))
+    script = ("sh", "-c", _TRY_BELOW, "sh", *(f"/v{index}" for index in range(len(binds))))
     expected = plain.run(*script, options=(*runc_options, *options)).check().text
     # What it is about: the flag is the volume's alone.
-    read_only = f"/v{_BINDS.index('rbind:ro')} "
+    read_only = f"/v{binds.index('rbind:ro')} "
     assert f"{read_only}a/deep is" in expected and f"{read_only}. is" not in expected
     assert runner.run(*script, options=options).check().text == expected
 

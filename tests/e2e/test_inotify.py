@@ -227,11 +227,11 @@ def test_who_adds_watches_is_confined(runner, volume, tools):
     container.delete()
 
 
-@pytest.mark.vm
-def test_hung_volume_holds_up_no_other_watch(pod, volume, tmp_path, tools):
-    keeper = pod.start(options=(*bind(volume, "/v"), *tools))
+def test_hung_volume_holds_up_no_other_watch(runner, volume, tmp_path, tools):
+    pod = ("--annotation", f"io.containerd.runc.v2.group={unique_id('pod')}")
+    keeper = runner.start(options=(*pod, *bind(volume, "/v"), *tools))
     with HungVolume(tmp_path / "hung", answers_of_root=True) as hung:
-        container = pod.start(options=(*bind(hung.path, "/hung"), *tools))
+        container = runner.start(options=(*pod, *bind(hung.path, "/hung"), *tools))
         stuck = container.popen_exec("/tools/watcher", _CHANGES, "/hung/file")
         watcher = _Watcher(keeper, "/v")
         (volume / "heard").mkdir()

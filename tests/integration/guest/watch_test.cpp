@@ -144,11 +144,11 @@ class AgentWatchTest : public AgentTest {
 
     /// Kills a process of the shadow's: whoever watches hears that, and can watch again.
     void expect_to_hear_of_its_end(std::function<pid_t()> victim) {
-        with_watcher({"fff", "/v"}, [this, &victim](Watcher& w, HostSide&) -> Awaitable<> {
+        with_watcher({"fff", "/v"}, [&victim](Watcher& w, HostSide&) -> Awaitable<> {
             const Wanted lost = co_await w.begin();
             EXPECT_THAT(co_await w.lines(1), ElementsAre("ready"));
             EXPECT_EQ(::kill(victim(), SIGKILL), 0);
-            EXPECT_THAT(co_await w.lines(2), ElementsAre("/v unmount", "/v ignored"));
+            EXPECT_THAT(co_await w.lines(2), ElementsAre("/v unmount,isdir", "/v ignored"));
             const auto event = co_await w.next_event();
             EXPECT_THAT(event.watch_unwanted().watches(), ElementsAre(lost.watch()));
             co_await w.write("add /v/sub");

@@ -21,7 +21,7 @@ namespace cppvm::guest {
 namespace {
 
 constexpr std::uint32_t all_changes = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVE | IN_CREATE |
-                                  IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
+                                      IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr std::uint32_t readers = IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE;
 // A name may lead elsewhere while it is looked up, and again.
 constexpr int attempts = 3;

@@ -50,7 +50,9 @@ std::filesystem::path find_block_device(dev_t number) {
     const std::filesystem::path path = "/dev/" + name;
     const auto found = name.empty() ? std::nullopt : host_device_at(path);
     if (!found || found->number != number || !S_ISBLK(found->mode)) {
-        throw Error(Code::failed_precondition, "the host has no block device " + device_text(number));
+        throw Error(
+            Code::failed_precondition, "the host has no block device " + device_text(number)
+        );
     }
     return path;
 }

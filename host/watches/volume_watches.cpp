@@ -22,6 +22,7 @@ namespace cppvm::watches {
 namespace {
 
 constexpr std::chrono::seconds add_timeout{5}; // less than the guest's
+constexpr std::chrono::seconds end_timeout{1}; // it may be stuck in a volume
 // The kernel tells the halves of a move one after the other.
 constexpr std::chrono::milliseconds other_half_timeout{20};
 constexpr int max_changes_of_request = 256;
@@ -283,7 +284,14 @@ Awaitable<> VolumeWatches::tell_all() {
 
 Awaitable<> VolumeWatches::stop() {
     co_await tasks_.stop();
-    adder_.reset();
+    if (adder_) {
+        adder_->kill();
+        try {
+            co_await adder_->finish(deadline_in(end_timeout));
+        } catch (const Error&) { // NOLINT(bugprone-empty-catch): that it was killed
+        }
+        adder_.reset();
+    }
     inotify_.reset();
 }
 

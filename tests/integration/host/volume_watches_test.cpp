@@ -1,5 +1,6 @@
 #include "common/async/event.hpp"
 #include "common/async/timeout.hpp"
+#include "common/base/error.hpp"
 #include "host/storage/share.hpp"
 #include "host/watches/volume_watches.hpp"
 #include "tests/integration/host/mount_fixture.hpp"
@@ -40,6 +41,10 @@ struct Guest {
 
     Awaitable<> tell(agent::v2::ReplayRequest request) {
         EXPECT_EQ(request.number(), ++last_number);
+        if (fails) {
+            news.set();
+            throw Error(Code::unavailable, "tell the guest: it does not answer");
+        }
         for (const auto& begun : request.begun()) {
             errors[begun.watch()] = begun.error();
         }
@@ -84,6 +89,7 @@ struct Guest {
     std::map<std::uint64_t, int> errors;
     std::vector<Change> changes;
     std::uint64_t last_number = 0;
+    bool fails = false;
     VolumeWatches watches;
 };
 
@@ -214,6 +220,21 @@ TEST_F(VolumeWatchesTest, FollowsThePathsOfTheGuestNowhereElse) {
         EXPECT_EQ(co_await guest.watch(8, std::string(5000, 'x'), "/"), ENOSPC);
     });
     EXPECT_THAT(log.text(), HasSubstr("Containers do not hear of all changes to volumes"));
+}
+
+TEST_F(VolumeWatchesTest, GoesOnWhereTheGuestTakesNoNote) {
+    with_guest([this](Guest& guest) -> Awaitable<> {
+        EXPECT_EQ(co_await guest.watch(1, "2", volume()), 0);
+        guest.fails = true;
+        const std::uint64_t told = guest.last_number;
+        fs::create_directory(volume() / "lost");
+        co_await guest.until([&] { return guest.last_number > told; });
+        guest.fails = false;
+        fs::create_directory(volume() / "heard");
+        co_await guest.until([&] { return !guest.changes.empty(); });
+        EXPECT_THAT(texts(guest.changes), ElementsAre("1 40000100 heard"));
+    });
+    EXPECT_THAT(log.text(), HasSubstr("tell the guest: it does not answer"));
 }
 
 TEST_F(VolumeWatchesTest, RefusesMoreThanThereMayBe) {

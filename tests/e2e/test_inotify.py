@@ -151,18 +151,23 @@ class _ConfigMap:
         self._last = directory
 
 
+def _expect(container, text):
+    # By the status: of the output of an exec, ctr 1.6 loses some where processors are busy, with runc, too.
+    container.sh(f"test \"$(cat /v/config)\" = {text}")
+
+
 @pytest.mark.parametrize("path", ["/v", "/v/config", "/v/..data"])
 def test_config_map_wakes_a_reloader(runner, tmp_path, tools, path):
     """Whatever of it the reloader watches; and what it reads then is the new content."""
     config = _ConfigMap(tmp_path / "config-map")
     container = runner.start(options=(*bind(tmp_path / "config-map", "/v", "ro"), *tools))
     for text in ("1", "2", "3"):
-        assert container.sh("cat /v/config") == str(int(text) - 1)
+        _expect(container, str(int(text) - 1))
         watcher = _Watcher(container, path)
         config.write(text)
         awaited = "/v moved_to ..data #1" if path == "/v" else f"{path} delete_self"
         watcher.wait(awaited)
-        assert container.sh("cat /v/config") == text
+        _expect(container, text)
         watcher.end()
     container.delete()
 
@@ -178,7 +183,7 @@ def test_thousand_swaps_in_a_minute(runner, tmp_path, tools):
     lines = watcher.wait("/v create,isdir end")
     swaps = [line for line in lines if " ..data #" in line]
     assert swaps == [f"/v moved_to ..data #{number + 1}" for number in range(1000)]
-    assert container.sh("cat /v/config") == "999"
+    _expect(container, "999")
     watcher.end()
     container.delete()
 

@@ -91,9 +91,16 @@ class Watcher {
 
     Awaitable<> write(std::string line) { co_await write_stream(*input_, line + "\n"); }
 
+    Awaitable<> kill() {
+        killed_ = true;
+        co_await host_.signal("c1", SIGKILL);
+    }
+
     Awaitable<> end() {
         events_.reset();
-        co_await host_.signal("c1", SIGKILL);
+        if (!killed_) {
+            co_await kill();
+        }
         co_await host_.wait("c1");
         co_await host_.remove("c1");
     }
@@ -105,6 +112,7 @@ class Watcher {
     std::optional<ttrpc::ReplyReader<agent::v2::Event>> events_;
     std::string text_;
     std::uint64_t last_replay_ = 0;
+    bool killed_ = false;
 };
 
 Change change(std::uint64_t watch, std::uint32_t mask, const char* name, std::uint32_t cookie = 0) {
@@ -272,7 +280,7 @@ TEST_F(AgentWatchTest, WatchesSingleFilesAndMovesBetweenDirectories) {
 }
 
 TEST_F(AgentWatchTest, TellsTheHostWhenNobodyWatchesAnyMore) {
-    with_watcher({"fff", "/v", "/v/sub"}, [](Watcher& watcher, HostSide& host) -> Awaitable<> {
+    with_watcher({"fff", "/v", "/v/sub"}, [](Watcher& watcher, HostSide&) -> Awaitable<> {
         co_await watcher.begin();
         const Wanted sub = co_await watcher.begin();
         co_await watcher.lines(1);
@@ -280,7 +288,7 @@ TEST_F(AgentWatchTest, TellsTheHostWhenNobodyWatchesAnyMore) {
         EXPECT_THAT(co_await watcher.lines(1), ElementsAre("/v/sub ignored"));
         const auto event = co_await watcher.next_event(); // once in a while
         EXPECT_THAT(event.watch_unwanted().watches(), ElementsAre(sub.watch()));
-        co_await host.signal("c1", SIGKILL);
+        co_await watcher.kill();
         const auto last = co_await watcher.next_event();
         EXPECT_THAT(last.watch_unwanted().watches(), ElementsAre(1));
     });

@@ -63,7 +63,7 @@ void SharedMounts::look_at_submounts(const std::vector<std::string>& paths) cons
     for (const std::string& path : paths) {
         try {
             look_at_submount(path);
-        } catch (const std::exception&) { // it is as read-only as what is above it
+        } catch (const std::exception&) { // NOLINT(bugprone-empty-catch): it is as what is above it
         }
     }
 }

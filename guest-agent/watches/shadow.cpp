@@ -6,7 +6,6 @@
 #include "guest-agent/setup/look_again.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/watches/shadow_server.hpp"
-#include "proto/cppvm/agent.pb.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -293,7 +292,7 @@ void Shadow::emit_self(const std::string& own, std::uint64_t node, std::uint32_t
         stage_->without_links = node;
         ::statx(AT_FDCWD, own.c_str(), AT_STATX_FORCE_SYNC, STATX_NLINK, &ignored);
         stage_->gone = node;
-        ::access(own.c_str(), F_OK);
+        ::statx(AT_FDCWD, own.c_str(), 0, STATX_NLINK, &ignored);
         stage_->without_links = stage_->gone = 0;
     }
 }

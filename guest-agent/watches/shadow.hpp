@@ -2,6 +2,7 @@
 
 #include "common/base/unique_fd.hpp"
 #include "common/os/forked_child.hpp"
+#include "proto/cppvm/agent.pb.h"
 
 #include <cstdint>
 #include <map>
@@ -9,11 +10,6 @@
 #include <string>
 #include <string_view>
 #include <sys/types.h>
-
-namespace cppvm::agent::v2 {
-class ReplayRequest;
-class ReplayRequest_Change;
-} // namespace cppvm::agent::v2
 
 namespace cppvm::guest {
 
@@ -53,7 +49,7 @@ class Shadow {
     std::set<std::uint64_t> sweep();
 
   private:
-    using Change = agent::v2::ReplayRequest_Change;
+    using Change = agent::v2::ReplayRequest::Change;
     struct Watched {
         bool is_directory = false;
         std::string path;

@@ -238,7 +238,7 @@ def main():
     options = parser.parse_args()
     releases.get(_RELEASE)  # built now, if it was not
     with prepared([]), _serving(options.stage.resolve()) as node:
-        _measure(node, options.runs, options.mib, options.watcher)
+        _measure(node, options.runs, options.mib, options.watcher.resolve())
     print(report.compared(node.samples))
     print(json.dumps(report.rounded(node.samples)))
 

@@ -1,6 +1,7 @@
 #include "guest-agent/setup/device_nodes.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/device_text.hpp"
 #include "common/os/file.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 
@@ -8,7 +9,6 @@
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace cppvm::guest {
@@ -17,7 +17,7 @@ namespace {
 
 std::string sysfs_path(const NodeSpec& node) {
     return std::string(S_ISBLK(node.mode) ? "/sys/dev/block/" : "/sys/dev/char/") +
-           std::to_string(major(node.number)) + ":" + std::to_string(minor(node.number));
+           device_text(node.number);
 }
 
 } // namespace

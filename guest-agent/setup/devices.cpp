@@ -2,6 +2,7 @@
 
 #include "common/base/error.hpp"
 #include "common/oci/device_access.hpp"
+#include "common/os/device_text.hpp"
 #include "guest-agent/setup/device_nodes.hpp"
 #include "guest-agent/setup/mount_api.hpp"
 #include "guest-agent/setup/root_walk.hpp"
@@ -108,7 +109,7 @@ void require_wanted_device(const oci::Linux& spec, const oci::Device& device) {
         throw Error(
             Code::failed_precondition,
             "create device " + device.path + ": the guest has no character device " +
-                std::to_string(major(number)) + ":" + std::to_string(minor(number))
+                device_text(number)
         );
     }
 }

@@ -18,8 +18,9 @@ UniqueFd open_directory(int directory, const std::string& name) {
 
 } // namespace
 
-// The kernel asks the host for every name that is to be created (LOOKUP_EXCL,
-// fuse_dentry_revalidate()). Nothing can come of it: a link to a directory is refused after that.
+// Before it creates a name, the kernel looks it up on the host, whatever it has cached
+// (LOOKUP_EXCL, fuse_dentry_revalidate()). Nothing is created: hard links to directories are
+// refused after that.
 bool look_again_at(int directory, const std::string& name) noexcept {
     return ::linkat(AT_FDCWD, "/", directory, name.c_str(), 0) != 0 && errno == EEXIST;
 }

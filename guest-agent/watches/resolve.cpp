@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/base/number.hpp"
 #include "common/os/file.hpp"
+#include "common/wire/watched_changes.hpp"
 #include "guest-agent/setup/look_again.hpp"
 
 #include <algorithm>
@@ -20,8 +21,6 @@ namespace cppvm::guest {
 
 namespace {
 
-constexpr std::uint32_t all_changes = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVE | IN_CREATE |
-                                      IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr std::uint32_t readers = IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE;
 // A name may lead elsewhere while it is looked up, and again.
 constexpr int attempts = 3;
@@ -147,7 +146,7 @@ std::string name_of(int descriptors, int fd) {
 } // namespace
 
 bool hears_of_changes(std::uint32_t mask) noexcept {
-    return (mask & all_changes) != 0;
+    return (mask & wire::watched_changes) != 0;
 }
 
 std::uint32_t mask_of_changes(std::uint32_t mask) noexcept {

@@ -26,11 +26,11 @@ struct WatchTarget {
     bool is_directory = false;
 };
 
-/// Whether a watch with this mask hears of what the host could tell: more than of who reads.
+/// Whether this mask asks for anything that the host reports (wire::watched_changes).
 bool hears_of_changes(std::uint32_t mask) noexcept;
 
-/// The mask that a watch gets in the place of this one. Opening, reading and closing without a
-/// change are not told of there: in each machine they are somebody else's.
+/// The mask for the watch on the shadow: without opens, reads, and closes that wrote nothing, which
+/// the host does not report.
 std::uint32_t mask_of_changes(std::uint32_t mask) noexcept;
 
 /// The work of a process of its own, which waits for the host's files and changes its root: sends a

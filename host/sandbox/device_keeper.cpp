@@ -1,7 +1,7 @@
 #include "host/sandbox/device_keeper.hpp"
 
 #include "common/base/error.hpp"
-#include "host/storage/host_device.hpp"
+#include "common/os/device_text.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -17,8 +17,7 @@ namespace {
 constexpr std::chrono::milliseconds close_check_interval{20};
 
 std::string name_of(const storage::DiskSpec& spec) {
-    return spec.device == 0 ? spec.image.native()
-                            : "block device " + storage::device_text(spec.device);
+    return spec.device == 0 ? spec.image.native() : "block device " + device_text(spec.device);
 }
 
 std::vector<std::string> guest_addresses(const std::vector<vm::PciDevice>& devices) {

@@ -1,12 +1,12 @@
 #include "host/storage/host_device.hpp"
 
 #include "common/base/error.hpp"
+#include "common/os/device_text.hpp"
 #include "common/os/file.hpp"
 
 #include <string>
 #include <string_view>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 namespace cppvm::storage {
 
@@ -15,10 +15,6 @@ namespace {
 constexpr std::size_t max_uevent_bytes = 64UL * 1024;
 
 } // namespace
-
-std::string device_text(dev_t number) {
-    return std::to_string(major(number)) + ":" + std::to_string(minor(number));
-}
 
 std::string kernels_name(const std::filesystem::path& sys, std::string_view kind, dev_t number) {
     std::string text;

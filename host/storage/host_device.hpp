@@ -21,9 +21,6 @@ struct HostDevice {
 /// server that does not answer.
 std::optional<HostDevice> host_device_at(const std::filesystem::path& path) noexcept;
 
-/// "<major>:<minor>".
-std::string device_text(dev_t number);
-
 /// What the kernel calls a device of that number below /dev ("vfio/17"); empty: it has none. `sys`:
 /// where sysfs is. `kind`: "block" or "char".
 std::string kernels_name(const std::filesystem::path& sys, std::string_view kind, dev_t number);

@@ -5,6 +5,7 @@
 #include "common/oci/device_access.hpp"
 #include "common/oci/device_match.hpp"
 #include "common/oci/refuse.hpp"
+#include "common/os/device_text.hpp"
 #include "common/wire/ports.hpp"
 #include "host/storage/layered_root.hpp"
 #include "host/storage/mount_options.hpp"

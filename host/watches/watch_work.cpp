@@ -3,6 +3,7 @@
 #include "common/base/error.hpp"
 #include "common/os/child_confinement.hpp"
 #include "common/os/file.hpp"
+#include "common/wire/watched_changes.hpp"
 #include "host/storage/share_namespace.hpp"
 
 #include <cerrno>
@@ -33,7 +34,7 @@ int watch_in(int directory, const char* name, int inotify) {
     if (::fchdir(directory) != 0) {
         return -errno;
     }
-    const int watch = ::inotify_add_watch(inotify, name, watched_changes | IN_DONT_FOLLOW);
+    const int watch = ::inotify_add_watch(inotify, name, wire::watched_changes | IN_DONT_FOLLOW);
     return watch < 0 ? -errno : watch;
 }
 
@@ -58,9 +59,6 @@ int add_watch(const std::string& path, ino_t inode, int inotify) {
 }
 
 } // namespace
-
-const std::uint32_t watched_changes = IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVE | IN_CREATE |
-                                      IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF;
 
 void add_watches(ParentLink& parent, int name_space, int inotify, const Confinement& confinement) {
     storage::enter_share(name_space);

@@ -12,10 +12,6 @@ struct WatchOrder {
     std::uint64_t inode = 0; ///< it must be this file still
 };
 
-/// What has happened to files of a volume that somebody may want to know. Who opens, reads, or
-/// closes without having written is not among that.
-extern const std::uint32_t watched_changes;
-
 /// The work of a process of its own, which waits for files of volumes as long as that takes, and
 /// takes paths from the guest: so it has nothing but the share of the volumes (`name_space`: its
 /// mount namespace), may read all that is there, and do nothing else. For each WatchOrder it adds a

@@ -150,6 +150,12 @@ def configured_fixture(runner, tmp_path):
     return make
 
 
+@pytest.fixture(name="plain")
+def plain_fixture(runner):
+    """A runner of runc's."""
+    return runner.with_config(None).with_runtime("io.containerd.runc.v2")
+
+
 @pytest.fixture(name="preset")
 def preset_fixture(runner):
     """Another runner, whose containerd has the product's configuration at its usual place: for what

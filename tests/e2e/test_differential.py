@@ -26,12 +26,6 @@ def runc_options_fixture():
         pytest.skip(str(reason))
 
 
-@pytest.fixture(name="plain")
-def plain_fixture(runner):
-    """A runner of runc's."""
-    return runner.with_config(None).with_runtime("io.containerd.runc.v2")
-
-
 @pytest.fixture(name="sides")
 def sides_fixture(runner, plain, runc_options, tmp_path):
     """runc's and ours."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cppvmdev import processes
 from cppvmdev.ctr import unique_id
 from cppvmdev.waiting import wait_until
 from harness import settings
@@ -43,12 +44,6 @@ class _Watcher:
     def end(self):
         self._process.stdin.close()
         self._process.wait(timeout=30)
-
-
-@pytest.fixture(name="plain")
-def plain_fixture(runner):
-    """A runner of runc's."""
-    return runner.with_config(None).with_runtime("io.containerd.runc.v2")
 
 
 @pytest.fixture(name="volume")
@@ -195,8 +190,7 @@ def _watching(daemon):
 
 
 def _children(daemon):
-    path = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
-    return len(path.read_text(encoding="utf-8").split())
+    return {process.pid for process in processes.everything() if process.parent == daemon.pid}
 
 
 def test_nothing_is_left_when_nobody_watches(runner, volume, tools):
@@ -217,9 +211,7 @@ def test_who_adds_watches_is_confined(runner, volume, tools):
     daemon = container.shims()[0]
     watcher = _Watcher(container, "/v")
     program = os.readlink(f"/proc/{daemon.pid}/exe")  # it is forked, and executes no other
-    path = Path(f"/proc/{daemon.pid}/task/{daemon.pid}/children")
-    children = path.read_text(encoding="utf-8").split()
-    (adder,) = [pid for pid in children if os.readlink(f"/proc/{pid}/exe") == program]
+    (adder,) = [pid for pid in _children(daemon) if os.readlink(f"/proc/{pid}/exe") == program]
     text = Path(f"/proc/{adder}/status").read_text(encoding="utf-8")
     status = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
     assert status["Seccomp"] == "2"

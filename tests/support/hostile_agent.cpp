@@ -143,6 +143,9 @@ Awaitable<> HostileAgent::answer_honestly(Call call) {
         co_await send_reply(call.stream, agent::v2::ExecResponse());
     } else if (call.method == "Events") {
         co_await start_telling(call);
+    } else if (call.method == "StartContainer") {
+        co_await send_reply(call.stream, agent::v2::Empty());
+        co_await want_watch();
     } else if (call.method == "SignalProcess") {
         co_await signal(call);
     } else if (call.method == "ListProcesses") {
@@ -181,13 +184,26 @@ Awaitable<> HostileAgent::list(const Call& call) {
 
 Awaitable<> HostileAgent::exit(std::string container, std::string exec, std::uint32_t status) {
     agent::v2::Event event;
-    event.set_sequence(events_.size() + 1);
     event.mutable_exited()->set_process_number(processes_[{container, exec}]);
     event.mutable_exited()->set_exit_status(status);
+    co_await tell(std::move(event));
+}
+
+Awaitable<> HostileAgent::tell(agent::v2::Event event) {
+    event.set_sequence(events_.size() + 1);
     events_.push_back(event);
     if (events_stream_ != 0) {
         co_await send(data_frame(events_stream_, event));
     }
+}
+
+// As for a container that watches a file of a volume. The answer is a Replay.
+Awaitable<> HostileAgent::want_watch() {
+    agent::v2::Event event;
+    event.mutable_watch_wanted()->set_watch(events_.size() + 1);
+    event.mutable_watch_wanted()->set_path("c1/volume/file");
+    event.mutable_watch_wanted()->set_inode(2);
+    co_await tell(std::move(event));
 }
 
 Awaitable<> HostileAgent::exit_all(std::uint32_t status) {

@@ -55,6 +55,8 @@ class HostileAgent {
     Awaitable<> handle(Call call);
     Awaitable<> read();
     Awaitable<> start_telling(const Call& call);
+    Awaitable<> tell(agent::v2::Event event);
+    Awaitable<> want_watch();
     Awaitable<> signal(const Call& call);
     Awaitable<> list(const Call& call);
 

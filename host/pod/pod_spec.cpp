@@ -80,6 +80,8 @@ class SpecReader : public nlohmann::json_sax<Json> {
     std::size_t error_position = 0;
     bool is_object = false;
     bool has_process = false;
+    bool has_pid = false; ///< a namespace
+    bool has_ipc = false;
 
     bool null() override { return true; }
     bool boolean(bool /*value*/) override { return true; }
@@ -131,9 +133,8 @@ class SpecReader : public nlohmann::json_sax<Json> {
 
     bool end_object() override {
         place_.leave();
-        if (place_.is({"linux", "namespaces", ""}) && namespace_type_ == "network") {
-            using Kind = network::NamespaceSpec::Kind;
-            spec.network = {namespace_path_.empty() ? Kind::fresh : Kind::path, namespace_path_};
+        if (place_.is({"linux", "namespaces", ""})) {
+            take_namespace();
         }
         return true;
     }
@@ -162,6 +163,15 @@ class SpecReader : public nlohmann::json_sax<Json> {
     }
 
   private:
+    void take_namespace() {
+        using Kind = network::NamespaceSpec::Kind;
+        if (namespace_type_ == "network") {
+            spec.network = {namespace_path_.empty() ? Kind::fresh : Kind::path, namespace_path_};
+        }
+        has_pid = has_pid || namespace_type_ == "pid";
+        has_ipc = has_ipc || namespace_type_ == "ipc";
+    }
+
     Place place_;
     std::string namespace_type_;
     std::string namespace_path_;
@@ -189,6 +199,18 @@ Limits limits_of_pod(const PodSpec& spec) {
 }
 
 } // namespace
+
+void refuse_namespaces_of_host(bool pid, bool ipc) {
+    if (pid || ipc) {
+        throw Error(
+            Code::unimplemented,
+            std::string(pid ? "hostPID: the process" : "hostIPC: the IPC") +
+                " namespace of the host does not reach into a VM; leave it out, or run the pod "
+                "with " +
+                "a runtime class of runc's"
+        );
+    }
+}
 
 PodSpec read_pod_spec(const std::filesystem::path& bundle, const std::string& id) {
     const auto path = bundle / "config.json";
@@ -219,6 +241,9 @@ PodSpec parse_pod_spec(std::string_view config, const std::string& name, const s
         throw Error(Code::invalid_argument, "read " + name + ": not a JSON object");
     }
     PodSpec spec = std::move(reader.spec);
+    if (annotation(spec, type_key) == "sandbox") {
+        refuse_namespaces_of_host(!reader.has_pid, !reader.has_ipc);
+    }
     const char* key = group_key;
     spec.sandbox_id = annotation(spec, key);
     if (spec.sandbox_id.empty()) {

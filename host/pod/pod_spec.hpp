@@ -50,11 +50,16 @@ struct PodSpec {
     friend bool operator==(const PodSpec&, const PodSpec&) = default;
 };
 
+/// A pod that wants the process namespace (hostPID) or the IPC namespace (hostIPC) of its host: the
+/// kernel of a VM has no part in them. Throws: Error, unimplemented, that says so.
+void refuse_namespaces_of_host(bool pid, bool ipc);
+
 /// By `<bundle>/config.json`. The sandbox is named by the annotations io.containerd.runc.v2.group,
 /// else io.kubernetes.cri.sandbox-id, else it is the container's own id (so does containerd's shim
 /// for runc). A bundle of the Sandbox API has no container: no config.json (from CRI), or one
 /// without a process (from `ctr sandboxes`). Then only the own id is known. Throws: Error naming
-/// the file if it is too large, not JSON, or the id breaks containerd's rule.
+/// the file if it is too large, not JSON, or the id breaks containerd's rule; and as
+/// refuse_namespaces_of_host for a pause container without namespaces of its own.
 PodSpec read_pod_spec(const std::filesystem::path& bundle, const std::string& id);
 
 /// The same from the text; `name` is the file's, for errors.

@@ -128,22 +128,13 @@ void add(Words& words, const google::protobuf::Map<std::string, std::string>& mo
     }
 }
 
-std::vector<std::string>
-find_unsupported(const CreateSandboxRequest& request, const PodSandboxConfig& config) {
+std::vector<std::string> find_unsupported(const CreateSandboxRequest& request) {
     std::vector<std::string> found;
-    const auto& linux_part = config.linux();
-    const auto& namespaces = linux_part.security_context().namespace_options();
-    const std::pair<bool, const char*> all[] = {
-        {request.rootfs_size() > 0, "rootfs"},
-        {!request.options().type_url().empty() && !is_cri(request.options()), "options"},
-        // The host's are out of reach: the pod has its own.
-        {namespaces.pid() == NamespaceMode::NODE, "linux.security_context.namespace_options.pid"},
-        {namespaces.ipc() == NamespaceMode::NODE, "linux.security_context.namespace_options.ipc"},
-    };
-    for (const auto& [is_there, field] : all) {
-        if (is_there) {
-            found.emplace_back(field);
-        }
+    if (request.rootfs_size() > 0) {
+        found.emplace_back("rootfs");
+    }
+    if (!request.options().type_url().empty() && !is_cri(request.options())) {
+        found.emplace_back("options");
     }
     return found;
 }
@@ -152,6 +143,10 @@ find_unsupported(const CreateSandboxRequest& request, const PodSandboxConfig& co
 
 CriPod read_create_sandbox(const CreateSandboxRequest& request, const HostNames& host) {
     const PodSandboxConfig config = parse_config(request);
+    const auto& namespaces = config.linux().security_context().namespace_options();
+    refuse_namespaces_of_host(
+        namespaces.pid() == NamespaceMode::NODE, namespaces.ipc() == NamespaceMode::NODE
+    );
     check_user_namespace(config);
     CriPod pod;
     pod.spec.sandbox_id = request.sandbox_id();
@@ -166,7 +161,7 @@ CriPod read_create_sandbox(const CreateSandboxRequest& request, const HostNames&
     pod.files.hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n";
     pod.files.hostname = pod.spec.hostname + "\n";
     pod.files.resolv_conf = read_resolv_conf(config, host);
-    pod.unsupported = find_unsupported(request, config);
+    pod.unsupported = find_unsupported(request);
     return pod;
 }
 

@@ -39,7 +39,13 @@ def _refused(name, change):
 
 
 _refused("without a name", lambda fields: fields["config"].pop("metadata"))
+_refused("in the host's process namespace", lambda fields: _in_namespaces(fields, pid="NODE"))
+_refused("in the host's IPC namespace", lambda fields: _in_namespaces(fields, ipc="NODE"))
 _refused("of a handler that is absent", lambda fields: fields.update(runtime_handler="nowhere"))
+
+
+def _in_namespaces(fields, **modes):
+    fields["config"]["linux"]["security_context"]["namespace_options"].update(modes)
 
 
 def _container(name, **config):

@@ -151,7 +151,8 @@ ShimTest::make_bundle(const std::string& id, const std::string& config) const {
 
 std::string ShimTest::pod_config(const std::string& type, const std::string& sandbox) {
     return R"({"process": {}, "annotations": {"io.kubernetes.cri.container-type": ")" + type +
-           R"(", "io.kubernetes.cri.sandbox-id": ")" + sandbox + "\"}}";
+           R"(", "io.kubernetes.cri.sandbox-id": ")" + sandbox +
+           R"("}, "linux": {"namespaces": [{"type": "ipc"}, {"type": "pid"}]}})";
 }
 
 std::string ShimTest::group_config(const std::string& group) {

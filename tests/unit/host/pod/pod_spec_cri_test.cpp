@@ -13,6 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 using Config = ::runtime::v1::PodSandboxConfig;
 using Request = ::containerd::runtime::sandbox::v1::CreateSandboxRequest;
 
@@ -35,7 +36,9 @@ std::string error_of(const Request& request) {
     try {
         read_create_sandbox(request, host_names);
     } catch (const Error& error) {
-        EXPECT_EQ(error.code(), Code::invalid_argument);
+        const bool refused =
+            error.message().starts_with("host") && !error.message().starts_with("hostname");
+        EXPECT_EQ(error.code(), refused ? Code::unimplemented : Code::invalid_argument);
         return error.message();
     }
     return "";
@@ -122,20 +125,26 @@ TEST(PodSpecCriTest, TakesTheHostsNamesForWhatIsNotSaid) {
 }
 
 TEST(PodSpecCriTest, NamesWhatHasNoEffect) {
+    Request request = request_for(Config());
+    request.add_rootfs();
+    EXPECT_THAT(read_create_sandbox(request, host_names).unsupported, ElementsAre("rootfs"));
+}
+
+TEST(PodSpecCriTest, RefusesNamespacesOfTheHost) {
     Config config;
     auto& namespaces =
         *config.mutable_linux()->mutable_security_context()->mutable_namespace_options();
-    namespaces.set_pid(::runtime::v1::NODE);
+    namespaces.set_network(::runtime::v1::NODE);
+    EXPECT_EQ(error_of(request_for(config)), "");
     namespaces.set_ipc(::runtime::v1::NODE);
-    Request request = request_for(config);
-    request.add_rootfs();
     EXPECT_THAT(
-        read_create_sandbox(request, host_names).unsupported,
-        ElementsAre(
-            "rootfs",
-            "linux.security_context.namespace_options.pid",
-            "linux.security_context.namespace_options.ipc"
-        )
+        error_of(request_for(config)),
+        StartsWith("hostIPC: the IPC namespace of the host does not reach into a VM")
+    );
+    namespaces.set_pid(::runtime::v1::NODE);
+    EXPECT_THAT(
+        error_of(request_for(config)),
+        StartsWith("hostPID: the process namespace of the host does not reach into a VM")
     );
 }
 

@@ -9,6 +9,7 @@ namespace cppvm::pod {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 PodSpec pod_of(const std::string& config) {
     const testing::TempDir dir;
@@ -64,8 +65,33 @@ TEST(PodSpecTest, BundleWithoutAContainerAwaitsItsCreation) {
 TEST(PodSpecTest, SandboxContainerIsItsOwnSandbox) {
     EXPECT_EQ(
         pod_of(R"({"annotations": {"io.kubernetes.cri.container-type": "sandbox",
-                                       "io.kubernetes.cri.sandbox-id": "me"}})"),
+                                       "io.kubernetes.cri.sandbox-id": "me"},
+                   "linux": {"namespaces": [{"type": "ipc"}, {"type": "pid"}]}})"),
         (Group{"me", false})
+    );
+}
+
+TEST(PodSpecTest, SandboxContainerWithoutItsOwnNamespacesIsRefused) {
+    const auto refusal = [](const std::string& namespaces) {
+        const std::string config =
+            R"({"annotations": {"io.kubernetes.cri.container-type": "sandbox",
+                                "io.kubernetes.cri.sandbox-id": "me"},
+                "linux": {"namespaces": [)" +
+            namespaces + "]}}";
+        try {
+            parse_pod_spec(config, "config.json", "me");
+        } catch (const Error& error) {
+            return error.message();
+        }
+        return std::string("taken");
+    };
+    EXPECT_THAT(
+        refusal(R"({"type": "ipc"}, {"type": "network"})"),
+        StartsWith("hostPID: the process namespace of the host does not reach into a VM")
+    );
+    EXPECT_THAT(
+        refusal(R"({"type": "uts"}, {"type": "pid"})"),
+        StartsWith("hostIPC: the IPC namespace of the host does not reach into a VM")
     );
 }
 
@@ -167,7 +193,8 @@ TEST(PodSpecTest, TellsTheLimitsOfAStandAloneContainer) {
 
 TEST(PodSpecTest, TellsThePodsLimitsInsteadOfItsFirstContainers) {
     const std::string own =
-        R"("linux": {"resources": {"memory": {"limit": 5}, "cpu": {"quota": 6}}})";
+        R"("linux": {"resources": {"memory": {"limit": 5}, "cpu": {"quota": 6}},
+                     "namespaces": [{"type": "ipc"}, {"type": "pid"}]})";
     const auto with = [&](const std::string& annotations) {
         return pod_of(
                    R"({"annotations": {"io.kubernetes.cri.sandbox-id": "me", )" + annotations +

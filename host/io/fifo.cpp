@@ -6,7 +6,9 @@
 
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
@@ -17,6 +19,10 @@ namespace {
 
 // The kernel wakes no writer when a reader opens a fifo, so its coming has to be looked for.
 constexpr auto reader_check_interval = std::chrono::milliseconds(100);
+// Whether a reader has read all; it mostly has at once.
+constexpr auto first_read_check = std::chrono::microseconds(100);
+constexpr auto last_read_check = std::chrono::milliseconds(10);
+constexpr auto max_reader_silence = std::chrono::seconds(1);
 
 } // namespace
 
@@ -67,26 +73,40 @@ Awaitable<> DescriptorSink::write(std::span<const std::byte> data) {
     }
 }
 
-bool DescriptorSink::reader_must_come_first() noexcept {
-    const int fd = write_end_.native_handle();
-    int unread = 0;
-    if (::ioctl(fd, FIONREAD, &unread) != 0 || unread == 0) {
-        return false;
+std::size_t DescriptorSink::unread() noexcept {
+    int bytes = 0;
+    return ::ioctl(write_end_.native_handle(), FIONREAD, &bytes) == 0
+               ? static_cast<std::size_t>(bytes)
+               : 0;
+}
+
+bool DescriptorSink::has_reader() noexcept {
+    pollfd entry{write_end_.native_handle(), POLLOUT, 0};
+    return ::poll(&entry, 1, 0) != 1 || (entry.revents & POLLERR) == 0;
+}
+
+// What is in a fifo is gone when its last end closes. With containerd away, the last end is ours:
+// hold on until it is back. Nor does the kernel wake a writer when its fifo has become empty.
+Awaitable<> DescriptorSink::wait_until_read() {
+    read_end_.reset();
+    asio::steady_timer timer(write_end_.get_executor());
+    std::size_t before = unread();
+    std::chrono::steady_clock::duration pause = first_read_check;
+    std::chrono::steady_clock::duration still{};
+    while (before > 0 && still < max_reader_silence) {
+        const bool present = has_reader();
+        timer.expires_after(present ? pause : reader_check_interval);
+        co_await timer.async_wait(asio::use_awaitable);
+        const std::size_t now = unread();
+        still = present && now == before ? still + pause : std::chrono::steady_clock::duration();
+        pause = std::min<std::chrono::steady_clock::duration>(pause * 2, last_read_check);
+        before = now;
     }
-    pollfd entry{fd, POLLOUT, 0};
-    return ::poll(&entry, 1, 0) == 1 && (entry.revents & POLLERR) != 0; // POLLERR: no reader
 }
 
 Awaitable<> DescriptorSink::finish() {
     if (is_fifo_) {
-        // What is in a fifo is gone when its last end closes. With containerd away, the last end is
-        // ours: hold on until it is back.
-        read_end_.reset();
-        asio::steady_timer timer(write_end_.get_executor());
-        while (reader_must_come_first()) {
-            timer.expires_after(reader_check_interval);
-            co_await timer.async_wait(asio::use_awaitable);
-        }
+        co_await wait_until_read();
     }
     boost::system::error_code ignored;
     write_end_.close(ignored);

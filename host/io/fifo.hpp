@@ -51,7 +51,9 @@ class DescriptorSink : public OutputSink {
     Awaitable<> finish() override;
 
   private:
-    bool reader_must_come_first() noexcept;
+    std::size_t unread() noexcept;
+    bool has_reader() noexcept;
+    Awaitable<> wait_until_read();
 
     asio::posix::stream_descriptor write_end_;
     UniqueFd read_end_;

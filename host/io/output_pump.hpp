@@ -42,6 +42,9 @@ class OutputPump {
     /// nothing is lost to it.
     void last_call() noexcept;
 
+    /// Bytes of the guest's so far.
+    std::uint64_t received() const noexcept { return received_; }
+
     static constexpr std::chrono::milliseconds max_silence{1000};
     static constexpr std::chrono::milliseconds max_last_time{4000};
     static constexpr std::size_t max_last_bytes = 1024UL * 1024;

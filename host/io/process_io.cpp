@@ -6,6 +6,7 @@
 #include "common/stream/read_some.hpp"
 #include "host/io/streaming/stream_input.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace cppvm::io {
@@ -25,7 +26,7 @@ ProcessIo::ProcessIo(
 )
     : executor_(executor), logger_(std::move(logger)), namespace_(std::move(containerd_namespace)),
       targets_(executor, logger_, namespace_, std::move(container_id)), outputs_ended_(executor),
-      stopped_(executor), tasks_(executor, logger_) {}
+      outputs_closed_(executor), stopped_(executor), tasks_(executor, logger_) {}
 
 ProcessIo::~ProcessIo() = default;
 
@@ -96,6 +97,7 @@ void ProcessIo::attach_output(Output& output, std::optional<GuestStream> stream,
             std::move(*stream), std::move(output.sink), logger_.with({{"stream", name}})
         );
         ++running_outputs_;
+        ++open_outputs_;
         tasks_.spawn(name, run_output(output));
     }
     output.sink.reset();
@@ -155,6 +157,32 @@ Awaitable<> ProcessIo::run_output(Output& output) {
         outputs_ended_.set();
     }
     co_await output.pump->finish();
+    if (--open_outputs_ == 0) {
+        outputs_closed_.set();
+    }
+}
+
+std::uint64_t ProcessIo::received() const noexcept {
+    std::uint64_t all = 0;
+    for (const Output& output : outputs_) {
+        all += output.pump ? output.pump->received() : 0;
+    }
+    return all;
+}
+
+Awaitable<> ProcessIo::delivered(Deadline deadline) {
+    end_input();
+    while (running_outputs_ > 0) {
+        const std::uint64_t before = received();
+        const Deadline patience = std::min(deadline, deadline_in(max_silence));
+        if (!co_await ends_by(outputs_ended_.wait(), patience) &&
+            (patience == deadline || received() == before)) {
+            co_return;
+        }
+    }
+    if (open_outputs_ > 0) {
+        co_await ends_by(outputs_closed_.wait(), deadline);
+    }
 }
 
 Awaitable<bool> ProcessIo::ended() {

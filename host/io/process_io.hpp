@@ -75,6 +75,14 @@ class ProcessIo {
     /// Idempotent; may come before `attach`.
     void close_stdin() noexcept;
 
+    /// For a process that has exited, before that is told: ends its input and waits until the readers
+    /// have all of its output; no longer than `deadline`, nor while the guest has a stream open and
+    /// sends nothing for `max_silence`. The client library of containerd 1.6, so ctr and the CRI
+    /// plugin, closes its ends when it hears of the exit, whatever is unread.
+    /// Cancels: may be called again.
+    Awaitable<> delivered(Deadline deadline);
+    static constexpr std::chrono::milliseconds max_silence{250};
+
     /// For a process that has exited: ends its input and waits until all output has come, however
     /// long somebody else in the guest holds a stream open. False if `drained` has cut some off.
     /// Cancels: may be called again.
@@ -112,6 +120,7 @@ class ProcessIo {
     Awaitable<> run_input(GuestStream stream);
     Awaitable<bool> read_input(stream::SentBytes& bytes);
     Awaitable<> run_output(Output& output);
+    std::uint64_t received() const noexcept;
     void end_input() noexcept;
     Awaitable<> do_stop();
 
@@ -122,7 +131,9 @@ class ProcessIo {
     Output outputs_[2];     // stdout, stderr
     OutputTargets targets_; ///< of the sinks
     int running_outputs_ = 0;
-    Event outputs_ended_;
+    int open_outputs_ = 0;
+    Event outputs_ended_;  ///< the guest has sent all
+    Event outputs_closed_; ///< and the readers have it
     bool cut_off_ = false;
     RunOnce stopped_;
     TaskGroup tasks_;

@@ -196,6 +196,7 @@ class Task {
     Awaitable<Exit> exit_of(ProcessHandle process);
     void finish(const ProcessHandle& process, Exit exit);
     Awaitable<> finish_execs();
+    Awaitable<> deliver_output(ProcessHandle process);
     Awaitable<> finish_init_io();
     Awaitable<> stop_io(ProcessHandle process, std::chrono::milliseconds grace);
 

@@ -40,6 +40,7 @@ Awaitable<> Task::watch_init() {
         init_->state.wait_start_settled(), deadline_in(environment_.timeouts.start_answer)
     );
     co_await finish_execs();
+    co_await deliver_output(init_);
     finish(init_, exit);
     co_await finish_init_io();
 }
@@ -48,6 +49,7 @@ Awaitable<> Task::watch_init() {
 // containerd deletes the exec, as with runc. The guest forgets it when they have ended.
 Awaitable<> Task::watch_exec(ProcessHandle process) {
     const Exit exit = co_await exit_of(process);
+    co_await deliver_output(process);
     finish(process, exit);
     bool forgotten = !process->io;
     const auto streams_ended = [&]() -> Awaitable<> {
@@ -57,6 +59,12 @@ Awaitable<> Task::watch_exec(ProcessHandle process) {
     if (!forgotten) {
         co_await process->deleted.wait();
         co_await delete_in_guest(process);
+    }
+}
+
+Awaitable<> Task::deliver_output(ProcessHandle process) {
+    if (process->io) {
+        co_await process->io->delivered(deadline_in(environment_.timeouts.delivery));
     }
 }
 

@@ -35,6 +35,9 @@ struct Timeouts {
     /// The exits of execs are in the guest already when init's is; this only bounds a guest that
     /// lies.
     Duration exec_exit{2'000};
+    /// After a process's exit until that is told, for its output to be read (ProcessIo::delivered).
+    /// Less than `exec_exit`.
+    Duration delivery{1'000};
     /// After a process's exit, for what is left of its output.
     Duration stream_grace{2'000};
     /// Of the link to the agent: `reconnect` after its loss the machine is destroyed.

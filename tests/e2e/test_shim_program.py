@@ -3,6 +3,7 @@ everything that can be wrong."""
 
 import json
 import os
+import threading
 
 import pytest
 
@@ -329,6 +330,29 @@ def test_many_execs_in_a_row(running):
     wait_until(lambda: _descriptors(running.bundle) <= descriptors, "the daemon's descriptors to be closed")
     assert private_after - private < 300
     assert used_after - used < 2 << 20
+
+
+@pytest.mark.vm
+def test_output_that_is_read_before_the_exit_is_told(running):
+    """containerd 1.6 closes its ends when it hears of the exit."""
+    out = running.bundle.path / "out"
+    os.mkfifo(out)
+    for number in range(5):
+        sizes = []
+        thread = threading.Thread(target=_count, args=(out, sizes))
+        running.exec(f"e{number}", spec("busybox", "head", "-c", "200000", "/dev/zero")["process"], stdout=str(out))
+        thread.start()
+        running.call("Start", exec_id=f"e{number}")
+        assert running.call("Wait", exec_id=f"e{number}").exit_status == 0
+        assert sum(sizes) == 200000
+        running.call("Delete", exec_id=f"e{number}")
+        thread.join()
+
+
+def _count(fifo, sizes):
+    with open(fifo, "rb", buffering=0) as pieces:
+        while piece := pieces.read(1):
+            sizes.append(len(piece))
 
 
 def test_output_after_the_end_of_an_exec(running):

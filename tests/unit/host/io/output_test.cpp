@@ -157,6 +157,80 @@ TEST_F(OutputTest, WaitsForAGuestThatIsSlowWithItsLastOutput) {
     }());
 }
 
+Awaitable<> read_into(ClientEnd& client, std::string& text) {
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        auto [error, size] =
+            co_await client.stream.async_read_some(asio::buffer(buffer), use_tuple);
+        text.append(buffer.data(), size);
+        if (error) {
+            co_return;
+        }
+    }
+}
+
+TEST_F(OutputTest, IsDeliveredOnceItsReadersHaveIt) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const StdioSpec spec{"", fifo("out"), fifo("err"), false};
+        const std::string data = noise(1'000'000);
+        ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
+        ClientEnd err(executor, spec.stderr_uri, O_RDONLY);
+        auto io = co_await start(spec);
+        std::string out_text;
+        std::string err_text;
+        TaskGroup tasks(executor, log.logger());
+        tasks.spawn("stdout's reader", read_into(out, out_text));
+        tasks.spawn("stderr's reader", read_into(err, err_text));
+        tasks.spawn("stdout", guest_out->send_stream(data));
+        tasks.spawn("stderr", guest_err->send_stream(data));
+        co_await io->delivered(deadline_in(std::chrono::seconds(30)));
+        EXPECT_TRUE(out_text == data);
+        EXPECT_TRUE(err_text == data);
+        co_await tasks.join();
+        co_await io->stop();
+    }());
+}
+
+TEST_F(OutputTest, IsNotWaitedForWhereItsReaderReadsNothing) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const StdioSpec spec{"", fifo("out"), "", false};
+        ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
+        auto io = co_await start(spec);
+        co_await guest_out->send_stream("unread");
+        const auto begin = std::chrono::steady_clock::now();
+        co_await io->delivered(deadline_in(std::chrono::milliseconds(50)));
+        EXPECT_GE(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(50));
+        const std::string received = co_await out.receive_all();
+        EXPECT_EQ(received, "unread");
+        co_await io->stop();
+    }());
+}
+
+TEST_F(OutputTest, IsNotWaitedForWhileAStreamIsHeldOpenInSilence) {
+    run([this]() -> Awaitable<> {
+        auto executor = co_await asio::this_coro::executor;
+        const StdioSpec spec{"", fifo("out"), "", false};
+        ClientEnd out(executor, spec.stdout_uri, O_RDONLY);
+        auto io = co_await start(spec);
+        co_await guest_out->send(frame("said before the exit"));
+        co_await io->delivered(deadline_in(std::chrono::hours(1)));
+        co_await guest_out->send(frame(", and by a grandchild") + frame(""));
+        const std::string received = co_await out.receive_all();
+        EXPECT_EQ(received, "said before the exit, and by a grandchild");
+        co_await io->stop();
+    }());
+}
+
+TEST_F(OutputTest, IsNotWaitedForWhereTheProcessHasNone) {
+    run([this]() -> Awaitable<> {
+        auto io = co_await start({"", "", "", false});
+        co_await io->delivered(deadline_in(std::chrono::hours(1)));
+        co_await io->stop();
+    }());
+}
+
 TEST_F(OutputTest, StopEndsWhateverIsUnread) {
     run([this]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;

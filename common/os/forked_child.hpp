@@ -1,15 +1,14 @@
 #pragma once
 
 #include "common/async/asio.hpp"
+#include "common/base/plain_message.hpp"
 #include "common/base/unique_fd.hpp"
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <vector>
 
 namespace cppvm {
@@ -91,22 +90,5 @@ class ForkedChild {
     asio::posix::stream_descriptor pidfd_;
     pid_t pid_ = -1;
 };
-
-/// Plain data as a message and back, between a process and its own fork.
-template <class T>
-std::string to_message(std::span<const T> items) {
-    static_assert(std::is_trivially_copyable_v<T>);
-    return {reinterpret_cast<const char*>(items.data()), items.size_bytes()};
-}
-
-template <class T>
-std::vector<T> from_message(std::string_view message) {
-    static_assert(std::is_trivially_copyable_v<T>);
-    std::vector<T> items(message.size() / sizeof(T));
-    if (!items.empty()) {
-        message.copy(reinterpret_cast<char*>(items.data()), items.size() * sizeof(T));
-    }
-    return items;
-}
 
 } // namespace cppvm

@@ -14,7 +14,7 @@ inline constexpr std::uint32_t host_cid = 2;
 /// Version of everything between host and agent (this folder, proto/cppvm/agent.proto): the two
 /// work together if and only if it is the same. Raised by every change that the other side could
 /// misread.
-inline constexpr std::uint32_t protocol_version = 8;
+inline constexpr std::uint32_t protocol_version = 9;
 
 /// Where the guest mounts the pod's two virtiofs exports, with their tags: root file systems, of
 /// which only the guest changes anything, and volumes, which the host changes too. Both hold what

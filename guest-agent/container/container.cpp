@@ -61,9 +61,9 @@ std::vector<std::string> watched_volumes(const oci::Spec& spec, const std::strin
 Container::Container(const ContainerContext& context, ContainerSpec spec)
     : context_(context), id_(std::move(spec.id)), spec_(std::move(spec.oci)),
       disks_(std::move(spec.disks)), pci_ports_(std::move(spec.pci_ports)),
-      socket_specs_(std::move(spec.sockets)), bundle_(std::move(spec.bundle)),
-      joined_(std::move(spec.joined)), pod_init_(std::move(spec.pod_init)),
-      namespaces_(namespace_flags(spec_.linux_part)),
+      seccomp_(std::move(spec.seccomp)), socket_specs_(std::move(spec.sockets)),
+      bundle_(std::move(spec.bundle)), joined_(std::move(spec.joined)),
+      pod_init_(std::move(spec.pod_init)), namespaces_(namespace_flags(spec_.linux_part)),
       volumes_(watched_volumes(spec_, context_.share)),
       owns_pid_namespace_(((namespaces_ & ~flags_of(joined_)) & CLONE_NEWPID) != 0),
       init_(std::make_shared<Process>(context_.executor, context_.logger)),
@@ -137,9 +137,6 @@ Awaitable<> Container::set_up(StdioRequest request) {
     const oci::Resources& resources = spec_.linux_part.resources;
     const std::vector<CgroupWrite> limits = cgroup_writes(resources);
     DeviceProgram device_rules = load_device_rules(resources.devices);
-    if (spec_.linux_part.seccomp) {
-        seccomp_ = compile_seccomp(*spec_.linux_part.seccomp);
-    }
     StdioSetup stdio(context_.stdio, request, spec_.process.terminal);
     for (const HostSocketSpec& socket : socket_specs_) {
         sockets_.push_back(context_.sockets.listen(socket));

@@ -51,6 +51,7 @@ struct ContainerSpec {
     DiskRequest disks;
     std::vector<HostSocketSpec> sockets; ///< of the host's, that its spec mounts
     std::vector<std::string> pci_ports;  ///< with devices that it waits for
+    SeccompProgram seccomp;
     std::string bundle;                  ///< as the host calls it, for hooks
     std::vector<JoinedNamespace> joined; ///< other containers' that it lives in
     std::shared_ptr<PodInit> pod_init;   ///< if it lives in the pod's pid namespace
@@ -154,6 +155,7 @@ class Container : public std::enable_shared_from_this<Container> {
     oci::Spec spec_;
     DiskRequest disks_;
     std::vector<std::string> pci_ports_;
+    SeccompProgram seccomp_;
     std::vector<HostSocketSpec> socket_specs_;
     std::optional<RootDisk> root_disk_;
     std::string bundle_;
@@ -163,7 +165,6 @@ class Container : public std::enable_shared_from_this<Container> {
     std::vector<std::string> volumes_;    ///< that its processes may watch, below the share
     bool owns_pid_namespace_ = false;
     std::vector<std::string> unsupported_;
-    SeccompFilter seccomp_;
     std::vector<HostSockets::Listening> sockets_;
     std::unique_ptr<CgroupDir> cgroup_;
     DeviceProgram device_program_;           ///< attached to the cgroup

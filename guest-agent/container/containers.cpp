@@ -87,6 +87,9 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     CreateResult result;
     oci::Parsed<oci::Spec> parsed = oci::parse_spec(spec.oci);
     result.unsupported = unsupported_of(parsed);
+    if (parsed.value.linux_part.seccomp) {
+        throw Error(Code::invalid_argument, "linux.seccomp: the host must have compiled it");
+    }
     shared_.look_at(parsed.value);
     shared_.look_at_submounts(spec.submounts);
     ContainerContext context = context_;
@@ -98,6 +101,7 @@ Awaitable<CreateResult> Containers::create(std::string id, CreateSpec spec, Stdi
     parts.disks = std::move(spec.disks);
     parts.sockets = std::move(spec.sockets);
     parts.pci_ports = std::move(spec.pci_ports);
+    parts.seccomp = std::move(spec.seccomp);
     parts.bundle = spec.bundle;
     const auto container = std::make_shared<Container>(context, std::move(parts));
     containers_.emplace(id, container); // from now on the id is taken

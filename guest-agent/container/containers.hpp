@@ -25,6 +25,7 @@ struct CreateSpec {
     std::vector<HostSocketSpec> sockets;
     std::vector<std::string> submounts; ///< as SharedMounts::look_at_submounts
     std::vector<std::string> pci_ports; ///< with PCI devices that it waits for
+    SeccompProgram seccomp;
 };
 
 /// What a container or exec was made as.

@@ -1,6 +1,7 @@
 #include "guest-agent/service/container_service.hpp"
 
 #include "common/async/timeout.hpp"
+#include "common/base/plain_message.hpp"
 #include "common/network/message.hpp"
 #include "guest-agent/network/counters.hpp"
 
@@ -48,6 +49,10 @@ std::vector<HostSocketSpec> to_sockets(const agent::v2::CreateContainerRequest& 
         sockets.push_back({socket.number(), socket.uid(), socket.gid(), socket.mode()});
     }
     return sockets;
+}
+
+SeccompProgram to_program(const agent::v2::SeccompProgram& message) {
+    return {from_message<sock_filter>(message.instructions()), message.flags()};
 }
 
 ProcessName to_name(const agent::v2::ProcessRef& reference) {
@@ -175,7 +180,8 @@ Awaitable<agent::v2::CreateContainerResponse> ContainerService::create_container
          to_disks(request),
          to_sockets(request),
          {request.submounts().begin(), request.submounts().end()},
-         {request.pci_ports().begin(), request.pci_ports().end()}},
+         {request.pci_ports().begin(), request.pci_ports().end()},
+         to_program(request.seccomp())},
         to_request(request.stdio())
     );
     watches_.spawn("watch init", watch_init(request.container_id(), request.process_number()));

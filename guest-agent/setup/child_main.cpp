@@ -11,6 +11,7 @@
 #include "guest-agent/setup/namespaces.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/rootfs.hpp"
+#include "guest-agent/setup/seccomp.hpp"
 #include "guest-agent/setup/sysctl.hpp"
 #include "guest-agent/setup/time_namespace.hpp"
 

@@ -5,6 +5,7 @@
 #include "guest-agent/setup/rlimits.hpp"
 #include "guest-agent/setup/root_walk.hpp"
 #include "guest-agent/setup/scheduling.hpp"
+#include "guest-agent/setup/seccomp.hpp"
 #include "guest-agent/setup/watch_filter.hpp"
 
 #include <algorithm>

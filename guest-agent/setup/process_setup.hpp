@@ -4,7 +4,7 @@
 #include "common/oci/spec.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/control_channel.hpp"
-#include "guest-agent/setup/seccomp.hpp"
+#include "common/os/seccomp_program.hpp"
 
 #include <optional>
 #include <string>
@@ -17,7 +17,7 @@ namespace cppvm::guest {
 struct ProcessSpec {
     const std::string& container_id;
     const oci::Process& process;
-    const SeccompFilter& seccomp;
+    const SeccompProgram& seccomp;
     const std::optional<oci::Personality>& personality;
     CapabilitySets capabilities;
     /// It has volumes: its watches go through the agent (watch_filter.hpp).

@@ -7,6 +7,7 @@
 #include "common/oci/spec_json.hpp"
 #include "common/os/file.hpp"
 #include "common/wire/ports.hpp"
+#include "host/seccomp/compile.hpp"
 #include "host/storage/host_device.hpp"
 
 #include <algorithm>
@@ -247,6 +248,9 @@ GuestSpec make_guest_spec(
     translate_namespaces(spec.linux_part.namespaces, host, result);
     drop_unused_mappings(spec.linux_part, result.unsupported);
     translate_resources(spec.linux_part.resources, result.unsupported);
+    if (const auto profile = std::exchange(spec.linux_part.seccomp, std::nullopt)) {
+        result.seccomp = seccomp::compile(*profile);
+    }
     result.spec = std::move(spec);
     return result;
 }

@@ -4,6 +4,7 @@
 #include "common/async/timeout.hpp"
 #include "common/async/with_undo.hpp"
 #include "common/base/error.hpp"
+#include "common/base/plain_message.hpp"
 #include "common/oci/spec_json.hpp"
 #include "common/os/file.hpp"
 #include "common/os/namespace_type.hpp"
@@ -174,6 +175,9 @@ Awaitable<> Task::create_in_guest() {
     for (const std::string& path : guest_spec_.storage.submounts) {
         request.add_submounts(path);
     }
+    const SeccompProgram& filter = guest_spec_.seccomp;
+    request.mutable_seccomp()->set_instructions(to_message<sock_filter>(filter.instructions));
+    request.mutable_seccomp()->set_flags(filter.flags);
     undo_.add(UndoStep::delete_in_guest);
     const auto response = co_await agent->call(
         &agent::v2::AgentClient::create_container,

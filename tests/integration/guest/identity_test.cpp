@@ -1,4 +1,8 @@
+#include "common/base/plain_message.hpp"
+#include "common/os/seccomp_filter.hpp"
 #include "tests/integration/guest/agent_test.hpp"
+
+#include <seccomp.h>
 
 #include <cerrno>
 #include <csignal>
@@ -112,6 +116,19 @@ TEST_F(AgentIdentityTest, SetsNoNewPrivileges) {
     });
 }
 
+agent::v2::CreateContainerRequest refusing_mkdir() {
+    const SeccompContext filter = make_seccomp_context(SCMP_ACT_ALLOW);
+    for (const int call : {SCMP_SYS(mkdir), SCMP_SYS(mkdirat)}) {
+        check_seccomp(
+            ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EOVERFLOW), call, 0), "add a rule"
+        );
+    }
+    const auto program = export_program(filter);
+    agent::v2::CreateContainerRequest request;
+    request.mutable_seccomp()->set_instructions(to_message<sock_filter>(program));
+    return request;
+}
+
 TEST_F(AgentIdentityTest, FiltersSystemCalls) {
     run_test([this](HostSide& host) -> Awaitable<> {
         const std::string script = "mkdir /made 2>&1; grep ^Seccomp: /proc/self/status";
@@ -119,19 +136,14 @@ TEST_F(AgentIdentityTest, FiltersSystemCalls) {
             "mkdir: can't create directory '/made': Value too large for defined data type\n"
             "Seccomp:\t2\n";
         Json spec = make_spec(agent, "c1", {"true"});
-        spec["linux"]["seccomp"] = {
-            {"defaultAction", "SCMP_ACT_ALLOW"},
-            {"architectures", {"SCMP_ARCH_X86_64"}},
-            {"syscalls",
-             {{{"names", {"mkdir"}}, {"action", "SCMP_ACT_ERRNO"}, {"errnoRet", EOVERFLOW}}}}
-        };
+        const auto request = refusing_mkdir();
         for (const bool no_new_privileges : {false, true}) {
             spec["process"]["noNewPrivileges"] = no_new_privileges;
             spec["process"]["args"] = {"sh", "-c", script};
-            const RunResult init = co_await host.run("c1", spec);
+            const RunResult init = co_await host.run("c1", spec, "", request);
             EXPECT_EQ(init.output, filtered);
             spec["process"]["args"] = {"sleep", "1000"};
-            co_await host.create("c1", spec);
+            co_await host.create("c1", spec, {}, request);
             co_await host.start("c1");
             Json process = make_process({"sh", "-c", script});
             process["noNewPrivileges"] = no_new_privileges;
@@ -141,6 +153,17 @@ TEST_F(AgentIdentityTest, FiltersSystemCalls) {
             co_await host.wait("c1");
             co_await host.remove("c1");
         }
+    });
+}
+
+// It would run without one.
+TEST_F(AgentIdentityTest, RefusesAFilterThatIsNotCompiled) {
+    run_test([this](HostSide& host) -> Awaitable<> {
+        Json spec = make_spec(agent, "c1", {"true"});
+        spec["linux"]["seccomp"] = {{"defaultAction", "SCMP_ACT_ALLOW"}};
+        const Status status = co_await failure_of(host.create("c1", spec));
+        EXPECT_EQ(status.code, Code::invalid_argument);
+        EXPECT_EQ(status.message, "linux.seccomp: the host must have compiled it");
     });
 }
 

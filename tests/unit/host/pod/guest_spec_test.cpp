@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <linux/seccomp.h>
 
 namespace cppvm::pod {
 namespace {
@@ -83,6 +84,18 @@ TEST(GuestSpecTest, TellsTheGuestNoPathOfTheHost) {
     );
     EXPECT_EQ(guest.hooks.create_runtime.at(0).path, "/hostsecret/hook");
     EXPECT_EQ(guest.annotations.at("io.kubernetes.cri.sandbox-log-directory"), "/hostsecret/log");
+}
+
+TEST(GuestSpecTest, CompilesTheSeccompProfile) {
+    auto config = minimal();
+    EXPECT_TRUE(translate(config).seccomp.instructions.empty());
+    config["linux"]["seccomp"] = json::parse(R"({
+        "defaultAction": "SCMP_ACT_ERRNO", "flags": ["SECCOMP_FILTER_FLAG_LOG"],
+        "syscalls": [{"names": ["read", "write"], "action": "SCMP_ACT_ALLOW"}]})");
+    const GuestSpec guest = translate(config);
+    EXPECT_FALSE(guest.seccomp.instructions.empty());
+    EXPECT_EQ(guest.seccomp.flags, unsigned{SECCOMP_FILTER_FLAG_LOG});
+    EXPECT_FALSE(guest.spec.linux_part.seccomp);
 }
 
 TEST(GuestSpecTest, ReportsLimitsInNumbersOfTheHost) {
@@ -339,6 +352,11 @@ TEST(GuestSpecTest, RefusesWhatItCannotTranslate) {
     EXPECT_NE(failure_of(config).message.find("2.0.0"), std::string::npos);
     config.erase("ociVersion");
     EXPECT_EQ(failure_of(config).code, Code::invalid_argument);
+
+    config = minimal();
+    config["linux"]["seccomp"]["defaultAction"] = "SCMP_ACT_GUESS";
+    EXPECT_EQ(failure_of(config).code, Code::invalid_argument);
+    EXPECT_NE(failure_of(config).message.find("linux.seccomp.defaultAction"), std::string::npos);
 
     config = minimal();
     config.erase("root");

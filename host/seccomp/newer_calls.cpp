@@ -1,4 +1,4 @@
-#include "guest-agent/setup/seccomp_newer_calls.hpp"
+#include "host/seccomp/newer_calls.hpp"
 
 #include "common/oci/seccomp_names.hpp"
 
@@ -12,7 +12,7 @@
 #include <linux/seccomp.h>
 #include <string>
 
-namespace cppvm::guest {
+namespace cppvm::seccomp {
 
 namespace {
 
@@ -82,4 +82,4 @@ std::vector<sock_filter> refuse_newer_calls(const oci::Seccomp& profile) {
     return program;
 }
 
-} // namespace cppvm::guest
+} // namespace cppvm::seccomp

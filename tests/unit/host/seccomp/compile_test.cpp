@@ -1,5 +1,5 @@
 #include "common/oci/spec_json.hpp"
-#include "guest-agent/setup/seccomp.hpp"
+#include "host/seccomp/compile.hpp"
 #include "tests/support/failure_of.hpp"
 #include "tests/support/under_seccomp.hpp"
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <sys/socket.h>
 
-namespace cppvm::guest {
+namespace cppvm::seccomp {
 namespace {
 
 using testing::error_of;
@@ -29,7 +29,7 @@ oci::Seccomp profile_of(const std::string& json) {
 }
 
 std::vector<sock_filter> program_of(const std::string& json) {
-    return compile_seccomp(profile_of(json)).program;
+    return compile(profile_of(json)).instructions;
 }
 
 std::string with_rule(const std::string& rule) {
@@ -135,8 +135,7 @@ TEST(SeccompTest, HasRoomForManyRules) {
 
 TEST(SeccompTest, SetsFlags) {
     const auto flags_of = [](const std::string& more) {
-        return compile_seccomp(profile_of(R"({"defaultAction":"SCMP_ACT_ALLOW")" + more + "}"))
-            .flags;
+        return compile(profile_of(R"({"defaultAction":"SCMP_ACT_ALLOW")" + more + "}")).flags;
     };
     EXPECT_EQ(flags_of(""), SECCOMP_FILTER_FLAG_SPEC_ALLOW);
     EXPECT_EQ(flags_of(R"(,"flags":[])"), 0U);
@@ -174,8 +173,7 @@ TEST(SeccompTest, NamesWhatIsWrong) {
     };
     for (const BadProfile& profile : profiles) {
         EXPECT_THAT(
-            failure_of([&] { compile_seccomp(profile_of(profile.json)); }),
-            StartsWith(profile.error)
+            failure_of([&] { compile(profile_of(profile.json)); }), StartsWith(profile.error)
         );
     }
 }
@@ -188,10 +186,10 @@ TEST(SeccompTest, SaysWhenTheKernelCannotTakeIt) {
                   std::to_string((value << 32) + value) + R"(,"op":"SCMP_CMP_EQ"}]})");
     }
     EXPECT_THAT(
-        failure_of([&] { compile_seccomp(profile_of(with_rule(rules))); }),
+        failure_of([&] { compile(profile_of(with_rule(rules))); }),
         StartsWith("linux.seccomp: makes a program of ")
     );
 }
 
 } // namespace
-} // namespace cppvm::guest
+} // namespace cppvm::seccomp

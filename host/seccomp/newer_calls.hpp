@@ -5,7 +5,7 @@
 #include <linux/filter.h>
 #include <vector>
 
-namespace cppvm::guest {
+namespace cppvm::seccomp {
 
 /// Whether the profile's default is to refuse, and it says nothing else about calls that it cannot
 /// know.
@@ -15,4 +15,4 @@ bool refuses_newer_calls(const oci::Seccomp& profile);
 /// for the same architecture fails with ENOSYS; for all others the program goes on behind it.
 std::vector<sock_filter> refuse_newer_calls(const oci::Seccomp& profile);
 
-} // namespace cppvm::guest
+} // namespace cppvm::seccomp

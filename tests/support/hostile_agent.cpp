@@ -145,7 +145,7 @@ Awaitable<> HostileAgent::answer_honestly(Call call) {
         co_await start_telling(call);
     } else if (call.method == "StartContainer") {
         co_await send_reply(call.stream, agent::v2::Empty());
-        co_await want_watch();
+        co_await tell_wishes();
     } else if (call.method == "SignalProcess") {
         co_await signal(call);
     } else if (call.method == "ListProcesses") {
@@ -197,13 +197,16 @@ Awaitable<> HostileAgent::tell(agent::v2::Event event) {
     }
 }
 
-// As for a container that watches a file of a volume. The answer is a Replay.
-Awaitable<> HostileAgent::want_watch() {
-    agent::v2::Event event;
-    event.mutable_watch_wanted()->set_watch(events_.size() + 1);
-    event.mutable_watch_wanted()->set_path("c1/volume/file");
-    event.mutable_watch_wanted()->set_inode(2);
-    co_await tell(std::move(event));
+// The answers are SetClock and, as for a container that watches a file of a volume, Replay.
+Awaitable<> HostileAgent::tell_wishes() {
+    agent::v2::Event clock;
+    clock.mutable_clock_wanted();
+    co_await tell(std::move(clock));
+    agent::v2::Event watch;
+    watch.mutable_watch_wanted()->set_watch(events_.size() + 1);
+    watch.mutable_watch_wanted()->set_path("c1/volume/file");
+    watch.mutable_watch_wanted()->set_inode(2);
+    co_await tell(std::move(watch));
 }
 
 Awaitable<> HostileAgent::exit_all(std::uint32_t status) {

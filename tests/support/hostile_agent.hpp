@@ -56,7 +56,7 @@ class HostileAgent {
     Awaitable<> read();
     Awaitable<> start_telling(const Call& call);
     Awaitable<> tell(agent::v2::Event event);
-    Awaitable<> want_watch();
+    Awaitable<> tell_wishes();
     Awaitable<> signal(const Call& call);
     Awaitable<> list(const Call& call);
 

@@ -2,9 +2,9 @@
 
 #include "common/base/unique_fd.hpp"
 #include "common/oci/spec.hpp"
+#include "common/os/seccomp_program.hpp"
 #include "guest-agent/setup/capabilities.hpp"
 #include "guest-agent/setup/control_channel.hpp"
-#include "common/os/seccomp_program.hpp"
 
 #include <optional>
 #include <string>

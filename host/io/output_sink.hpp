@@ -22,10 +22,9 @@ class OutputSink {
     /// Cancels: a part may have been written.
     virtual Awaitable<> write(std::span<const std::byte> data) = 0;
 
-    /// The stream has ended: gives the reader its end of file, and returns, once the reader has read
-    /// all else, or has read nothing for a while. A reader that is absent is waited for as long as
-    /// something is unread.
-    /// Cancels: the sink stays as it is.
+    /// The stream has ended: gives the reader its end of file, and returns, once the reader has
+    /// read all else, or has read nothing for a while. A reader that is absent is waited for as
+    /// long as something is unread. Cancels: the sink stays as it is.
     virtual Awaitable<> finish() = 0;
 };
 

@@ -75,11 +75,11 @@ class ProcessIo {
     /// Idempotent; may come before `attach`.
     void close_stdin() noexcept;
 
-    /// For a process that has exited, before that is told: ends its input and waits until the readers
-    /// have all of its output; no longer than `deadline`, nor while the guest has a stream open and
-    /// sends nothing for `max_silence`. The client library of containerd 1.6, so ctr and the CRI
-    /// plugin, closes its ends when it hears of the exit, whatever is unread.
-    /// Cancels: may be called again.
+    /// For a process that has exited, before that is told: ends its input and waits until the
+    /// readers have all of its output; no longer than `deadline`, nor while the guest has a stream
+    /// open and sends nothing for `max_silence`. The client library of containerd 1.6, so ctr and
+    /// the CRI plugin, closes its ends when it hears of the exit, whatever is unread. Cancels: may
+    /// be called again.
     Awaitable<> delivered(Deadline deadline);
     static constexpr std::chrono::milliseconds max_silence{250};
 

@@ -91,6 +91,26 @@ def test_pods_hosts_and_ports(cluster):
     cluster.delete(served, asks)
 
 
+@pytest.mark.any_sandboxer
+def test_policies_of_the_node(cluster):
+    """As an agent for NetworkPolicy has them: the host's rules about the addresses of pods."""
+    server, client, other = pod(_server()), pod(shell()), pod(shell())
+    served = cluster.ready(server, client, other)
+    asks, may = name_of(client), name_of(other)
+    for filters, address, source in zip(
+        ("iptables", "ip6tables"), cluster.addresses(served), cluster.addresses(asks)
+    ):
+        fetch = f"timeout 3 {_fetch(address)}"
+        wait_until(lambda fetch=fetch: cluster.sh(asks, f"{fetch} || :") == f"{served}\n", "the server", 30)
+        rule = ("FORWARD", "-s", source, "-d", address, "-p", "tcp", "--dport", "8080", "-j", "DROP")
+        cluster.run(filters, "-I", *rule).check()
+        cluster.fails(asks, fetch)
+        assert cluster.sh(may, fetch) == f"{served}\n"
+        cluster.run(filters, "-D", *rule).check()
+        assert cluster.sh(asks, fetch) == f"{served}\n"
+    cluster.delete(served, asks, may)
+
+
 def test_network_of_the_host(cluster):
     """As `network.host` of the configuration says: by passt, where that is installed."""
     probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1}

@@ -20,8 +20,7 @@ struct GuestSpec {
     /// For the agent; names no path of the host. Its root and mounts are the storage plan's to set,
     /// once it is known where they are on the share.
     oci::Spec spec;
-    /// What its linux.seccomp meant. Compiled here, where that takes a thirtieth of the time that
-    /// an emulated guest takes.
+    /// What its linux.seccomp meant, which it is without.
     SeccompProgram seccomp;
     storage::StoragePlan storage;
     /// Where the network namespace is that it asks for, if it names one. It gets its pod's.

@@ -206,8 +206,7 @@ void refuse_namespaces_of_host(bool pid, bool ipc) {
             Code::unimplemented,
             std::string(pid ? "hostPID: the process" : "hostIPC: the IPC") +
                 " namespace of the host does not reach into a VM; leave it out, or run the pod "
-                "with " +
-                "a runtime class of runc's"
+                "with a runtime class of runc's"
         );
     }
 }

@@ -128,17 +128,23 @@ class ClientEnd {
         co_return data;
     }
 
-    Awaitable<std::string> receive_all() {
-        std::string data;
+    /// Adds what comes to `data`, until the end.
+    Awaitable<> receive_into(std::string& data) {
         std::array<char, 65536> buffer{};
         for (;;) {
             auto [error, size] = co_await stream.async_read_some(asio::buffer(buffer), use_tuple);
             data.append(buffer.data(), size);
             if (error) {
                 EXPECT_EQ(error, asio::error::eof) << error.message();
-                co_return data;
+                co_return;
             }
         }
+    }
+
+    Awaitable<std::string> receive_all() {
+        std::string data;
+        co_await receive_into(data);
+        co_return data;
     }
 
     asio::posix::stream_descriptor stream;

@@ -157,18 +157,6 @@ TEST_F(OutputTest, WaitsForAGuestThatIsSlowWithItsLastOutput) {
     }());
 }
 
-Awaitable<> read_into(ClientEnd& client, std::string& text) {
-    std::array<char, 4096> buffer{};
-    for (;;) {
-        auto [error, size] =
-            co_await client.stream.async_read_some(asio::buffer(buffer), use_tuple);
-        text.append(buffer.data(), size);
-        if (error) {
-            co_return;
-        }
-    }
-}
-
 TEST_F(OutputTest, IsDeliveredOnceItsReadersHaveIt) {
     run([this]() -> Awaitable<> {
         auto executor = co_await asio::this_coro::executor;
@@ -180,8 +168,8 @@ TEST_F(OutputTest, IsDeliveredOnceItsReadersHaveIt) {
         std::string out_text;
         std::string err_text;
         TaskGroup tasks(executor, log.logger());
-        tasks.spawn("stdout's reader", read_into(out, out_text));
-        tasks.spawn("stderr's reader", read_into(err, err_text));
+        tasks.spawn("stdout's reader", out.receive_into(out_text));
+        tasks.spawn("stderr's reader", err.receive_into(err_text));
         tasks.spawn("stdout", guest_out->send_stream(data));
         tasks.spawn("stderr", guest_err->send_stream(data));
         co_await io->delivered(deadline_in(std::chrono::seconds(30)));
@@ -321,9 +309,7 @@ TEST_F(OutputTest, CutsOffAGrandchildThatWritesWithoutEnd) {
         TaskGroup tasks(executor, log.logger());
         tasks.spawn("grandchild", write_without_end(*guest_out));
         std::string received;
-        tasks.spawn("reader", [](ClientEnd& client, std::string& text) -> Awaitable<> {
-            text = co_await client.receive_all();
-        }(out, received));
+        tasks.spawn("reader", out.receive_into(received));
         const bool complete = co_await io->drained(deadline_in(std::chrono::milliseconds(50)));
         EXPECT_FALSE(complete);
         co_await tasks.join();

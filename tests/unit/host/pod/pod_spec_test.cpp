@@ -78,12 +78,7 @@ TEST(PodSpecTest, SandboxContainerWithoutItsOwnNamespacesIsRefused) {
                                 "io.kubernetes.cri.sandbox-id": "me"},
                 "linux": {"namespaces": [)" +
             namespaces + "]}}";
-        try {
-            parse_pod_spec(config, "config.json", "me");
-        } catch (const Error& error) {
-            return error.message();
-        }
-        return std::string("taken");
+        return error_of(config);
     };
     EXPECT_THAT(
         refusal(R"({"type": "ipc"}, {"type": "network"})"),
